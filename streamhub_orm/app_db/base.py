@@ -1,0 +1,22 @@
+"""The base of the per-app models: one MetaData, one way to show a row."""
+
+from typing import ClassVar
+
+from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+from streamhub_orm.schema import ANNOTATION_TYPES, NAMING_CONVENTION, describe
+
+
+class AppBase(DeclarativeBase):
+    """Base of every table of an app.db."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = ANNOTATION_TYPES
+
+    shown_columns: ClassVar[tuple[str, ...]] = ()
+    """What repr() shows; the primary key if empty. Never a secret."""
+
+    def __repr__(self) -> str:
+        """Show the row without its secrets and without a query."""
+        return describe(self, self.shown_columns)

@@ -1,0 +1,116 @@
+"""Recordings and the files that they exist in."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Index, and_, func, literal_column, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from streamhub_orm.app_db.base import AppBase
+from streamhub_orm.schema import SQL_NOW, EnumText, JsonText, UtcIso, UtcSql, one_of
+
+
+class VodStatus(StrEnum):
+    """How far a recording has come."""
+
+    RECORDING = "recording"
+    UPLOADING = "uploading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class VariantKind(StrEnum):
+    """What a variant is to its recording."""
+
+    MASTER = "master"
+    RENDITION = "rendition"
+    ALTERNATE = "alternate"
+
+
+class Vod(AppBase):
+    """A recording, from its start on. Written by the recorder, the uploader and the console."""
+
+    __tablename__ = "vods"
+    __table_args__ = (
+        one_of("status", VodStatus),
+        Index("idx_vods_status", "status"),
+        Index("idx_vods_stream", "stream_id"),
+        Index("idx_vods_room", "room"),
+        Index("idx_vods_started_at", "started_at"),
+        Index("idx_vods_status_started", "status", "started_at"),
+        Index(
+            "idx_vods_egress",
+            text("json_extract(metatags_json, '$.egressId')"),
+            sqlite_where=text("json_valid(metatags_json)"),
+        ),
+        Index("idx_vods_in_progress", "stream_id", "id", sqlite_where=text("status = 'recording'")),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+
+    app_id: Mapped[int]
+    stream_id: Mapped[str | None]
+    room: Mapped[str | None]
+    name: Mapped[str]
+    file_key: Mapped[str | None]
+    s3_url: Mapped[str | None]
+    public_url: Mapped[str | None]
+    size_bytes: Mapped[int | None]
+    duration_s: Mapped[float | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    format: Mapped[str | None]
+    status: Mapped[VodStatus] = mapped_column(
+        EnumText(VodStatus),
+        server_default=VodStatus.RECORDING.value,
+    )
+    local_path: Mapped[str | None]
+    started_at: Mapped[datetime | None] = mapped_column(UtcIso)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcIso)
+    metatags_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    snapshot_key: Mapped[str | None]
+
+    @classmethod
+    def written_by_egress(cls, egress_id: str) -> ColumnElement[bool]:
+        """Return the condition that idx_vods_egress serves; it says all that the index says."""
+        found = func.json_extract(cls.metatags_json, literal_column("'$.egressId'"))
+        return and_(func.json_valid(cls.metatags_json), found == egress_id)
+
+    @classmethod
+    def in_progress(cls, stream_id: str) -> ColumnElement[bool]:
+        """Return the condition that idx_vods_in_progress serves.
+
+        The status is a literal: bound, SQLite prepares the statement anew at each run.
+        """
+        return and_(cls.stream_id == stream_id, cls.status == literal_column("'recording'"))
+
+
+class VodVariant(AppBase):
+    """A file of a recording. Written by the transcoder.
+
+    vod_id has no foreign key: the service deletes variants together with their stored objects.
+    """
+
+    __tablename__ = "vod_variants"
+    __table_args__ = (
+        one_of("kind", VariantKind),
+        Index("idx_vod_variants_vod", "vod_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+
+    vod_id: Mapped[int]
+    kind: Mapped[VariantKind] = mapped_column(
+        EnumText(VariantKind),
+        server_default=VariantKind.RENDITION.value,
+    )
+    format: Mapped[str]
+    height: Mapped[int | None]
+    bitrate_kbps: Mapped[int | None]
+    file_key: Mapped[str | None]
+    size_bytes: Mapped[int | None]
+    extra_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)

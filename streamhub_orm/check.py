@@ -1,0 +1,107 @@
+"""Is every database what the history says it is, and intact? Nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.engine.connections import reading
+from streamhub_orm.errors import StreamHubError
+from streamhub_orm.legacy.registry import read_registry
+from streamhub_orm.migrations.adoption import adoptable_revision
+from streamhub_orm.migrations.references import reference_structure
+from streamhub_orm.migrations.states import FileState, State, look_at
+from streamhub_orm.migrations.structure import compare, read_structure
+from streamhub_orm.migrations.worlds import APP, GLOBAL
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from streamhub_orm.migrations.worlds import World
+
+
+@dataclass
+class FileCheck:
+    """What was found in one file; empty lists are good."""
+
+    name: str
+    """`global`, or the name of the app."""
+    path: Path | None
+    state: State
+    revision: str | None = None
+    drift: list[str] = field(default_factory=list)
+    """Differences from the structure that the history builds at the file's revision."""
+    integrity: list[str] = field(default_factory=list)
+    """What integrity_check says, unless it says ok."""
+    foreign_keys: list[str] = field(default_factory=list)
+    """Rows that point to no row."""
+    extras: list[str] = field(default_factory=list)
+    """Tables, columns and indices that are not ours; no fault."""
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong; a file that is behind or not adopted yet is not wrong."""
+        return not (self.drift or self.integrity or self.foreign_keys or self.error)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `check --json`."""
+        path = None if self.path is None else str(self.path)
+        return {**asdict(self), "path": path, "state": str(self.state), "ok": self.ok}
+
+
+def check_installation(data_dir: Path) -> Iterator[FileCheck]:
+    """Yield the check of the global database and of each registered app."""
+    place = DataDir.find(data_dir)
+    yield check_file("global", place.global_db, GLOBAL)
+    try:
+        names = list(read_registry(place.global_db).ids)
+    except StreamHubError:
+        return  # the check of the global database has said so
+    for name in names:
+        try:
+            path = place.app_db(name)
+        except StreamHubError as error:
+            yield FileCheck(name, None, State.BROKEN, error=str(error))
+        else:
+            yield check_file(name, path, APP)
+
+
+def check_file(name: str, path: Path, world: World) -> FileCheck:
+    """Check one file: structure, integrity_check and foreign_key_check."""
+    found = look_at(path, world)
+    result = FileCheck(name, path, found.state, found.revision)
+    if found.error is not None:
+        result.error = str(found.error)
+        return result
+    try:
+        with reading(path) as connection:
+            _check_contents(connection, result)
+            _check_structure(connection, result, world, found)
+    except StreamHubError as error:
+        result.error = str(error)
+    return result
+
+
+def _check_contents(connection: sqlite3.Connection, result: FileCheck) -> None:
+    rows = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+    result.integrity = [] if rows == ["ok"] else rows
+    result.foreign_keys = [
+        f"row {rowid} of {table} points to no row of {parent}"
+        for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check")
+    ]
+
+
+def _check_structure(
+    connection: sqlite3.Connection, result: FileCheck, world: World, found: FileState
+) -> None:
+    if found.state is State.UNADOPTED:
+        assert result.path is not None  # noqa: S101 - it was just opened
+        adoptable_revision(connection, world, result.path)
+        return
+    expected = reference_structure(world, found.revision)
+    drift = compare(expected, read_structure(connection, world.foreign_tables))
+    result.drift, result.extras = drift.lines(), drift.extras

@@ -1,0 +1,75 @@
+"""The root command, and the one place where errors become a message and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from streamhub_orm import __version__
+from streamhub_orm.cli.options import Settings, global_options
+from streamhub_orm.errors import StreamHubError
+
+_COMMANDS: Final = {
+    "upgrade": "upgrade",
+    "status": "status",
+    "check": "check",
+    "init": "init",
+    "demo": "demo",
+    "rollback": "rollback",
+    "downgrade": "revisions",
+    "history": "revisions",
+    "revision": "revisions",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when it is called, so that --version answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"streamhub_orm.cli.{_COMMANDS[cmd_name]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
+        return command
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="streamhub-db")
+@global_options
+def cli() -> None:
+    """Look after the databases of a StreamHub installation.
+
+    Exit status: 0 done; 1 some databases failed, the others are done; 2 wrong usage; 3 refused
+    before anything was touched.
+    """
+
+
+def main() -> None:
+    """Run the command line; no traceback reaches an operator."""
+    settings = Settings()
+    try:
+        status = cli.main(standalone_mode=False, obj=settings)
+    except click.exceptions.Exit as error:
+        status = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped. Run the same command again: it takes up what is left.", err=True)
+        status = 130
+    except StreamHubError as error:
+        settings.refuse(error)
+        status = error.exit_code
+    except BrokenPipeError:
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,87 @@
+"""The options that every command takes, before or after its name."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from streamhub_orm.errors import StreamHubError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass
+class Settings:
+    """What the global options say."""
+
+    data_dir: Path | None = None
+    json: bool = False
+    verbosity: int = 0
+    refused_document: Callable[[str], dict[str, Any]] | None = None
+    """The JSON document of the command under way for a refusal, where it has one of its own."""
+
+    @property
+    def root(self) -> Path:
+        """--data-dir, else DATA_DIR, else the current folder."""
+        return self.data_dir or Path(os.environ.get("DATA_DIR") or ".")
+
+    def refuse(self, error: StreamHubError) -> None:
+        """Say on stderr, and with --json as the one document on stdout, why nothing was done."""
+        click.echo(f"Error: {error}", err=True)
+        if self.json:
+            plain = {"ok": False, "error": str(error)}
+            document = self.refused_document(str(error)) if self.refused_document else plain
+            print_json(document)
+
+
+def print_json(document: object) -> None:
+    """Print the one JSON document of a command."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def global_options(command: Command) -> Command:
+    """Add --data-dir, --json, -q and -v; the command finds them in its `Settings`."""
+
+    @wraps(command)
+    def with_settings(
+        *args: object, data_dir: Path | None, as_json: bool, quiet: int, verbose: int, **rest: object
+    ) -> object:
+        settings = click.get_current_context().ensure_object(Settings)
+        settings.data_dir = data_dir or settings.data_dir
+        settings.json = as_json or settings.json
+        settings.verbosity += verbose - quiet
+        _configure_logging(settings.verbosity)
+        return command(*args, **rest)
+
+    for option in reversed(_OPTIONS):
+        with_settings = option(with_settings)
+    return with_settings  # type: ignore[return-value]
+
+
+_OPTIONS = (
+    click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The installation; else DATA_DIR, else the current folder.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document."),
+    click.option("-q", "--quiet", count=True, help="Say less; no progress."),
+    click.option("-v", "--verbose", count=True, help="Say more; -vv shows each revision."),
+)
+
+
+def _configure_logging(verbosity: int) -> None:
+    if verbosity > 0:
+        level = logging.DEBUG if verbosity > 1 else logging.INFO
+        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("streamhub_orm").setLevel(level)
+        logging.getLogger("alembic").setLevel(level)

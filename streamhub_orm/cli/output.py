@@ -1,0 +1,55 @@
+"""Tables and progress on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    Progress = Callable[[str, int, int], None]
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows as a table on a terminal, as tab-separated lines elsewhere."""
+    texts = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in [list(columns), *texts]:
+            click.echo("\t".join(row))
+        return
+    from rich.console import Console  # noqa: PLC0415 - rich is slow to import
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in texts:
+        table.add_row(*(escape(cell) for cell in row))
+    Console().print(table)
+
+
+@contextmanager
+def progress_bar(*, shown: bool) -> Iterator[Progress]:
+    """Yield a progress callback: bars on a terminal's stderr, nothing elsewhere."""
+    if not shown or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - rich is slow to import
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    # No refresh thread of its own: workers are forked while the bar is shown.
+    bars = Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
+    tasks = {}
+    with bars:
+
+        def progress(phase: str, done: int, total: int) -> None:
+            if total and phase not in tasks:
+                tasks[phase] = bars.add_task(phase, total=total)
+            if total:
+                bars.update(tasks[phase], completed=done, refresh=True)
+
+        yield progress

@@ -1,0 +1,75 @@
+"""`streamhub-db downgrade`, `history` and `revision`."""
+
+from __future__ import annotations
+
+import click
+
+from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.output import print_table
+from streamhub_orm.downgrade import downgrade_installation
+from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.migrations.authoring import write_revision
+
+_WORLDS = {"global": GLOBAL, "app": APP}
+
+
+@click.command
+@click.argument("revision")
+@click.option("--app", "apps", multiple=True, metavar="NAME", help="This app; repeatable.")
+@click.option("--all-apps", is_flag=True, help="Every registered app.")
+@click.option("--drop-rows", is_flag=True, help="Give up rows and values the older schema lacks.")
+@global_options
+@click.pass_obj
+def downgrade(
+    settings: Settings, revision: str, apps: tuple[str, ...], *, all_apps: bool, drop_rows: bool
+) -> int:
+    """Take the global database, or apps, down to REVISION; backup first.
+
+    g0013 and a0008 are the revisions that equal what the Node core itself makes.
+    """
+    outcomes = list(
+        downgrade_installation(
+            settings.root, revision, apps=apps, all_apps=all_apps, drop_rows=drop_rows
+        )
+    )
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if settings.json:
+        document = {"ok": not failed, "databases": [outcome.to_json() for outcome in outcomes]}
+        print_json(document)
+    else:
+        rows = [(o.name, o.from_revision, o.to_revision, o.backup) for o in outcomes]
+        print_table(("database", "from", "to", "backup"), rows)
+    for outcome in failed:
+        click.echo(f"Error: {outcome.name}: {outcome.error}", err=True)
+    return 1 if failed else 0
+
+
+@click.command
+@global_options
+@click.pass_obj
+def history(settings: Settings) -> None:
+    """List the revisions of both histories, oldest first."""
+    rows = [
+        (world.name, script.revision, script.doc.splitlines()[0].rstrip("."))
+        for world in _WORLDS.values()
+        for script in world.history
+    ]
+    if settings.json:
+        print_json([dict(zip(("history", "revision", "title"), row, strict=True)) for row in rows])
+    else:
+        print_table(("history", "revision", "title"), rows)
+
+
+@click.command
+@click.argument("world", type=click.Choice(list(_WORLDS)))
+@click.option("-m", "--message", required=True, help="What the revision does, in a few words.")
+@click.option("--autogenerate", is_flag=True, help="Begin with what differs from the models.")
+@global_options
+@click.pass_obj
+def revision(settings: Settings, world: str, message: str, *, autogenerate: bool) -> None:
+    """Write a new revision file into the checkout's history of WORLD."""
+    path = write_revision(_WORLDS[world], message, autogenerate=autogenerate)
+    if settings.json:
+        print_json({"ok": True, "path": str(path)})
+    else:
+        click.echo(f"wrote {path}")

@@ -1,0 +1,133 @@
+"""`streamhub-db upgrade`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.output import print_table, progress_bar
+from streamhub_orm.upgrade import UpgradeReport
+from streamhub_orm.upgrade import upgrade as run_upgrade
+from streamhub_orm.upgrade.report import refused_json
+
+if TYPE_CHECKING:
+    from streamhub_orm.legacy.sources import RowCounts
+
+
+@click.command
+@click.option("--app", "apps", multiple=True, metavar="NAME", help="Only this app; repeatable.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
+@click.option("--dry-run", is_flag=True, help="Rehearse on scratch copies; touch nothing.")
+@click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for another upgrade to end; default: do not wait.",
+)
+@global_options
+@click.pass_obj
+def upgrade(
+    settings: Settings,
+    apps: tuple[str, ...],
+    jobs: int | None,
+    lock_timeout: float,
+    *,
+    dry_run: bool,
+) -> int:
+    """Bring every database to this release: backup, split, upgrade.
+
+    Safe to run again at any time: what is done is not done twice, what failed is taken up.
+    """
+    settings.refused_document = partial(refused_json, settings.root.absolute(), dry_run=dry_run)
+    with progress_bar(shown=settings.verbosity >= 0 and not settings.json) as progress:
+        report = run_upgrade(
+            settings.root,
+            apps=apps,
+            jobs=jobs,
+            dry_run=dry_run,
+            lock_timeout_seconds=lock_timeout,
+            progress=progress,
+        )
+    if settings.json:
+        print_json(report.to_json())
+    else:
+        _print_report(report, settings.verbosity)
+    _print_failures(report)
+    return 1 if report.failed else 0
+
+
+def _print_report(report: UpgradeReport, verbosity: int) -> None:
+    shown = [app for app in report.apps if verbosity > 0 or app.changed or app.error]
+    if shown and verbosity >= 0:
+        print_table(
+            ("app", "from", "to", "imported", "superseded", "unmatched", "result"),
+            [
+                (
+                    app.app,
+                    app.from_revision,
+                    app.to_revision,
+                    app.account.imported.total,
+                    app.account.superseded.total,
+                    app.account.unmatched.total,
+                    "failed" if app.error else "ok",
+                )
+                for app in shown
+            ],
+        )
+    for line in _summary(report):
+        click.echo(line)
+
+
+def _summary(report: UpgradeReport) -> list[str]:
+    would = "would be " if report.dry_run else ""
+    changed = sum(app.changed for app in report.apps)
+    lines = [
+        f"global database: {report.global_.from_revision or 'not adopted'} -> "
+        f"{report.global_.to_revision or 'failed'}"
+        if report.global_.changed or report.global_.error
+        else f"global database: at {report.global_.to_revision}, unchanged",
+        f"apps: {changed} {would}changed, {len(report.apps) - changed} unchanged or failed",
+        f"rows {would}imported: {_words(report.total('imported'))}",
+    ]
+    for kind, what in _WARNINGS.items():
+        counts = report.orphans if kind == "orphaned" else report.total(kind)
+        if counts.total:
+            lines.append(f"warning: {kind}: {_words(counts)}; {what}")
+    if report.unregistered:
+        folders = ", ".join(report.unregistered)
+        lines.append(f"warning: folders with an app.db but no registry row, not touched: {folders}")
+    if report.backup is not None:
+        lines.append(f"backup of the global database: {report.backup}")
+    if not report.changed and not report.failed:
+        lines.append("Nothing to do: every database is at head.")
+    return lines
+
+
+_WARNINGS = {
+    "superseded": "the app.db holds another row under the same key; the old row stays where it was",
+    "unmatched": "left in their old place, and not in the app.db whose import was done before",
+    "orphaned": "they belong to no registered app and stay where they are",
+}
+
+
+def _words(counts: RowCounts) -> str:
+    return ", ".join(f"{count} {table}" for table, count in asdict(counts).items())
+
+
+def _print_failures(report: UpgradeReport) -> None:
+    if report.global_.error:
+        click.echo(f"Error: global database: {report.global_.error}", err=True)
+    for app in report.apps:
+        if app.error:
+            click.echo(f"Error: app {app.app}: {app.error}", err=True)
+    if report.failed:
+        click.echo(
+            f"{report.failed} databases failed, the others are done. Cure what is named above and "
+            "run the same command again.",
+            err=True,
+        )

@@ -1,0 +1,143 @@
+"""Where the files of an installation lie, and which names an app may have.
+
+Two layouts are in use: `DATA_DIR/data/streamhub.db`, which the Node core writes, and
+`DATA_DIR/streamhub.db`, which restored archives produce. Everything else is the same in both.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.errors import AppNameError, DataDirError, NotADatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,30}[a-z0-9]")
+GLOBAL_DB_NAME: Final = "streamhub.db"
+
+
+def is_app_name(name: object) -> bool:
+    """Tell whether `name` may name an app (`^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$`)."""
+    return isinstance(name, str) and APP_NAME.fullmatch(name) is not None
+
+
+@dataclass(frozen=True)
+class DataDir:
+    """The paths of one installation. `find()` looks at the disk; the rest only computes paths."""
+
+    root: Path
+    """Absolute path of DATA_DIR."""
+    global_db: Path
+    """Absolute path of the global database, whether it exists or not."""
+
+    @classmethod
+    def find(cls, root: Path) -> DataDir:
+        """Find the installation in `root`, in either layout.
+
+        Raises `DataDirError` where there is none, where there are two, and where `root` is the
+        inner folder of the nested layout.
+        """
+        root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
+        if not root.is_dir():
+            found = "is not a folder" if root.exists() else "no such folder"
+            raise DataDirError(
+                root, found, "Expected an installation's DATA_DIR: pass --data-dir or set DATA_DIR."
+            )
+        nested, flat = root / "data" / GLOBAL_DB_NAME, root / GLOBAL_DB_NAME
+        if nested.exists() and flat.exists():
+            raise DataDirError(
+                root,
+                f"found two global databases, {nested.name} here and data/{nested.name}",
+                "Expected one of the two layouts: find out which file the server uses, and move "
+                "the other one out of this folder.",
+            )
+        if flat.exists() and not (root / "apps").exists() and (root.parent / "apps").is_dir():
+            raise DataDirError(
+                root,
+                f"found {flat.name} without apps/ beside it, while {root.parent} has apps/",
+                f"This is the inner folder of the installation: pass {root.parent} instead.",
+            )
+        if not nested.exists() and not flat.exists():
+            raise DataDirError(
+                root,
+                f"found neither data/{GLOBAL_DB_NAME} nor {GLOBAL_DB_NAME}",
+                "Expected a StreamHub installation: check the path, or make a new one with "
+                "`streamhub-db init`.",
+            )
+        return cls(root, nested if nested.exists() else flat)
+
+    @classmethod
+    def fresh(cls, root: Path) -> DataDir:
+        """Return the nested layout in `root`, for an installation that is yet to be made."""
+        root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
+        return cls(root, root / "data" / GLOBAL_DB_NAME)
+
+    @property
+    def apps(self) -> Path:
+        """The folder that holds one folder per app."""
+        return self.root / "apps"
+
+    @property
+    def lock_path(self) -> Path:
+        """The file whose flock admits one upgrade at a time; it is never removed."""
+        return self.global_db.with_name(self.global_db.name + ".lock")
+
+    def app_folder(self, name: str) -> Path:
+        """Return the app's folder; raise `AppNameError` for a name outside the allow-list."""
+        if not is_app_name(name):
+            raise AppNameError(name)
+        return self.apps / name
+
+    def app_db(self, name: str) -> Path:
+        """Return the path of the app's database, existing or not.
+
+        Raises `AppNameError`, and `NotADatabaseError` for a folder or a link out of the app's folder.
+        """
+        path = self.app_folder(name) / "app.db"
+        self._check_contained(path)
+        return path
+
+    def legacy_db(self, name: str) -> Path:
+        """Return the path of the app's legacy vods.db, existing or not."""
+        path = self.app_folder(name) / "vods.db"
+        self._check_contained(path)
+        return path
+
+    def unregistered(self, registered: set[str]) -> Iterator[str]:
+        """Yield, sorted, the folders under apps/ that have an app.db but no registry row."""
+        if not self.apps.is_dir():
+            return
+        with os.scandir(self.apps) as entries:
+            names = sorted(entry.name for entry in entries if entry.name not in registered)
+        for name in names:
+            if (self.apps / name / "app.db").is_file():
+                yield name
+
+    def _check_contained(self, path: Path) -> None:
+        """Refuse a link that leads out of the app's folder, and anything but a regular file."""
+        for link in (path.parent, path):
+            if link.is_symlink() and not self._is_inside(link, path.parent.name):
+                raise NotADatabaseError(
+                    path,
+                    f"a link out of the app's folder: {link} -> {link.resolve()}",
+                    f"a file inside {self.apps / path.parent.name}",
+                    "Move the real file into the app's folder.",
+                )
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a special file"
+            raise NotADatabaseError(
+                path, kind, "a SQLite database file", "Move it away, then run again."
+            )
+
+    def _is_inside(self, link: Path, name: str) -> bool:
+        return link.resolve().is_relative_to(self.apps.resolve() / name)

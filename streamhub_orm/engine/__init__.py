@@ -1,0 +1,1 @@
+"""SQLite itself: connections and their pragmas, durable files, verified backups, the run lock."""

@@ -1,0 +1,151 @@
+"""The verified copy of a database file that must exist before anything changes it."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+import sqlite3
+from contextlib import closing, nullcontext
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.engine.connections import open_read_only, translated, write_lock
+from streamhub_orm.engine.durable_files import publish, temporary_beside
+from streamhub_orm.errors import BackupError, CorruptDatabaseError, SpaceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ATTEMPTS_WHILE_WRITTEN: Final = 3
+
+
+def back_up(path: Path, *, like: Path) -> Path:
+    """Back `path` up as `<file>.bak-<UTC time>` beside it and return that path.
+
+    The copy has passed quick_check and has the tables and row counts of its source. Where the
+    newest backup there already is byte for byte the same (a run that was interrupted made it),
+    that one is returned and no second one is kept: VACUUM INTO is deterministic. Raises
+    `BackupError`, `CorruptDatabaseError`, `SpaceError` or another `DatabaseFileError`; then
+    nothing is left behind.
+    """
+    with translated(path, "making the backup"), temporary_beside(path) as temporary:
+        _require_space(path)
+        _copy_verified(path, temporary)
+        for backup in list_backups(path)[-1:]:
+            if filecmp.cmp(temporary, backup, shallow=False):
+                return backup
+        target = _backup_path(path)
+        publish(temporary, target, like=like, mode=0o600)
+        return target
+
+
+def copy_to_scratch(path: Path, target: Path) -> None:
+    """Copy a database for a rehearsal; `target` must be empty or missing."""
+    with translated(path, "copying it for the rehearsal"), closing(open_read_only(path)) as source:
+        source.execute("VACUUM INTO ?", (str(target),))
+
+
+def list_backups(path: Path) -> list[Path]:
+    """Return the backups beside `path`, oldest first (their names sort by time)."""
+    prefix = f"{path.name}.bak-"
+    return sorted(entry for entry in path.parent.iterdir() if entry.name.startswith(prefix))
+
+
+def is_intact(path: Path) -> bool:
+    """Tell whether `path` is a database that passes quick_check."""
+    try:
+        with closing(open_read_only(path)) as connection:
+            return path.stat().st_size > 0 and _damage(connection) is None
+    except (sqlite3.Error, OSError):
+        return False
+
+
+def require_intact(path: Path) -> None:
+    """Raise `CorruptDatabaseError` where quick_check finds damage."""
+    with translated(path, "checking it"), closing(open_read_only(path)) as connection:
+        damage = _damage(connection)
+    if damage is not None:
+        raise CorruptDatabaseError(
+            path,
+            f"damage ({damage})",
+            "quick_check to say ok",
+            "Restore this file from its newest backup (<file>.bak-…), then run again.",
+        )
+
+
+def size_bytes(path: Path) -> int:
+    """Return the size of a database file with its -wal, an upper bound for its backup."""
+    wal = path.with_name(path.name + "-wal")
+    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+
+def _require_space(path: Path) -> None:
+    needed, free = size_bytes(path), shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise SpaceError(
+            path,
+            f"{free} bytes free in {path.parent}",
+            f"{needed} bytes for the backup",
+            "Free space on this file system, then run again; nothing was changed.",
+        )
+
+
+def _copy_verified(path: Path, temporary: Path) -> None:
+    with closing(open_read_only(path)) as source:
+        for attempt in range(_ATTEMPTS_WHILE_WRITTEN + 1):
+            # Counts are comparable only where nobody committed between copy and count.
+            with write_lock(path) if attempt == _ATTEMPTS_WHILE_WRITTEN else nullcontext():
+                version = _data_version(source)
+                temporary.write_bytes(b"")
+                source.execute("VACUUM INTO ?", (str(temporary),))
+                expected = row_counts(source)
+                unmoved = _data_version(source) == version
+            if unmoved:
+                return _verify(path, temporary, expected)
+    raise AssertionError  # the last attempt holds every writer off
+
+
+def _verify(path: Path, temporary: Path, expected: dict[str, int]) -> None:
+    with closing(open_read_only(temporary)) as copy:
+        damage, found = _damage(copy), row_counts(copy)
+    if damage is not None or found != expected:
+        raise BackupError(
+            path,
+            f"a copy that differs from its source ({damage or f'{found} rows'})",
+            f"an intact copy with {expected} rows",
+            "Check the disk and restore this file from an older backup; nothing was changed.",
+        )
+
+
+def row_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return the number of rows of every ordinary table, by name."""
+    names = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+    ).fetchall()
+    return {
+        name: connection.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0]  # noqa: S608 - an identifier cannot be bound
+        for (name,) in names
+    }
+
+
+def quoted(identifier: str) -> str:
+    """Return an SQL identifier in double quotes."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _damage(connection: sqlite3.Connection) -> str | None:
+    first = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    return None if first == "ok" else first
+
+
+def time_stamp() -> str:
+    """Return the time in UTC as ISO 8601 with `:` and `.` as `-`, as backups are named."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")[:-3] + "Z"
+
+
+def _backup_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.bak-{time_stamp()}")

@@ -1,0 +1,139 @@
+"""How a database file is opened: every pragma and every mode of the package has its home here."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from streamhub_orm.errors import from_sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+BUSY_TIMEOUT_SECONDS: Final = 5.0
+"""How long a statement waits for another process's lock (contract: 5 s)."""
+
+
+def file_uri(path: Path, mode: str) -> str:
+    """Return the SQLite URI of `path`; quotes, blanks and non-ASCII in it are escaped."""
+    return f"file:{quote(str(path))}?mode={mode}"
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Open without the right to write, so that a left-over -wal stays as it is.
+
+    A read-write open would checkpoint and delete that -wal at close. The caller closes it.
+    """
+    return _connect(path, "ro")
+
+
+def open_for_migration(path: Path) -> sqlite3.Connection:
+    """Open an existing file for DDL and imports: synchronous=FULL, foreign_keys=OFF, WAL.
+
+    foreign_keys is off because a table rebuild would otherwise delete child rows through
+    ON DELETE CASCADE, and the pragma does nothing inside a transaction. WAL is what the Node
+    core sets on every handle; a file restored from VACUUM INTO comes in rollback mode.
+    """
+    connection = _connect(path, "rw")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("PRAGMA journal_mode = WAL")
+    return connection
+
+
+@contextmanager
+def write_lock(path: Path) -> Iterator[None]:
+    """Hold the file's write lock without changing a byte of it.
+
+    The read-only connection keeps the other from being the last one, whose close would
+    checkpoint and delete a left-over -wal.
+    """
+    with closing(open_read_only(path)) as reader, closing(_connect(path, "rw")) as holder:
+        reader.execute("SELECT 1 FROM sqlite_master").fetchone()
+        holder.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def open_for_session(path: Path) -> sqlite3.Connection:
+    """Open for services: foreign_keys=ON, synchronous=NORMAL, WAL, usable from any thread."""
+    connection = _connect(path, "rw")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    return connection
+
+
+def open_scratch(path: Path) -> sqlite3.Connection:
+    """Open a file that nobody else knows yet: no journal and no fsync until it is published."""
+    connection = _connect(path, "rw")
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA foreign_keys = OFF")
+    return connection
+
+
+def attach_read_only(connection: sqlite3.Connection, path: Path, schema: str) -> None:
+    """Attach a source; read-only, since BEGIN IMMEDIATE locks attached read-write files too."""
+    connection.execute(f"ATTACH ? AS {schema}", (file_uri(path, "ro"),))
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open read-only, close at the end, and turn SQLite's errors into ours."""
+    with translated(path, "reading"):
+        connection = open_read_only(path)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def translated(path: Path, doing: str) -> Iterator[None]:
+    """Turn errors of sqlite3, SQLAlchemy and the operating system into a DatabaseFileError."""
+    try:
+        yield
+    except FileExistsError:
+        raise  # an answer, not a fault: another process created the file first
+    except sa.exc.DBAPIError as error:
+        raise from_sqlite(error.orig or error, path, doing) from error
+    except (sqlite3.Error, OSError) as error:
+        raise from_sqlite(error, path, doing) from error
+
+
+def immediate_engine(
+    creator: Callable[[], sqlite3.Connection], pool: type[sa.Pool], **pool_options: object
+) -> sa.Engine:
+    """Return an engine whose transactions begin with BEGIN IMMEDIATE.
+
+    The driver's own transaction control is off (isolation_level=None), so DDL, alembic_version
+    and user_version roll back together, and a transaction that reads first and writes later
+    holds the write lock from its start: it can neither lose an update nor meet
+    SQLITE_BUSY_SNAPSHOT, which no busy timeout cures.
+    """
+    engine = sa.create_engine("sqlite://", creator=creator, poolclass=pool, **pool_options)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: sa.Connection) -> None:
+    read_only = bool(connection.get_execution_options().get("read_only", False))
+    if connection.info.get("query_only", False) is not read_only:
+        connection.exec_driver_sql(f"PRAGMA query_only = {read_only:d}")
+        connection.info["query_only"] = read_only
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        file_uri(path, mode),
+        uri=True,
+        timeout=BUSY_TIMEOUT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )

@@ -1,0 +1,76 @@
+"""The registry of apps and the tokens of the API."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from streamhub_orm.global_db.base import GlobalBase
+from streamhub_orm.schema import SQL_NOW, EnumText, IntBool, JsonText, UtcSql, one_of, utc_now
+
+
+class TokenScope(StrEnum):
+    """What a token opens: the whole server, or one app."""
+
+    GLOBAL = "global"
+    APP = "app"
+
+
+class App(GlobalBase):
+    """An app, whose own database lies in `apps/<name>`. Written when an app is made or changed."""
+
+    __tablename__ = "apps"
+    __table_args__ = (
+        UniqueConstraint("name"),
+        Index("idx_apps_tenant", "tenant_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+
+    name: Mapped[str]
+    display_name: Mapped[str | None]
+    livekit_room_prefix: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)
+    updated_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW, onupdate=utc_now)
+    settings_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    tenant_id: Mapped[str | None] = mapped_column(server_default="platform")
+    node_id: Mapped[str | None]
+
+    tokens: Mapped[list["ApiToken"]] = relationship(
+        back_populates="app",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+        lazy="raise",
+    )
+
+    shown_columns = ("id", "name")
+
+
+class ApiToken(GlobalBase):
+    """A token of the API, as a hash. Written when one is issued, used or revoked."""
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (
+        one_of("scope", TokenScope),
+        Index("idx_api_tokens_hash", "token_hash"),
+        Index("idx_api_tokens_app", "app_id"),
+        Index("idx_api_tokens_tenant", "tenant_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+
+    name: Mapped[str]
+    token_hash: Mapped[str]
+    scope: Mapped[TokenScope] = mapped_column(EnumText(TokenScope))
+    app_id: Mapped[int | None] = mapped_column(ForeignKey("apps.id", ondelete="CASCADE"))
+    allowed_ips_json: Mapped[list[str] | None] = mapped_column(JsonText)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcSql)
+    created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)
+    revoked: Mapped[bool] = mapped_column(IntBool, server_default=text("0"))
+    tenant_id: Mapped[str | None] = mapped_column(server_default="platform")
+
+    app: Mapped[App | None] = relationship(back_populates="tokens", lazy="raise")

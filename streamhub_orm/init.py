@@ -1,0 +1,77 @@
+"""A fresh installation: nested layout, global database at head, platform tenant, app `live`."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.engine.connections import open_scratch, translated
+from streamhub_orm.engine.durable_files import mark_as_wal, publish, temporary_beside
+from streamhub_orm.errors import DataDirError
+from streamhub_orm.legacy.registry import find_legacy_files
+from streamhub_orm.legacy.sources import SPLIT_DONE
+from streamhub_orm.migrations.app_files import bring_app_to_head
+from streamhub_orm.migrations.references import template
+from streamhub_orm.migrations.worlds import GLOBAL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_APP: Final = "live"
+
+
+def make_installation(data_dir: Path) -> DataDir:
+    """Make a fresh installation in a new or empty folder and return where its files lie.
+
+    Raises `DataDirError` where the folder already holds an installation or a part of one.
+    """
+    place = DataDir.fresh(data_dir)
+    _require_fresh(place)
+    with translated(place.global_db, "creating it"):
+        for folder in (place.root, place.global_db.parent, place.apps):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with temporary_beside(place.global_db) as temporary:
+            _fill(temporary)
+            publish(temporary, place.global_db, like=place.root, mode=0o600)
+    app_db = place.app_db(DEFAULT_APP)
+    bring_app_to_head(app_db, find_legacy_files(place, DEFAULT_APP))
+    return place
+
+
+def _require_fresh(place: DataDir) -> None:
+    flat = place.root / place.global_db.name
+    for path in (place.global_db, flat):
+        if path.exists():
+            raise DataDirError(
+                place.root,
+                f"found the installation of {path}",
+                "Expected a new or empty folder: bring it to this release with `streamhub-db "
+                "upgrade`, or name another folder.",
+            )
+    if place.root.exists() and not place.root.is_dir():
+        raise DataDirError(place.root, "is not a folder", "Name a new or empty folder.")
+    if place.apps.is_dir() and any(place.apps.iterdir()):
+        raise DataDirError(
+            place.root,
+            "found apps/ with content but no global database",
+            "Expected a new or empty folder: restore the global database from its backup, or name "
+            "another folder.",
+        )
+
+
+def _fill(temporary: Path) -> None:
+    temporary.write_bytes(template(GLOBAL))
+    with closing(open_scratch(temporary)) as connection:
+        connection.execute("BEGIN")
+        _insert(connection)
+        connection.execute("COMMIT")
+    mark_as_wal(temporary)
+
+
+def _insert(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "INSERT INTO apps (name, display_name) VALUES (?, ?)", (DEFAULT_APP, DEFAULT_APP.title())
+    )
+    connection.execute("INSERT INTO _streamhub_meta (key, value) VALUES (?, '1')", (SPLIT_DONE,))

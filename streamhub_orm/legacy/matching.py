@@ -1,0 +1,61 @@
+"""When a source row and a row of the app.db are the same: the keys of the split's rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.legacy.sources import columns_of
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from streamhub_orm.legacy.sources import LegacyFiles, Source
+
+# A recording has no natural key of its own: all five together tell one from another.
+_IDENTITY: Final = {
+    "streams": ("stream_id",),
+    "ingress_auth": ("ingress_id",),
+    "vods": ("app_id", "stream_id", "room", "name", "started_at"),
+}
+
+
+def same_row(table: str, columns: list[str], *, with_id: bool) -> str:
+    """Return the condition under which source row `s` and app.db row `t` are the same.
+
+    With the id, a VOD is the same recording only under the same id; streams and ingress_auth have
+    keys of their own and need none. A key column that an old source lacks counts as NULL.
+    """
+    if table != "vods":
+        key = _IDENTITY[table][0]
+        return f"t.{key} = s.{key}"
+    number = "t.id = s.id AND " if with_id else ""
+    return number + " AND ".join(
+        f"t.{name} IS s.{name}" if name in columns else f"t.{name} IS NULL"
+        for name in _IDENTITY["vods"]
+    )
+
+
+def count_unmatched(
+    connection: sqlite3.Connection, source: Source, table: str, files: LegacyFiles
+) -> int:
+    """Count the source rows that the app.db does not hold; VODs by how often each occurs."""
+    columns = columns_of(connection, source.schema, table)
+    if not columns:
+        return 0
+    if table != "vods":
+        query = f"""SELECT count(*) FROM {source.schema}.{table} s WHERE {source.row_filter}
+                    AND NOT EXISTS (SELECT 1 FROM main.{table} t
+                                    WHERE {same_row(table, columns, with_id=False)})"""  # noqa: S608
+    else:
+        identity = _IDENTITY["vods"]
+        names = ", ".join(identity)
+        selected = ", ".join(
+            f"{f's.{name}' if name in columns else 'NULL'} AS {name}" for name in identity
+        )
+        query = f"""SELECT coalesce(sum(max(surplus, 0)), 0) FROM (
+                      SELECT sum(occurrences) AS surplus FROM (
+                        SELECT {selected}, 1 AS occurrences
+                        FROM {source.schema}.vods s WHERE {source.row_filter}
+                        UNION ALL SELECT {names}, -1 FROM main.vods
+                      ) GROUP BY {names})"""  # noqa: S608
+    return int(connection.execute(query, files.row_parameters).fetchone()[0])

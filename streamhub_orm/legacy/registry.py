@@ -1,0 +1,110 @@
+"""What the global database says about the apps, read without knowing its schema step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streamhub_orm.engine.connections import reading
+from streamhub_orm.errors import UnknownAppError, UnknownStructureError
+from streamhub_orm.legacy.sources import SPLIT_DONE, LegacyFiles, RowCounts, columns_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from streamhub_orm.data_dir import DataDir
+
+_STREAMS_OR_VODS = ("streams", "vods")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The apps by name, whether the split is done, and where legacy rows lie."""
+
+    global_db: Path
+    ids: dict[str, int]
+    """`apps.id` by name, in the order of the ids; names may lie outside the allow-list."""
+    split_done: bool
+    ids_with_rows: frozenset[int]
+    """Apps that have rows in global streams or vods."""
+    names_with_ingress: frozenset[str]
+    orphans: RowCounts
+    """Rows of the global tables that belong to no registered app."""
+
+    def has_global_rows(self, name: str) -> bool:
+        """Tell whether the global database holds legacy rows of this app."""
+        return self.ids[name] in self.ids_with_rows or name in self.names_with_ingress
+
+    def require(self, names: Iterable[str]) -> None:
+        """Raise `UnknownAppError` for the first name that is not registered."""
+        for name in names:
+            if name not in self.ids:
+                raise UnknownAppError(name, self.global_db, list(self.ids))
+
+    def legacy_files(self, place: DataDir, name: str) -> LegacyFiles:
+        """Return where the legacy rows of one app may lie."""
+        self.require([name])
+        return LegacyFiles(
+            name, self.ids[name], self.global_db, place.legacy_db(name), self.split_done
+        )
+
+
+def read_registry(global_db: Path) -> Registry:
+    """Read the registry; raises a `DatabaseFileError` where the file cannot be used."""
+    with reading(global_db) as connection:
+        if not columns_of(connection, "main", "apps"):
+            raise UnknownStructureError(global_db, ["table apps is missing"])
+        ids = dict(connection.execute("SELECT name, id FROM apps ORDER BY id"))
+        rows = _groups(connection, _STREAMS_OR_VODS, "app_id")
+        ingress = _groups(connection, ("ingress_auth",), "app")
+        split_done = _is_split(connection)
+    known = frozenset(ids.values())
+    orphans = RowCounts()
+    for table, owner, count in rows:
+        orphans.add(table, 0 if owner in known else count)
+    for table, owner, count in ingress:
+        orphans.add(table, 0 if owner in ids else count)
+    return Registry(
+        global_db,
+        ids,
+        split_done,
+        frozenset(owner for _, owner, _ in rows),
+        frozenset(owner for _, owner, _ in ingress),
+        orphans,
+    )
+
+
+def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
+    """Return where the legacy rows of one app may lie, by two look-ups and no scan.
+
+    Raises `UnknownAppError` for a name that is not registered.
+    """
+    vods_db = place.legacy_db(name)
+    with reading(place.global_db) as connection:
+        row = connection.execute("SELECT id FROM apps WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            names = connection.execute("SELECT name FROM apps ORDER BY id").fetchall()
+            raise UnknownAppError(name, place.global_db, [known for (known,) in names])
+        return LegacyFiles(name, row[0], place.global_db, vods_db, _is_split(connection))
+
+
+def _is_split(connection: sqlite3.Connection) -> bool:
+    if not columns_of(connection, "main", "_streamhub_meta"):
+        return False
+    query = "SELECT 1 FROM _streamhub_meta WHERE key = ? AND value = '1'"
+    return connection.execute(query, (SPLIT_DONE,)).fetchone() is not None
+
+
+def _groups(
+    connection: sqlite3.Connection, tables: tuple[str, ...], owner: str
+) -> list[tuple[str, int | str, int]]:
+    return [
+        (table, value, count)
+        for table in tables
+        if owner in columns_of(connection, "main", table)
+        for value, count in connection.execute(
+            f"SELECT {owner}, count(*) FROM {table} GROUP BY {owner}"  # noqa: S608 - constants of this module
+        )
+    ]

@@ -1,0 +1,116 @@
+"""The three places where rows of an app may lie: vods.db, global streams/vods, global ingress_auth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from streamhub_orm.engine.connections import attach_read_only
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+TABLES: Final = ("streams", "vods", "ingress_auth")
+SPLIT_DONE: Final = "per_app_split_done"
+
+VODS_DB, GLOBAL_ROWS, GLOBAL_INGRESS = "vods_db", "global_rows", "global_ingress"
+
+
+class Source(NamedTuple):
+    """One source, its marker in the app's `_streamhub_meta`, and its rows of this app."""
+
+    name: str
+    marker: str
+    schema: str
+    tables: tuple[str, ...]
+    row_filter: str
+
+
+# In the order in which they are imported: what came first wins.
+SOURCES: Final = (
+    Source(VODS_DB, "vods_import_done", "legacy_db", ("streams", "vods"), "TRUE"),
+    Source(GLOBAL_ROWS, "global_import_done", "global_db", ("streams", "vods"), "s.app_id = :app_id"),
+    Source(GLOBAL_INGRESS, "ingress_import_done", "global_db", ("ingress_auth",), "s.app = :app"),
+)
+MARKERS: Final = frozenset(source.marker for source in SOURCES)
+
+
+@dataclass(frozen=True)
+class LegacyFiles:
+    """Where the legacy rows of one app may lie."""
+
+    app: str
+    app_id: int
+    global_db: Path
+    vods_db: Path
+    split_done: bool
+    """Whether `per_app_split_done` was 1 when the run began."""
+
+    @property
+    def row_parameters(self) -> dict[str, object]:
+        """The values that `Source.row_filter` names."""
+        return {"app": self.app, "app_id": self.app_id}
+
+    def has_vods_db(self) -> bool:
+        """Tell whether there is a vods.db with any content; a zero-byte one holds nothing."""
+        try:
+            return self.vods_db.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
+
+@dataclass
+class RowCounts:
+    """A number of rows per moved table."""
+
+    streams: int = 0
+    vods: int = 0
+    ingress_auth: int = 0
+
+    def add(self, table: str, count: int) -> None:
+        """Add to the number of one table."""
+        setattr(self, table, getattr(self, table) + count)
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        """Add table by table."""
+        return RowCounts(*(getattr(self, name) + getattr(other, name) for name in TABLES))
+
+    @property
+    def total(self) -> int:
+        """The rows of all tables together."""
+        return self.streams + self.vods + self.ingress_auth
+
+
+@dataclass
+class Account:
+    """What became of the legacy rows of one app."""
+
+    imported: RowCounts = field(default_factory=RowCounts)
+    """Rows that were copied into the app.db."""
+    superseded: RowCounts = field(default_factory=RowCounts)
+    """Rows whose place in the app.db is taken by one of the same key and other content."""
+    unmatched: RowCounts = field(default_factory=RowCounts)
+    """Rows of a source that was done before which are not found in the app.db."""
+
+
+def attach_sources(connection: sqlite3.Connection, files: LegacyFiles) -> list[Source]:
+    """Attach the sources that exist, read-only, and return them in order.
+
+    ATTACH works inside a transaction, DETACH does not: the connection's close detaches them.
+    """
+    attach_read_only(connection, files.global_db, "global_db")
+    if files.has_vods_db():
+        attach_read_only(connection, files.vods_db, "legacy_db")
+        return list(SOURCES)
+    return [source for source in SOURCES if source.name != VODS_DB]
+
+
+def columns_of(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
+    """Return the stored columns of a table in order; empty where there is no such table."""
+    return [
+        str(name)
+        for (name,) in connection.execute(
+            "SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden = 0", (table, schema)
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Both histories: the only user of Alembic in this package."""

@@ -1,0 +1,111 @@
+"""Adoption: give a file that the Node core made the revision that its structure stands at.
+
+user_version is only a hint: it misses the run-time additions and can be wrong. What counts is the
+structure, compared with the one that the history itself builds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamhub_orm.engine.backups import quoted
+from streamhub_orm.errors import UnknownStructureError
+from streamhub_orm.migrations.references import reference_structure, reference_structures
+from streamhub_orm.migrations.structure import Drift, Structure, compare, read_structure
+from streamhub_orm.migrations.transaction import raw_connection, stamp
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+    from streamhub_orm.migrations.worlds import World
+
+
+def adopt(connection: sa.Connection, world: World, path: Path) -> str | None:
+    """Complete what is partly there and stamp the file; return the revision, None for an empty file.
+
+    Runs inside the caller's transaction. Raises `UnknownStructureError` for a file that fits no
+    state of the history.
+    """
+    raw = raw_connection(connection)
+    revision = adoptable_revision(raw, world, path)
+    if revision is not None:
+        _complete(raw, world, revision, path)
+        stamp(connection, world, revision)
+    return revision
+
+
+def adoptable_revision(raw: sqlite3.Connection, world: World, path: Path) -> str | None:
+    """Return the newest revision that the structure has reached, without writing anything.
+
+    A revision is reached where anything that it added is there: the Node core's run-time additions
+    occur in any combination, so what lacks of the earlier steps is completed at adoption.
+    """
+    found = read_structure(raw, world.foreign_tables)
+    present, before = found.signatures(), set[tuple[str, ...]]()
+    reached = None
+    for revision, structure in reference_structures(world).items():
+        signatures = structure.signatures()
+        if (signatures - before) & present:
+            reached = revision
+        before = signatures
+    if reached is None and found.tables:
+        raise UnknownStructureError(path, [f"table {name} only" for name in found.tables])
+    refused = _not_completable(reference_structure(world, reached), found)
+    if refused:
+        raise UnknownStructureError(path, refused)
+    return reached
+
+
+def _not_completable(expected: Structure, found: Structure) -> list[str]:
+    drift = compare(expected, found)
+    columns = [
+        f"column {table}.{column} is missing"
+        for table, column in drift.missing_columns
+        if not _is_addable(expected, table, column)
+    ]
+    return columns + drift.conflicts
+
+
+def _is_addable(expected: Structure, table: str, column: str) -> bool:
+    """ADD COLUMN takes no key, no UNIQUE and no default that is computed, such as datetime()."""
+    definition = expected.tables[table].columns[column]
+    constant = definition.default is None or "(" not in definition.default
+    return constant and not (
+        definition.key_position
+        or (definition.not_null and definition.default is None)
+        or any(column in columns for columns in expected.tables[table].uniques)
+        or any(column in key.columns for key in expected.tables[table].foreign_keys)
+        or any(column in check.split() for check in expected.tables[table].checks)
+    )
+
+
+def _complete(raw: sqlite3.Connection, world: World, revision: str, path: Path) -> None:
+    expected = reference_structure(world, revision)
+    drift = compare(expected, read_structure(raw, world.foreign_tables))
+    for statement in _completing_statements(expected, drift):
+        raw.execute(statement)
+    for statement in world.data_until(revision):
+        raw.execute(statement)
+    remaining = compare(expected, read_structure(raw, world.foreign_tables)).lines()
+    if remaining:
+        raise UnknownStructureError(path, remaining)
+
+
+def _completing_statements(expected: Structure, drift: Drift) -> list[str]:
+    tables = [expected.tables[name].sql for name in drift.missing_tables]
+    columns = [
+        f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(column)} "
+        f"{_definition(expected, table, column)}"
+        for table, column in drift.missing_columns
+    ]
+    indices = [expected.indices[name].sql for name in drift.missing_indices]
+    return tables + columns + indices
+
+
+def _definition(expected: Structure, table: str, column: str) -> str:
+    definition = expected.tables[table].columns[column]
+    default = "" if definition.default is None else f" DEFAULT {definition.default}"
+    return f"{definition.type}{' NOT NULL' if definition.not_null else ''}{default}"

@@ -1,0 +1,118 @@
+"""The life of one app.db up to head: created from a template, or upgraded, with its legacy rows."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from streamhub_orm.engine.backups import copy_to_scratch
+from streamhub_orm.engine.connections import open_scratch, reading, translated
+from streamhub_orm.engine.durable_files import (
+    file_mode,
+    make_folder,
+    mark_as_wal,
+    publish,
+    temporary_beside,
+)
+from streamhub_orm.errors import DatabaseFileError
+from streamhub_orm.legacy.importing import account_of, import_legacy
+from streamhub_orm.migrations.references import template
+from streamhub_orm.migrations.states import State
+from streamhub_orm.migrations.transaction import run_upgrade
+from streamhub_orm.migrations.upgrading import (
+    Upgraded,
+    imports_pending,
+    look_for_upgrade,
+    transform,
+    upgrade_file,
+)
+from streamhub_orm.migrations.worlds import APP
+
+if TYPE_CHECKING:
+    from streamhub_orm.legacy.sources import Account, LegacyFiles
+    from streamhub_orm.migrations.states import FileState
+
+
+def bring_app_to_head(path: Path, files: LegacyFiles) -> Upgraded:
+    """Create or upgrade an app.db and import its legacy rows; idempotent.
+
+    Raises a `DatabaseFileError`; then an existing file is as it was, and a missing one missing.
+    """
+    if not path.exists():
+        with suppress(FileExistsError):  # another process created it meanwhile
+            return create_app_db(path, files)
+    found = look_for_upgrade(path, APP)
+    if is_done(found):
+        return Upgraded(found.revision, found.revision, changed=False)
+    return upgrade_file(
+        path, APP, like=files.global_db, finish=lambda raw: import_legacy(raw, files)
+    )
+
+
+def is_done(found: FileState) -> bool:
+    """Tell whether there is nothing left to do for an app.db."""
+    return found.state is State.CURRENT and not imports_pending(found)
+
+
+def create_app_db(path: Path, files: LegacyFiles) -> Upgraded:
+    """Create an app.db at head with its legacy rows: whole and durable, or not at all.
+
+    Raises `FileExistsError` where another process was faster.
+    """
+    with translated(path, "creating it"):
+        make_folder(path.parent, like=files.global_db)
+        with temporary_beside(path) as temporary:
+            account = _fill(temporary, files)
+            mode = file_mode(files.global_db)
+            publish(temporary, path, like=files.global_db, mode=mode)
+    return Upgraded(None, APP.head, account=account)
+
+
+def rehearse_app(path: Path, files: LegacyFiles) -> Upgraded:
+    """Do the same work on a scratch copy and tell what it did; nothing of the app is touched.
+
+    The copy lies in the folder for temporary files (TMPDIR) and is removed at the end.
+    """
+    found = look_for_upgrade(path, APP)
+    if is_done(found):
+        return Upgraded(found.revision, found.revision, changed=False)
+    with TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
+        scratch = Path(folder) / path.name
+        try:
+            if found.state is State.MISSING:
+                account = _fill(scratch, files)
+            else:
+                copy_to_scratch(path, scratch)
+                account = _upgrade_copy(scratch, files)
+        except DatabaseFileError as error:
+            error.path = path
+            raise
+    return Upgraded(found.revision, APP.head, account=account)
+
+
+def unmatched_of(path: Path, files: LegacyFiles) -> Account:
+    """Count the legacy rows that an app.db at head does not hold; read-only."""
+    with reading(path) as connection:
+        return account_of(connection, files)
+
+
+def _upgrade_copy(scratch: Path, files: LegacyFiles) -> Account:
+    return transform(
+        scratch,
+        APP,
+        run=lambda connection: run_upgrade(connection, APP),
+        finish=lambda raw: import_legacy(raw, files),
+    )
+
+
+def _fill(temporary: Path, files: LegacyFiles) -> Account:
+    """Write the template and import into it; the file is nobody's yet, so it needs no journal."""
+    temporary.write_bytes(template(APP))
+    with closing(open_scratch(temporary)) as connection:
+        connection.execute("BEGIN")
+        account = import_legacy(connection, files)
+        connection.execute("COMMIT")
+    mark_as_wal(temporary)
+    return account

@@ -1,0 +1,45 @@
+"""Write the next revision file of a history; for migration authors, in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+
+from streamhub_orm.errors import StreamHubError
+
+if TYPE_CHECKING:
+    from streamhub_orm.migrations.worlds import World
+
+
+class NoCheckoutError(StreamHubError):
+    """A revision is to be written, but the histories lie inside an installed package."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the folder."""
+        super().__init__(
+            f"{folder}: is part of an installed package; expected a checkout with alembic.ini. "
+            "Run this in the project's checkout.",
+        )
+
+
+def write_revision(world: World, message: str, *, autogenerate: bool = False) -> Path:
+    """Write `<next id>_<message>.py` and return its path; ids count on, as g0015 after g0014.
+
+    With `autogenerate` it begins with what Alembic finds different between the models and a
+    database at head. Raises `NoCheckoutError` outside a checkout.
+    """
+    ini = world.folder.parent / "alembic.ini"
+    if not ini.is_file():
+        raise NoCheckoutError(world.folder)
+    section = "alembic" if world.name == "global" else world.name
+    number = int(world.head[1:]) + 1
+    script = command.revision(
+        Config(str(ini), ini_section=section),
+        message=message,
+        autogenerate=autogenerate,
+        rev_id=f"{world.head[0]}{number:04d}",
+    )
+    return Path(script.path)  # type: ignore[union-attr]

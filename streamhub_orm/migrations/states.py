@@ -1,0 +1,132 @@
+"""The state of a database file, found by opening it read-only, without Alembic and an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from streamhub_orm.engine.connections import reading
+from streamhub_orm.errors import (
+    CorruptDatabaseError,
+    DatabaseFileError,
+    StreamHubError,
+    MissingDatabaseError,
+    NewerDatabaseError,
+    UnadoptedDatabaseError,
+)
+from streamhub_orm.migrations.adoption import adoptable_revision
+from streamhub_orm.migrations.worlds import CORE_USER_VERSION
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from streamhub_orm.migrations.worlds import World
+
+
+class State(StrEnum):
+    """Where a file stands, in the words of `streamhub-db status`."""
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    UNADOPTED = "unadopted"
+    NEWER = "newer"
+    MISSING = "missing"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What a look at one file found."""
+
+    state: State
+    revision: str | None = None
+    markers: frozenset[str] = frozenset()
+    """Keys of `_streamhub_meta` whose value is 1."""
+    error: StreamHubError | None = None
+
+
+def look_at(path: Path, world: World) -> FileState:
+    """Find the state of a file; a file that cannot be used is `broken` or `newer`, with the error.
+
+    A zero-byte file, which an interrupted open leaves, counts as missing.
+    """
+    try:
+        if not path.exists() or path.stat().st_size == 0:
+            return FileState(State.MISSING, error=missing(path))
+        with reading(path) as connection:
+            return read_state(connection, world, path)
+    except NewerDatabaseError as error:
+        return FileState(State.NEWER, error=error)
+    except DatabaseFileError as error:
+        return FileState(State.BROKEN, error=error)
+
+
+def read_state(connection: sqlite3.Connection, world: World, path: Path) -> FileState:
+    """Find the state through an open connection; raises what makes the file unusable."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > CORE_USER_VERSION:
+        raise newer(path, f"user_version {version}", f"at most {CORE_USER_VERSION}")
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    markers = read_markers(connection) if "_streamhub_meta" in tables else frozenset[str]()
+    revision = _revision(connection, path) if "alembic_version" in tables else None
+    if revision is None:
+        return FileState(State.UNADOPTED, None, markers)
+    if revision == world.head:
+        return FileState(State.CURRENT, revision, markers)
+    if not world.knows(revision):
+        raise newer(path, f"revision {revision}", f"a revision of the {world.name} history")
+    return FileState(State.BEHIND, revision, markers)
+
+
+def require_adoptable(path: Path, world: World) -> None:
+    """Raise `UnknownStructureError` where an unadopted file fits no state of the history."""
+    with reading(path) as connection:
+        adoptable_revision(connection, world, path)
+
+
+def read_markers(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return the keys of `_streamhub_meta` that are set to 1."""
+    rows = connection.execute("SELECT key FROM _streamhub_meta WHERE value = '1'")
+    return frozenset(key for (key,) in rows)
+
+
+def missing(path: Path) -> MissingDatabaseError:
+    """Return the error for a file that is not there or has no bytes."""
+    found = "an empty file" if path.exists() else "no such file"
+    return MissingDatabaseError(
+        path, found, "a StreamHub database", "Run `streamhub-db upgrade` to create it."
+    )
+
+
+def unadopted(path: Path, command: str) -> UnadoptedDatabaseError:
+    """Return the error for a command that only an adopted file allows."""
+    return UnadoptedDatabaseError(
+        path,
+        "no alembic_version",
+        f"a file that an upgrade has adopted, since {command} changes no other",
+        "Upgrade it first: `streamhub-db upgrade`, or `alembic upgrade head`.",
+    )
+
+
+def newer(path: Path, found: str, expected: str) -> NewerDatabaseError:
+    """Return the error for a file that a later release wrote."""
+    return NewerDatabaseError(
+        path,
+        found,
+        expected,
+        "A newer release has written this file: run that release or a later one.",
+    )
+
+
+def _revision(connection: sqlite3.Connection, path: Path) -> str | None:
+    rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    if len(rows) > 1:
+        raise CorruptDatabaseError(
+            path,
+            f"{len(rows)} rows in alembic_version",
+            "one row",
+            "Restore this file from its newest backup (<file>.bak-…), then run again.",
+        )
+    return str(rows[0][0]) if rows else None

@@ -1,0 +1,138 @@
+"""Back to the global database as it was before the split."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.engine.backups import is_intact, time_stamp
+from streamhub_orm.engine.connections import open_for_migration, reading, translated
+from streamhub_orm.engine.durable_files import (
+    file_mode,
+    mark_as_wal,
+    sync,
+    take_owner,
+    temporary_beside,
+)
+from streamhub_orm.engine.run_lock import run_lock
+from streamhub_orm.errors import LockedDatabaseError, RollbackError
+from streamhub_orm.legacy.sources import columns_of
+from streamhub_orm.migrations.global_file import OWN_SPLIT_BACKUP, read_meta
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What a rollback did, or in a dry run would do."""
+
+    data_dir: Path
+    global_db: Path
+    restored: Path
+    """The backup that is, or would be, the global database again."""
+    set_aside: Path | None
+    """Where the present database went; None in a dry run."""
+    dry_run: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `rollback --json` prints."""
+        return {
+            "ok": True,
+            "error": None,
+            "data_dir": str(self.data_dir),
+            "dry_run": self.dry_run,
+            "global_db": str(self.global_db),
+            "restored": str(self.restored),
+            "set_aside": None if self.set_aside is None else str(self.set_aside),
+        }
+
+
+def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) -> Rollback:
+    """Put the recorded pre-split backup, or the file `to`, in the place of the global database.
+
+    The present one is set aside under a new name, so that `to=<that file>` undoes the rollback.
+    App databases are not touched: their rows and markers stay. Raises `RollbackError` for a backup
+    that is missing or does not verify, `LockedDatabaseError` while another process has the
+    database open; then nothing was changed.
+    """
+    place = DataDir.find(data_dir)
+    with translated(place.global_db, "rolling it back"):
+        backup = _verified(place, _recorded(place) if to is None else Path(os.path.abspath(to)))  # noqa: PTH100 - resolve() would follow links
+        if dry_run:
+            return Rollback(place.root, place.global_db, backup, None, dry_run=True)
+        with run_lock(place.lock_path, like=place.global_db):
+            set_aside = _swap(place.global_db, backup)
+    return Rollback(place.root, place.global_db, backup, set_aside, dry_run=False)
+
+
+def _recorded(place: DataDir) -> Path:
+    recorded = read_meta(place.global_db, OWN_SPLIT_BACKUP)
+    if recorded is None:
+        _refuse(place.global_db, "no recorded pre-split backup", f"the key {OWN_SPLIT_BACKUP}")
+    backup = Path(recorded)
+    beside = backup.parent == place.global_db.parent
+    if not beside or not backup.name.startswith(f"{place.global_db.name}.bak-"):
+        _refuse(backup, "a recorded path elsewhere", f"a backup beside {place.global_db}")
+    return backup
+
+
+def _verified(place: DataDir, backup: Path) -> Path:
+    if backup.is_symlink() or not backup.is_file():
+        _refuse(backup, "no such regular file", "the backup of the global database")
+    if backup == place.global_db or not is_intact(backup):
+        _refuse(backup, "a file that is no intact backup", "a database that passes quick_check")
+    with reading(backup) as connection:
+        if not columns_of(connection, "main", "apps"):
+            _refuse(backup, "no table apps", "a backup of the global database")
+    return backup
+
+
+def _refuse(path: Path, found: str, expected: str) -> NoReturn:
+    todo = "Nothing was changed. Name an intact backup by --to FILE."
+    raise RollbackError(path, found, expected, todo)
+
+
+def _swap(global_db: Path, backup: Path) -> Path:
+    """Put a copy of `backup` in place; at every instant the name leads to a whole database."""
+    with temporary_beside(global_db) as temporary:
+        shutil.copyfile(backup, temporary)
+        mark_as_wal(temporary)
+        take_owner(temporary, global_db)
+        temporary.chmod(file_mode(global_db))
+        sync(temporary)
+        _fold_wal_in(global_db)
+        set_aside = global_db.with_name(f"{global_db.name}.rolled-back-{time_stamp()}")
+        os.link(global_db, set_aside)
+        temporary.replace(global_db)
+        sync(global_db.parent)
+    return set_aside
+
+
+def _fold_wal_in(global_db: Path) -> None:
+    """Bring the -wal's rows into the file and remove -wal and -shm: they belong to this inode.
+
+    Leaving WAL mode needs the file for oneself, so this also finds a server that still runs.
+    """
+    try:
+        with closing(open_for_migration(global_db)) as connection:
+            mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname != "SQLITE_BUSY":
+            raise
+        mode = "busy"
+    if mode != "delete":
+        raise LockedDatabaseError(
+            global_db,
+            "another process that has it open",
+            "to have it alone while it is swapped",
+            "Stop the server and whatever else uses the database, then run again.",
+        )
+
+

@@ -1,0 +1,188 @@
+"""Column types for what the Node core stores: two timestamp formats, JSON, flags and words.
+
+All are TEXT or INTEGER in DDL. A stored value of another form raises `StoredValueError`; a NULL is
+None.
+"""
+
+import json
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from streamhub_orm.errors import StoredValueError
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+_TIMESTAMP: Final = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d(?:\.\d+)?)"
+    r"\s*(?P<offset>Z|[+-]\d\d:?\d\d)?",
+    re.ASCII | re.IGNORECASE,
+)
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def utc_now() -> datetime:
+    """Return the current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:
+    """Return the CHECK that a column holds one of the words; an unquoted name, a table argument."""
+    listed = ", ".join(f"'{word.value}'" for word in words)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class _UtcText(TypeDecorator[datetime]):
+    """A point in time as TEXT in UTC; reads every format in the field, writes one."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """Write an aware datetime in this column's format."""
+        del dialect
+        if value is None:
+            return None
+        given: object = value  # what a caller really passes
+        if not isinstance(given, datetime) or given.utcoffset() is None:
+            expected = "a datetime with a time zone"
+            raise StoredValueError(expected, value)
+        return self.formatted(given.astimezone(UTC).replace(tzinfo=None))
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401 - the driver's
+        """Read either format into an aware datetime."""
+        del dialect
+        return None if value is None else _parsed(value)
+
+    def formatted(self, utc: datetime) -> str:
+        """Return the text for a naive datetime in UTC."""
+        raise NotImplementedError
+
+
+class UtcIso(_UtcText):
+    """`2026-01-31T23:59:59.123Z`: the columns that JavaScript writes."""
+
+    cache_ok = True
+
+    def formatted(self, utc: datetime) -> str:
+        """Return the text that JavaScript's toISOString() gives."""
+        return utc.isoformat(timespec="milliseconds") + "Z"
+
+
+class UtcSql(_UtcText):
+    """`2026-01-31 23:59:59`: the columns that `datetime('now')` writes."""
+
+    cache_ok = True
+
+    def formatted(self, utc: datetime) -> str:
+        """Return the text that SQLite's datetime() gives."""
+        return utc.isoformat(sep=" ", timespec="seconds")
+
+
+def _parsed(stored: object) -> datetime:
+    expected = "a timestamp such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59.123Z"
+    match = _TIMESTAMP.fullmatch(stored.strip()) if isinstance(stored, str) else None
+    if match is None:
+        raise StoredValueError(expected, stored)
+    try:
+        found = datetime.fromisoformat(
+            f"{match['day']}T{match['time']}{(match['offset'] or 'Z').upper()}"
+        )
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise StoredValueError(expected, stored) from error
+
+
+class JsonText(TypeDecorator[Any]):
+    """JSON as TEXT, written as JavaScript's JSON.stringify does.
+
+    Assign a new value to change it: a change inside the loaded value goes unseen.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ANN401 - any JSON
+        """Write compact JSON; None is NULL."""
+        del dialect
+        if value is None:
+            return None
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        except (TypeError, ValueError) as error:
+            expected = "a value that JSON can hold"
+            raise StoredValueError(expected, value) from error
+        # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
+        return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
+        """Read JSON; NULL is None."""
+        del dialect
+        if value is None:
+            return None
+        try:
+            return json.loads(value)
+        except (TypeError, ValueError) as error:
+            expected = "JSON text"
+            raise StoredValueError(expected, value) from error
+
+
+class IntBool(TypeDecorator[bool]):
+    """A flag as INTEGER, 0 or 1. Any other number counts as set, as it does for the Node core."""
+
+    impl = sa.Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:  # noqa: FBT001 - SQLAlchemy's protocol
+        """Write 0 or 1."""
+        del dialect
+        if value is None:
+            return None
+        if value not in (0, 1):
+            expected = "True or False"
+            raise StoredValueError(expected, value)
+        return int(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> bool | None:  # noqa: ANN401 - the driver's
+        """Read a number as a flag."""
+        del dialect
+        if value is None:
+            return None
+        if not isinstance(value, int):
+            expected = "0 or 1"
+            raise StoredValueError(expected, value)
+        return value != 0
+
+
+class EnumText(TypeDecorator[_Word]):
+    """A word of a StrEnum as TEXT. The CHECK is the table's, by `one_of`."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, words: type[_Word]) -> None:
+        """Keep the words that the column may hold."""
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: _Word | None, dialect: Dialect) -> str | None:
+        """Write a member's value; its plain text is accepted too."""
+        del dialect
+        return None if value is None else self._member(value).value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> _Word | None:  # noqa: ANN401 - the driver's
+        """Read a member."""
+        del dialect
+        return None if value is None else self._member(value)
+
+    def _member(self, value: Any) -> _Word:  # noqa: ANN401 - what is stored or given
+        try:
+            return self.words(value)
+        except ValueError as error:
+            expected = f"one of {', '.join(self.words)}"
+            raise StoredValueError(expected, value) from error

@@ -1,0 +1,80 @@
+"""Where every database of an installation stands; every file is opened read-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.errors import DatabaseFileError, StreamHubError
+from streamhub_orm.legacy.registry import read_registry
+from streamhub_orm.migrations.states import FileState, State, look_at
+from streamhub_orm.migrations.upgrading import imports_pending
+from streamhub_orm.migrations.worlds import APP, GLOBAL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+_FAILED = {State.BROKEN, State.NEWER}
+
+
+@dataclass
+class Status:
+    """The state of the global database and of each registered app."""
+
+    data_dir: Path
+    global_: FileState
+    apps: dict[str, FileState] = field(default_factory=dict)
+    split_done: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file can be used by this release."""
+        states = [self.global_, *self.apps.values()]
+        return not any(found.state in _FAILED for found in states)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `status --json` prints."""
+        return {
+            "ok": self.ok,
+            "data_dir": str(self.data_dir),
+            "split_done": self.split_done,
+            "global": {
+                "revision": self.global_.revision,
+                "head": GLOBAL.head,
+                "state": str(self.global_.state),
+            },
+            "apps": [_app_json(name, found) for name, found in self.apps.items()],
+        }
+
+
+def read_status(data_dir: Path) -> Status:
+    """Look at every database; raises `DataDirError` where there is no installation."""
+    place = DataDir.find(data_dir)
+    found = look_at(place.global_db, GLOBAL)
+    try:
+        registry = read_registry(place.global_db)
+    except DatabaseFileError as error:
+        return Status(place.root, FileState(State.BROKEN, found.revision, error=error))
+    apps = {name: _look_at_app(place, name) for name in registry.ids}
+    return Status(place.root, found, apps, registry.split_done)
+
+
+def _look_at_app(place: DataDir, name: str) -> FileState:
+    try:
+        path = place.app_db(name)
+    except StreamHubError as error:
+        return FileState(State.BROKEN, error=error)
+    return look_at(path, APP)
+
+
+def _app_json(name: str, found: FileState) -> dict[str, object]:
+    return {
+        "app": name,
+        "revision": found.revision,
+        "head": APP.head,
+        "state": str(found.state),
+        "pending_import": imports_pending(found),
+        "error": str(found.error) if found.state in _FAILED else None,
+    }

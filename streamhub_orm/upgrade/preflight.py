@@ -1,0 +1,145 @@
+"""The look at every file, read-only, before anything is touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from streamhub_orm.engine.backups import require_intact, size_bytes
+from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError, StreamHubError
+from streamhub_orm.legacy.registry import read_registry
+from streamhub_orm.migrations.app_files import is_done
+from streamhub_orm.migrations.states import State
+from streamhub_orm.migrations.upgrading import imports_pending, look_for_upgrade
+from streamhub_orm.migrations.worlds import APP, GLOBAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.legacy.registry import Registry
+    from streamhub_orm.migrations.states import FileState
+
+
+@dataclass
+class Plan:
+    """What there is to do, app by app."""
+
+    place: DataDir
+    registry: Registry
+    global_state: FileState
+    selected: list[str] = field(default_factory=list)
+    states: dict[str, FileState] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    """Apps that cannot be upgraded, with the reason."""
+
+    @property
+    def to_split(self) -> list[str]:
+        """The selected apps whose legacy rows are not imported yet; missing files among them."""
+        return [name for name in self._workable() if imports_pending(self.states[name])]
+
+    @property
+    def to_upgrade(self) -> list[str]:
+        """The selected apps that have their rows and only stand behind."""
+        return [
+            name
+            for name in self._workable()
+            if not imports_pending(self.states[name]) and not is_done(self.states[name])
+        ]
+
+    @property
+    def done(self) -> list[str]:
+        """The selected apps with nothing left to do."""
+        return [name for name in self._workable() if is_done(self.states[name])]
+
+    @property
+    def unselected_pending(self) -> bool:
+        """Whether an app that was not selected still lacks its import."""
+        return any(
+            name in self.errors or imports_pending(self.states[name])
+            for name in self.registry.ids
+            if name not in self.selected
+        )
+
+    @property
+    def split_can_end(self) -> bool:
+        """Whether `per_app_split_done` may be set at the end, if all goes well."""
+        return not (self.registry.split_done or self.errors or self.unselected_pending)
+
+    @property
+    def changes_global(self) -> bool:
+        """Whether the run will write to the global database."""
+        behind = self.global_state.state is not State.CURRENT
+        splits = not self.registry.split_done and bool(self.to_split)
+        return behind or splits or self.split_can_end
+
+    def _workable(self) -> Iterable[str]:
+        return (name for name in self.selected if name not in self.errors)
+
+
+def look_at_everything(place: DataDir, apps: Iterable[str]) -> Plan:
+    """Look at the global database and at every registered app.
+
+    Raises what makes the whole run impossible; what concerns one app goes into `Plan.errors`.
+    """
+    global_state = look_for_upgrade(place.global_db, GLOBAL)
+    if global_state.error is not None:
+        raise global_state.error
+    registry = read_registry(place.global_db)
+    registry.require(apps)
+    plan = Plan(place, registry, global_state, list(apps) or list(registry.ids))
+    for name in registry.ids:
+        try:
+            plan.states[name] = look_for_upgrade(place.app_db(name), APP)
+        except StreamHubError as error:
+            plan.errors[name] = str(error)
+    return plan
+
+
+def require_workable(plan: Plan) -> None:
+    """Raise where the global database is damaged or read-only, or where space will not suffice."""
+    if plan.changes_global:
+        require_writable(plan.place.global_db)
+        require_intact(plan.place.global_db)
+    _require_space(plan)
+
+
+def require_writable(path: Path) -> None:
+    """Raise `ReadOnlyDatabaseError` where this user cannot write the file or its folder."""
+    for target, kind in ((path.parent, "folder"), (path, "file")):
+        if target.exists() and not os.access(target, os.W_OK):
+            raise ReadOnlyDatabaseError(
+                path,
+                f"a {kind} that this user cannot write ({target})",
+                "a file and folder that this user can write",
+                "Run as the owner of the installation (or with sudo), then run again.",
+            )
+
+
+def _require_space(plan: Plan) -> None:
+    """Backups take as much as their files, and a new app.db as much as its share of the rows."""
+    needed: dict[int, int] = {}
+    for path in _files_to_copy(plan):
+        device = path.stat().st_dev
+        needed[device] = needed.get(device, 0) + size_bytes(path)
+    for path in _files_to_copy(plan):
+        free, wanted = shutil.disk_usage(path.parent).free, needed[path.stat().st_dev]
+        if free < wanted:
+            raise SpaceError(
+                path,
+                f"{free} bytes free on its file system",
+                f"{wanted} bytes for the backups of this run",
+                "Free space there, then run again; nothing was touched.",
+            )
+
+
+def _files_to_copy(plan: Plan) -> list[Path]:
+    place = plan.place
+    names = plan.to_split + plan.to_upgrade
+    apps = [place.app_db(name) for name in names if plan.states[name].state is not State.MISSING]
+    legacy = [place.legacy_db(name) for name in plan.to_split]
+    paths = [*apps, *(path for path in legacy if path.exists())]
+    return [place.global_db, *paths] if plan.changes_global else paths

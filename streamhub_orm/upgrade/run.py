@@ -1,0 +1,209 @@
+"""The story of an upgrade, from the lock to the last app."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.engine.backups import back_up
+from streamhub_orm.engine.connections import translated
+from streamhub_orm.engine.durable_files import remove_leftovers
+from streamhub_orm.engine.run_lock import run_lock
+from streamhub_orm.errors import StreamHubError
+from streamhub_orm.migrations.app_files import bring_app_to_head, rehearse_app, unmatched_of
+from streamhub_orm.migrations.global_file import (
+    bring_global_to_head,
+    mark_split_done,
+    record_split_backup,
+    recorded_backup,
+    rehearse_global,
+    try_write_lock,
+)
+from streamhub_orm.upgrade.preflight import Plan, look_at_everything, require_workable, require_writable
+from streamhub_orm.upgrade.report import AppReport, GlobalReport, UpgradeReport
+from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from streamhub_orm.migrations.upgrading import Upgraded
+
+    Progress = Callable[[str, int, int], None]
+
+
+def upgrade(
+    data_dir: Path,
+    *,
+    apps: Iterable[str] = (),
+    jobs: int | None = None,
+    dry_run: bool = False,
+    lock_timeout_seconds: float = 0.0,
+    progress: Progress = lambda *_: None,
+) -> UpgradeReport:
+    """Bring an installation, or some of its apps, to head.
+
+    `progress` is called with a phase, the files done and their number. Raises a `StreamHubError`
+    where the run is refused before anything is touched; later failures are in the report.
+    """
+    started = time.monotonic()
+    place = DataDir.find(data_dir)
+    if dry_run:
+        run = _begin(place, apps, jobs, progress, dry_run=True)
+        run.rehearse()
+    else:
+        with (
+            translated(place.lock_path, "locking the installation"),
+            run_lock(place.lock_path, like=place.global_db, timeout_seconds=lock_timeout_seconds),
+        ):
+            run = _begin(place, apps, jobs, progress, dry_run=False)
+            run.remove_leftovers()
+            run.upgrade()
+    run.finish(time.monotonic() - started)
+    return run.report
+
+
+def _begin(
+    place: DataDir, apps: Iterable[str], jobs: int | None, progress: Progress, *, dry_run: bool
+) -> _Run:
+    plan = look_at_everything(place, list(apps))
+    require_workable(plan)
+    report = UpgradeReport(place.root, dry_run=dry_run, orphans=plan.registry.orphans)
+    report.unregistered = list(place.unregistered(set(plan.registry.ids)))
+    report.global_ = GlobalReport(plan.global_state.revision, plan.global_state.revision)
+    return _Run(plan, report, jobs or os.cpu_count() or 1, progress)
+
+
+@dataclass
+class _Run:
+    plan: Plan
+    report: UpgradeReport
+    jobs: int
+    progress: Progress
+
+    def upgrade(self) -> None:
+        """Back up, split app by app, mark the split, then global and app upgrades."""
+        place = self.plan.place
+        if self.plan.changes_global:
+            try_write_lock(place.global_db)
+            self.report.backup = self._back_up_global()
+        self._on_each("split", _bring_app, self.plan.to_split)
+        if self.plan.split_can_end and self.report.failed == 0:
+            mark_split_done(place.global_db)
+        if self._upgrade_global(partial(bring_global_to_head, backup=self.report.backup)):
+            self._on_each("upgrade", _bring_app, self.plan.to_upgrade)
+
+    def rehearse(self) -> None:
+        """Do the same on scratch copies, so that counts and failures are those of a real run."""
+        self._on_each("split", _rehearse_app, self.plan.to_split)
+        if self._upgrade_global(rehearse_global):
+            self._on_each("upgrade", _rehearse_app, self.plan.to_upgrade)
+
+    def finish(self, seconds: float) -> None:
+        """Add what needed no work and what could not be worked on, in the registry's order."""
+        for name in self.plan.done:
+            self.report.apps.append(_count_unmatched(self.plan, name))
+        for name in self.plan.selected:
+            if name in self.plan.errors:
+                self.report.apps.append(AppReport(name, error=self.plan.errors[name]))
+        order = {name: position for position, name in enumerate(self.plan.selected)}
+        self.report.apps.sort(key=lambda app: order[app.app])
+        self.report.seconds = seconds
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed runs left beside the databases."""
+        place = self.plan.place
+        remove_leftovers(place.global_db.parent)
+        for name in self.plan.states:
+            remove_leftovers(place.app_folder(name))
+
+    def _back_up_global(self) -> Path:
+        path = self.plan.place.global_db
+        backup = recorded_backup(path) or back_up(path, like=path)
+        split_done = self.plan.registry.split_done
+        if self.plan.to_split or not split_done:
+            record_split_backup(path, backup, for_core=not split_done)
+        return backup
+
+    def _upgrade_global(self, bring: Callable[[Path], Upgraded]) -> bool:
+        report = self.report.global_
+        try:
+            outcome = bring(self.plan.place.global_db)
+        except StreamHubError as error:
+            report.error = str(error)
+            stopped = "not attempted, since the global database failed; run again when that is cured"
+            self.report.apps += [AppReport(name, error=stopped) for name in self.plan.to_upgrade]
+            return False
+        report.to_revision, report.changed = outcome.to_revision, outcome.changed
+        return True
+
+    def _on_each(
+        self, phase: str, work: Callable[[Plan, str], AppReport], names: list[str]
+    ) -> None:
+        self.progress(phase, 0, len(names))
+        outcomes = run_on_each(partial(work, self.plan), names, jobs=self.jobs)
+        for done, (name, outcome) in enumerate(outcomes, start=1):
+            if isinstance(outcome, WorkerDiedError):
+                path = self.plan.place.app_db(name)
+                again = f"{path}: {outcome}; expected an answer. Run again: it takes up what is left."
+                outcome = AppReport(name, error=again)
+            self.report.apps.append(outcome)
+            self.progress(phase, done, len(names))
+
+
+def _bring_app(plan: Plan, name: str) -> AppReport:
+    path = plan.place.app_db(name)
+
+    def bring() -> Upgraded:
+        require_writable(path)
+        return bring_app_to_head(path, plan.registry.legacy_files(plan.place, name))
+
+    return _reported(plan, name, bring)
+
+
+def _rehearse_app(plan: Plan, name: str) -> AppReport:
+    path = plan.place.app_db(name)
+
+    def rehearse() -> Upgraded:
+        require_writable(path)
+        return rehearse_app(path, plan.registry.legacy_files(plan.place, name))
+
+    return _reported(plan, name, rehearse)
+
+
+def _reported(plan: Plan, name: str, work: Callable[[], Upgraded]) -> AppReport:
+    """Turn the outcome for one app, good or bad, into its entry of the report."""
+    before = plan.states[name].revision
+    try:
+        outcome = work()
+    except StreamHubError as error:
+        return AppReport(name, before, before, error=str(error))
+    except Exception as error:  # noqa: BLE001 - one bad app never stops the others, and is named
+        found = f"{type(error).__name__}: {error}"
+        fault = f"{plan.place.app_db(name)}: {found}; expected no such fault. Please report it."
+        return AppReport(name, before, before, error=fault)
+    backup = None if outcome.backup is None else str(outcome.backup)
+    return AppReport(
+        name,
+        outcome.from_revision,
+        outcome.to_revision,
+        backup,
+        outcome.account,
+        changed=outcome.changed,
+    )
+
+
+def _count_unmatched(plan: Plan, name: str) -> AppReport:
+    revision = plan.states[name].revision
+    report = AppReport(name, revision, revision)
+    files = plan.registry.legacy_files(plan.place, name)
+    if plan.registry.has_global_rows(name) or files.has_vods_db():
+        try:
+            report.account = unmatched_of(plan.place.app_db(name), files)
+        except StreamHubError as error:
+            report.error = str(error)
+    return report

@@ -1,0 +1,109 @@
+"""Work on many files in worker processes, since Alembic is not thread-safe."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_WORTH_A_PROCESS: Final = 16
+"""Fewer files than this are done sooner than workers are started."""
+_FORK: Final = multiprocessing.get_context("fork")
+
+Result = TypeVar("Result")
+
+
+class WorkerDiedError(Exception):
+    """The process that worked on an item ended without an answer."""
+
+
+def run_on_each(
+    work: Callable[[str], Result], items: Iterable[str], *, jobs: int
+) -> Iterator[tuple[str, Result | WorkerDiedError]]:
+    """Yield each item with the result of `work`, in the order in which they end.
+
+    With one job or few items the work is done in this process. Otherwise by forked processes: they
+    inherit the run's lock and what is already loaded, end when this process ends, and one that
+    dies costs only the item it had. At KeyboardInterrupt no new item is begun.
+    """
+    waiting = deque(items)
+    if jobs <= 1 or len(waiting) < _WORTH_A_PROCESS:
+        yield from ((item, work(item)) for item in waiting)
+        return
+    pool = _Pool(work, waiting)
+    try:
+        yield from pool.run(min(jobs, len(waiting)))
+    finally:
+        pool.close()
+
+
+class _Pool(Generic[Result]):
+    def __init__(self, work: Callable[[str], Result], waiting: deque[str]) -> None:
+        self._work = work
+        self._waiting = waiting
+        self._busy: dict[Connection[str, Result], str] = {}
+        self._processes: dict[Connection[str, Result], multiprocessing.process.BaseProcess] = {}
+
+    def run(self, jobs: int) -> Iterator[tuple[str, Result | WorkerDiedError]]:
+        for _ in range(jobs):
+            self._give(self._start())
+        while self._busy:
+            for ready in wait(list(self._busy)):
+                assert isinstance(ready, Connection)  # noqa: S101 - they are the keys of _busy
+                item = self._busy.pop(ready)
+                answer = self._answer(ready)
+                self._give(self._start() if isinstance(answer, WorkerDiedError) else ready)
+                yield item, answer
+
+    def close(self) -> None:
+        """Let the workers end what they are at; their pipe's end tells them to stop."""
+        for pipe in self._processes:
+            pipe.close()
+        for process in self._processes.values():
+            process.join()
+
+    def _give(self, pipe: Connection[str, Result]) -> None:
+        if self._waiting:
+            self._busy[pipe] = self._waiting.popleft()
+            pipe.send(self._busy[pipe])
+
+    def _answer(self, pipe: Connection[str, Result]) -> Result | WorkerDiedError:
+        try:
+            return pipe.recv()
+        except EOFError:
+            process = self._processes.pop(pipe)
+            process.join()
+            pipe.close()
+            return WorkerDiedError(f"its worker process ended with status {process.exitcode}")
+
+    def _start(self) -> Connection[str, Result]:
+        ours, theirs = _FORK.Pipe()
+        # A worker must not hold the parent's ends, or its siblings would never see them close.
+        inherited = [*self._processes, ours]
+        process = _FORK.Process(target=_serve, args=(self._work, theirs, inherited), daemon=True)
+        process.start()
+        theirs.close()
+        self._processes[ours] = process
+        return ours
+
+
+def _serve(
+    work: Callable[[str], Result],
+    pipe: Connection[Result, str],
+    inherited: list[Connection[str, Result]],
+) -> None:
+    # Ctrl-C reaches the whole group: the parent decides, a worker ends its file first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for end in inherited:
+        end.close()
+    try:
+        while True:
+            pipe.send(work(pipe.recv()))
+    except (EOFError, BrokenPipeError):
+        os._exit(0)

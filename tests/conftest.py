@@ -1,0 +1,83 @@
+"""Fixtures shared by all tests: installations of every era, fresh or upgraded, to play with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.installations import Options, build_installation
+from tests.installations.commands import run_in_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.installations import Installation
+
+
+class MakeInstallation(Protocol):
+    """Gives a test an installation of its own."""
+
+    def __call__(
+        self, era: str, layout: str = "nested", *, rows: int = ..., options: Options | None = None
+    ) -> Installation: ...
+
+
+class InstallationCache:
+    """Builds each kind of installation once per session; tests get copies."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._built: dict[tuple[object, ...], Installation] = {}
+
+    def get(
+        self, era: str, layout: str, rows: int, options: Options, *, upgraded: bool
+    ) -> Installation:
+        key = (era, layout, rows, options, upgraded)
+        if key not in self._built:
+            self._built[key] = self._make(era, layout, rows, options, upgraded=upgraded)
+        return self._built[key]
+
+    def _make(
+        self, era: str, layout: str, rows: int, options: Options, *, upgraded: bool
+    ) -> Installation:
+        path = self._folder / str(len(self._built))
+        if not upgraded:
+            return build_installation(path, era=era, layout=layout, rows=rows, options=options)
+        built = self.get(era, layout, rows, options, upgraded=False).copy_to(
+            path.with_suffix(".upgraded")
+        )
+        outcome = run_in_process("--data-dir", built.data_dir, "--json", "upgrade")
+        assert outcome.status == 0, outcome
+        return built
+
+
+@pytest.fixture(scope="session")
+def installation_cache(tmp_path_factory: pytest.TempPathFactory) -> InstallationCache:
+    return InstallationCache(tmp_path_factory.mktemp("installations"))
+
+
+@pytest.fixture
+def make_installation(installation_cache: InstallationCache, tmp_path: Path) -> MakeInstallation:
+    """Make an untouched Node-era installation in the test's own folder."""
+
+    def make(
+        era: str, layout: str = "nested", *, rows: int = 60, options: Options | None = None
+    ) -> Installation:
+        built = installation_cache.get(era, layout, rows, options or Options(), upgraded=False)
+        return built.copy_to(tmp_path / f"{era}-{layout}")
+
+    return make
+
+
+@pytest.fixture
+def make_upgraded(installation_cache: InstallationCache, tmp_path: Path) -> MakeInstallation:
+    """Make an installation of an era that has been upgraded, in the test's own folder."""
+
+    def make(
+        era: str, layout: str = "nested", *, rows: int = 60, options: Options | None = None
+    ) -> Installation:
+        built = installation_cache.get(era, layout, rows, options or Options(), upgraded=True)
+        return built.copy_to(tmp_path / f"{era}-{layout}-upgraded")
+
+    return make
