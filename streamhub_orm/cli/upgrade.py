@@ -86,12 +86,14 @@ def _print_report(report: UpgradeReport, verbosity: int) -> None:
 def _summary(report: UpgradeReport) -> list[str]:
     would = "would be " if report.dry_run else ""
     changed = sum(app.changed for app in report.apps)
+    failed = sum(app.error is not None for app in report.apps)
     lines = [
         f"global database: {report.global_.from_revision or 'not adopted'} -> "
         f"{report.global_.to_revision or 'failed'}"
         if report.global_.changed or report.global_.error
         else f"global database: at {report.global_.to_revision}, unchanged",
-        f"apps: {changed} {would}changed, {len(report.apps) - changed} unchanged or failed",
+        f"apps: {changed} {would}changed, {len(report.apps) - changed - failed} unchanged, "
+        f"{failed} failed",
         f"rows {would}imported: {_words(report.total('imported'))}",
     ]
     for kind, what in _WARNINGS.items():

@@ -153,11 +153,12 @@ def _insert(
 ) -> int:
     names = ", ".join(quoted(name) for name in columns)
     selected = ", ".join(f"s.{quoted(name)}" for name in columns)
-    return connection.execute(
+    connection.execute(
         f"INSERT INTO main.{table} ({names}) SELECT {selected} FROM {source.schema}.{table} s "  # noqa: S608
         f"WHERE {source.row_filter} AND NOT EXISTS (SELECT 1 FROM main.{table} t WHERE {match})",
         files.row_parameters,
-    ).rowcount
+    )
+    return _changes(connection)
 
 
 def _insert_numbered(
@@ -188,7 +189,13 @@ def _insert_numbered(
                     ELSE p.id END, {selected}
         FROM pending p ORDER BY p.id"""  # noqa: S608
     parameters = {**files.row_parameters, "highest_id": _highest_id(connection, table)}
-    return connection.execute(statement, parameters).rowcount
+    connection.execute(statement, parameters)
+    return _changes(connection)
+
+
+def _changes(connection: sqlite3.Connection) -> int:
+    """Return the rows of the last INSERT; the driver's rowcount knows none that begins with WITH."""
+    return int(connection.execute("SELECT changes()").fetchone()[0])
 
 
 def _highest_id(connection: sqlite3.Connection, table: str) -> int:

@@ -93,16 +93,15 @@ def _print_sql(world: World) -> None:
 
 def _run_on_engine(engine: sa.Engine, world: World) -> None:
     with engine.connect() as connection, connection.begin():
-        _run_steps(connection, world)
+        _run_steps(connection, world, **comparison_options(world))
 
 
-def _run_steps(connection: sa.Connection, world: World, *, read_only: bool = False) -> None:
+def _run_steps(connection: sa.Connection, world: World, **options: object) -> None:
     context.configure(
         connection=connection,
         transactional_ddl=True,
         on_version_apply=keep_user_version(world),
-        dont_mutate=read_only,
-        **comparison_options(world),
+        **options,
     )
     context.run_migrations()
 
@@ -175,7 +174,7 @@ def _read(target: Target, world: World) -> None:
         if target.files is not None:
             context.config.print_stdout("%s:", target.files.app)
         with engine.connect() as connection, connection.begin():
-            _run_steps(connection, world, read_only=True)
+            _run_steps(connection, world, dont_mutate=True)
 
 
 def _targets(world: World) -> list[Callable[[], Target]]:

@@ -39,8 +39,8 @@ def fill_registry(file: File) -> None:
 def fill_streams_and_vods(file: File, app: str, numbers: Numbers, *, late: bool = False) -> None:
     """Write an app's rows into the global tables of the monolith."""
     maker, app_id = file.site.maker(app, "global"), file.site.apps[app]
-    streams = [maker.stream(next(numbers.streams), app_id) for _ in range(file.site.rows // 3)]
-    vods = [maker.vod(next(numbers.vods), app_id) for _ in range(file.site.rows // 2)]
+    streams = [maker.stream(next(numbers.streams), app_id) for _ in range(file.site.streams)]
+    vods = [maker.vod(next(numbers.vods), app_id) for _ in range(file.site.vods)]
     vods += [maker.nameless_vod(next(numbers.vods), app_id) for _ in range(2)]
     _insert(file, "streams", streams, app, late=late)
     _insert(file, "vods", vods, app, late=late)
@@ -49,7 +49,7 @@ def fill_streams_and_vods(file: File, app: str, numbers: Numbers, *, late: bool 
 def fill_ingress(file: File, app: str, *, late: bool = False) -> None:
     """Write an app's ingress credentials, which every era kept in the global file."""
     maker = file.site.maker(app, "ingress")
-    rows = [maker.ingress(number, app) for number in range(1, 1 + file.site.rows // 6)]
+    rows = [maker.ingress(number, app) for number in range(1, 1 + file.site.ingress)]
     _insert(file, "ingress_auth", rows, app, late=late)
 
 
@@ -75,8 +75,8 @@ def fill_vods_db(
 ) -> None:
     """Fill a legacy file: ids start at 1, some rows bear the id the app had elsewhere."""
     maker, app_id = file.site.maker(app, "vods.db"), file.site.apps[app]
-    streams = [maker.stream(number, app_id) for number in range(1, 1 + file.site.rows // 3)]
-    top = 1 + file.site.rows // 2
+    streams = [maker.stream(number, app_id) for number in range(1, 1 + file.site.streams)]
+    top = 1 + file.site.vods
     vods = [maker.vod(number, app_id if number % 7 else 1) for number in range(1, top)]
     vods += [maker.nameless_vod(number, app_id) for number in (top, top + 1)]
     vods += [maker.vod(2**40 + app_id, app_id)]
@@ -129,17 +129,21 @@ def fill_app_db(
 ) -> None:
     """Give an app.db rows of its own in every table that its step knows."""
     maker, app_id = own.site.maker(app, "app.db"), own.site.apps.get(app, 777)
-    streams = [maker.stream(start + number, app_id) for number in range(own.site.rows // 3)]
+    streams = [maker.stream(start + number, app_id) for number in range(own.site.streams)]
     if step >= 8:
         streams[0]["type"] = "ws-mjpeg"
-    vods = [maker.vod(start + number, app_id) for number in range(own.site.rows // 2)]
+    vods = [maker.vod(start + number, app_id) for number in range(own.site.vods)]
     _insert(own, "streams", streams, app, late=late)
     _insert(own, "vods", vods, app, late=late)
     own.burn_ids("streams", maker.stream(start + 90_000, app_id))
     own.burn_ids("vods", maker.vod(start + 90_000, app_id))
     if step >= 5:
         plugins: list[Row] = [{"plugin_id": "chat", "enabled": 0, "config_json": '{"a": "é"}'}]
-        own.insert("app_plugins", [*plugins, {"plugin_id": "🎛", "config_json": None}], app=app)
+        own.insert(
+            "app_plugins",
+            [*plugins, {"plugin_id": "🎛", "enabled": 1, "config_json": None}],
+            app=app,
+        )
     if step >= 6:
         own.insert("vod_variants", [maker.variant(n, n) for n in range(1, 10)], app=app)
     if step >= 7:

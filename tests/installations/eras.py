@@ -128,7 +128,7 @@ def build_node_head(site: Site) -> None:
         step = 7 if position == 2 and site.options.killed_writers else 8
         apply_steps(own.connection, APP_STEPS, step)
         contents.fill_app_db(own, app, step, late=position % 3 == 0)
-        contents.copy_ingress(own, app, forget=position)
+        contents.copy_ingress(own, app, forget=position % 6)
         own.set_marker("ingress_import_done")
         own.set_marker("vods_import_done")
         if position == 1:

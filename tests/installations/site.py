@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .killed_writer import Statement
 
 
+FEW = 8
+"""The fewest rows per table with which every case of an era still occurs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A row that the builder wrote: into which file of the installation, and for which app."""
@@ -101,7 +105,8 @@ class Site:
     ) -> None:
         self.data_dir = data_dir
         self.layout = layout
-        self.rows = rows
+        self.rows = max(rows, 2 * FEW)
+        self.streams, self.vods, self.ingress = (max(rows // it, FEW) for it in (3, 2, 6))
         self.seed = seed
         self.options = options
         self.names = [APP_NAMES[n] if n < len(APP_NAMES) else f"app-{n:05d}" for n in range(apps)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sqlite3
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,10 @@ from tests.installations.ddl import (
     apply_vods_db,
     close_over_needs,
 )
-from tests.installations.expectation import expect_apps
+from tests.installations.expectation import content, expect_apps
 from tests.installations.facts import APP_MARKERS, ERAS, LAYOUTS, MOVED_TABLES, SPLIT_DONE
 from tests.installations.snapshot import (
     Database,
-    Snapshot,
     fingerprint_files,
     load_database,
     load_snapshot,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import MakeInstallation
     from tests.installations.facts import Row
+    from tests.installations.snapshot import Snapshot
 
 every_era = pytest.mark.parametrize("era", ERAS)
 
@@ -164,7 +165,7 @@ def test_oracle_of_a_damaged_upgrade_complains(
     elif damage == "doubled":
         rows.append({**row, "id": 10**9})
     elif damage == "altered":
-        row["room"] = f"{row['room']}."
+        row["room"] = f"not {row['room']!r}"
     elif damage == "renumbered":
         row["ingress_id" if table == "ingress_auth" else "id"] = 10**9
     else:
@@ -202,7 +203,7 @@ def test_oracle_of_a_touched_legacy_file_complains(make_installation: MakeInstal
 
 
 def _upgrade_ideally(before: Snapshot) -> Snapshot:
-    """What an upgrade by the rules leaves, made up in memory."""
+    """Make up in memory what an upgrade by the rules leaves."""
     registry = copy.deepcopy(before.registry)
     for table, key in (("tenants", "id"), ("quotas", "tenant_id")):
         rows = registry.tables.setdefault(table, [])
