@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The database step of a release: show what is there, upgrade it, check the result.
 
-A release pipeline calls this, with the new release installed. Each step is a command of streamhub-db; the exit status is the worst of theirs.
+A release pipeline calls this, with the new release installed. Each step is a command of
+streamhub-db; the exit status is the worst of theirs.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class DataDir:
     def app_db(self, name: str) -> Path:
         """Return the path of the app's database, existing or not.
 
-        Raises `AppNameError`, and `NotADatabaseError` for a folder or a link out of the app's folder.
+        Raises `AppNameError`; `NotADatabaseError` for a folder or a link out of the app's.
         """
         path = self.app_folder(name) / "app.db"
         self._check_contained(path)

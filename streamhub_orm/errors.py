@@ -73,7 +73,7 @@ class UnknownAppError(StreamHubError):
 
     def __init__(self, name: str, registry: Path, known: Sequence[str]) -> None:
         """Keep the name, the global database and the names that are registered there."""
-        shown = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+        shown = _first(known, ", ", 20)
         super().__init__(
             f"{registry}: no app {name!r} in its table apps, found {shown or 'no apps at all'}. "
             "Name a registered app, or create it first.",
@@ -148,11 +148,10 @@ class UnknownStructureError(DatabaseFileError):
 
     def __init__(self, path: Path, differences: Sequence[str]) -> None:
         """Keep the file and the differences, one line each."""
-        shown = "; ".join(differences[:12])
-        more = f"; and {len(differences) - 12} more" if len(differences) > 12 else ""
+        shown = _first(differences, "; ", 12)
         super().__init__(
             path,
-            f"a structure of no known StreamHub release ({shown}{more})",
+            f"a structure of no known StreamHub release ({shown})",
             "the tables of schema steps 0 to 8 and their later additions",
             "Undo the change to its tables or restore a backup, then run again.",
         )
@@ -247,6 +246,12 @@ def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileErr
         "every statement to succeed",
         "Nothing was changed; correct what the message names, then run again.",
     )
+
+
+def _first(items: Sequence[str], separator: str, limit: int) -> str:
+    """Join the first items and say how many more there are."""
+    more = [f"and {len(items) - limit} more"] if len(items) > limit else []
+    return separator.join([*items[:limit], *more])
 
 
 def _errno_name(error: BaseException) -> str | None:

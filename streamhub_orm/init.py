@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
 DEFAULT_APP: Final = "live"

@@ -134,5 +134,3 @@ def _fold_wal_in(global_db: Path) -> None:
             "to have it alone while it is swapped",
             "Stop the server and whatever else uses the database, then run again.",
         )
-
-

@@ -6,9 +6,11 @@
   may stop an upgrade or a write. The price: a query must say json_valid(metatags_json) too. See
   docs/adr/0003-egress-index.md.
 - `idx_vods_in_progress`: `WHERE stream_id = ? AND status = 'recording' ORDER BY id DESC LIMIT 1`.
-  Partial, so the rows that are done, nearly all, cost nothing: inserting takes a third less time
-  than with (stream_id, status). SQLite 3.40 uses it where status is a literal and where it is a
-  bound parameter, with statistics and without; bound, the statement is prepared anew at each run
+  Partial: the rows that are done, nearly all, are not in it (inserting takes 5 % longer, with the
+  full index on the same columns 46 %). The status stands in the key too, though it is always the
+  same: without it, and without statistics, SQLite finds idx_vods_stream as good and takes whichever
+  was created later. As it is, SQLite 3.40 uses it with statistics and without, where status is a
+  literal and where it is a bound parameter; bound, the statement is prepared anew at each run
   (3 to 5 microseconds), so our own query writes the literal.
 
 No column changes, so the Node core opens the file as before.
@@ -37,7 +39,7 @@ def upgrade() -> None:
     op.create_index(
         "idx_vods_in_progress",
         "vods",
-        ["stream_id", "id"],
+        ["stream_id", "status"],
         sqlite_where=sa.text("status = 'recording'"),
     )
 

@@ -18,7 +18,7 @@ class IngressAuth(AppBase):
         Index("idx_ingress_auth_stream_key", "stream_key"),
     )
 
-    ingress_id: Mapped[str] = mapped_column(primary_key=True, nullable=True)
+    ingress_id: Mapped[str] = mapped_column(primary_key=True)
 
     app: Mapped[str]
     room: Mapped[str | None]

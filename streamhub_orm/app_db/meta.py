@@ -13,7 +13,7 @@ class Meta(AppBase):
 
     __tablename__ = "_streamhub_meta"
 
-    key: Mapped[str] = mapped_column(primary_key=True, nullable=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
 
     value: Mapped[str | None]
     updated_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW, onupdate=utc_now)

@@ -16,7 +16,7 @@ class AppPlugin(AppBase):
     __tablename__ = "app_plugins"
     __table_args__ = (Index("idx_app_plugins_enabled", "enabled"),)
 
-    plugin_id: Mapped[str] = mapped_column(primary_key=True, nullable=True)
+    plugin_id: Mapped[str] = mapped_column(primary_key=True)
 
     enabled: Mapped[bool] = mapped_column(IntBool, server_default=text("1"))
     config_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)

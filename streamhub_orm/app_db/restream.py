@@ -34,7 +34,7 @@ class RestreamTarget(AppBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
 
     app: Mapped[str]
     room: Mapped[str]

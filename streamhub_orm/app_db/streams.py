@@ -46,7 +46,7 @@ class Stream(AppBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
 
     app_id: Mapped[int]
     stream_id: Mapped[str]

@@ -44,11 +44,13 @@ class Vod(AppBase):
             text("json_extract(metatags_json, '$.egressId')"),
             sqlite_where=text("json_valid(metatags_json)"),
         ),
-        Index("idx_vods_in_progress", "stream_id", "id", sqlite_where=text("status = 'recording'")),
+        Index(
+            "idx_vods_in_progress", "stream_id", "status", sqlite_where=text("status = 'recording'")
+        ),
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
 
     app_id: Mapped[int]
     stream_id: Mapped[str | None]
@@ -100,7 +102,7 @@ class VodVariant(AppBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
 
     vod_id: Mapped[int]
     kind: Mapped[VariantKind] = mapped_column(

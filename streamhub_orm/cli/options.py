@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from streamhub_orm.errors import StreamHubError
+if TYPE_CHECKING:
+    from streamhub_orm.errors import StreamHubError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -52,7 +53,12 @@ def global_options(command: Command) -> Command:
 
     @wraps(command)
     def with_settings(
-        *args: object, data_dir: Path | None, as_json: bool, quiet: int, verbose: int, **rest: object
+        *args: object,
+        data_dir: Path | None,
+        as_json: bool,
+        quiet: int,
+        verbose: int,
+        **rest: object,
     ) -> object:
         settings = click.get_current_context().ensure_object(Settings)
         settings.data_dir = data_dir or settings.data_dir

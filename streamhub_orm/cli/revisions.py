@@ -7,8 +7,8 @@ import click
 from streamhub_orm.cli.options import Settings, global_options, print_json
 from streamhub_orm.cli.output import print_table
 from streamhub_orm.downgrade import downgrade_installation
-from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.migrations.authoring import write_revision
+from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 _WORLDS = {"global": GLOBAL, "app": APP}
 

@@ -92,8 +92,10 @@ def _summary(report: UpgradeReport) -> list[str]:
         f"{report.global_.to_revision or 'failed'}"
         if report.global_.changed or report.global_.error
         else f"global database: at {report.global_.to_revision}, unchanged",
-        f"apps: {changed} {would}changed, {len(report.apps) - changed - failed} unchanged, "
-        f"{failed} failed",
+        (
+            f"apps: {changed} {would}changed, {len(report.apps) - changed - failed} unchanged, "
+            f"{failed} failed"
+        ),
         f"rows {would}imported: {_words(report.total('imported'))}",
     ]
     for kind, what in _WARNINGS.items():

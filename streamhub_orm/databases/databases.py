@@ -91,30 +91,40 @@ class Databases:
         writes; with `read_only` it takes no lock, sees one snapshot, and cannot write. Raises
         `UnknownAppError` for an app that is not registered, or a `DatabaseFileError`.
         """
-        with self._lease(self._app_cache(), name, read_only=read_only) as engine:
-            with Session(engine) as session, session.begin():
-                yield session
+        with (
+            self._lease(self._app_cache(), name, read_only=read_only) as engine,
+            Session(engine) as session,
+            session.begin(),
+        ):
+            yield session
 
     @contextmanager
     def app_connection(self, name: str, *, read_only: bool = False) -> Iterator[sa.Connection]:
         """Yield a connection in one transaction, for many small statements on one app."""
-        with self._lease(self._app_cache(), name, read_only=read_only) as engine:
-            with engine.begin() as connection:
-                yield connection
+        with (
+            self._lease(self._app_cache(), name, read_only=read_only) as engine,
+            engine.begin() as connection,
+        ):
+            yield connection
 
     @contextmanager
     def global_session(self, *, read_only: bool = False) -> Iterator[Session]:
         """Yield a session on the global database, with the same promises as `app_session`."""
-        with self._lease(self._global_cache(), _GLOBAL, read_only=read_only) as engine:
-            with Session(engine) as session, session.begin():
-                yield session
+        with (
+            self._lease(self._global_cache(), _GLOBAL, read_only=read_only) as engine,
+            Session(engine) as session,
+            session.begin(),
+        ):
+            yield session
 
     @contextmanager
     def global_connection(self, *, read_only: bool = False) -> Iterator[sa.Connection]:
         """Yield a connection to the global database in one transaction."""
-        with self._lease(self._global_cache(), _GLOBAL, read_only=read_only) as engine:
-            with engine.begin() as connection:
-                yield connection
+        with (
+            self._lease(self._global_cache(), _GLOBAL, read_only=read_only) as engine,
+            engine.begin() as connection,
+        ):
+            yield connection
 
     @contextmanager
     def _lease(self, cache: EngineCache, name: str, *, read_only: bool) -> Iterator[sa.Engine]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import open_read_only, translated, write_lock
 from streamhub_orm.engine.durable_files import publish, temporary_beside
+from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.errors import BackupError, CorruptDatabaseError, SpaceError
 
 if TYPE_CHECKING:
@@ -126,11 +127,6 @@ def row_counts(connection: sqlite3.Connection) -> dict[str, int]:
         name: connection.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0]  # noqa: S608 - an identifier cannot be bound
         for (name,) in names
     }
-
-
-def quoted(identifier: str) -> str:
-    """Return an SQL identifier in double quotes."""
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

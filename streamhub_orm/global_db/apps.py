@@ -28,7 +28,7 @@ class App(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
 
     name: Mapped[str]
     display_name: Mapped[str | None]
@@ -61,7 +61,7 @@ class ApiToken(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
 
     name: Mapped[str]
     token_hash: Mapped[str]

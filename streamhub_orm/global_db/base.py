@@ -9,7 +9,11 @@ from streamhub_orm.schema import ANNOTATION_TYPES, NAMING_CONVENTION, describe
 
 
 class GlobalBase(DeclarativeBase):
-    """Base of every table of the global database."""
+    """Base of every table of the global database.
+
+    Primary keys are NOT NULL here. In the files most are declared without it, as the Node core did,
+    but SQLAlchemy inserts several rows in one statement only where the key cannot be NULL.
+    """
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = ANNOTATION_TYPES

@@ -18,7 +18,7 @@ class IngressAuth(GlobalBase):
     __tablename__ = "ingress_auth"
     __table_args__ = (Index("idx_ingress_auth_app", "app"),)
 
-    ingress_id: Mapped[str] = mapped_column(primary_key=True, nullable=True)
+    ingress_id: Mapped[str] = mapped_column(primary_key=True)
 
     app: Mapped[str]
     room: Mapped[str | None]

@@ -23,7 +23,7 @@ class IpBan(GlobalBase):
     __tablename__ = "ip_bans"
     __table_args__ = (Index("idx_ip_bans_until", "banned_until"),)
 
-    ip: Mapped[str] = mapped_column(primary_key=True, nullable=True)
+    ip: Mapped[str] = mapped_column(primary_key=True)
 
     reason: Mapped[str]
     first_seen: Mapped[datetime] = mapped_column(UtcIso)
@@ -42,7 +42,7 @@ class IpRule(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
 
     cidr: Mapped[str]
     action: Mapped[IpAction] = mapped_column(EnumText(IpAction))

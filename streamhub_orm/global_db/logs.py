@@ -21,7 +21,7 @@ class ServerLog(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
 
     # The default keeps JavaScript's format, which the Node core compares with as text.
     ts: Mapped[datetime] = mapped_column(UtcIso, default=utc_now, server_default=SQL_NOW)

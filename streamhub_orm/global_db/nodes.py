@@ -24,7 +24,7 @@ class Node(GlobalBase):
 
     __tablename__ = "nodes"
 
-    id: Mapped[str] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
 
     name: Mapped[str | None]
     url: Mapped[str | None]

@@ -15,7 +15,7 @@ class UserSession(GlobalBase):
     __tablename__ = "sessions"
     __table_args__ = (Index("idx_sessions_user", "user_id"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
 
     user_id: Mapped[str]
     email: Mapped[str | None]
@@ -41,7 +41,7 @@ class MagicToken(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
 
     token_hash: Mapped[str]
     email: Mapped[str]

@@ -30,7 +30,7 @@ class Tenant(GlobalBase):
 
     __tablename__ = "tenants"
 
-    id: Mapped[str] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
 
     name: Mapped[str]
     plan: Mapped[str] = mapped_column(server_default="free")
@@ -81,7 +81,6 @@ class Quota(GlobalBase):
     tenant_id: Mapped[str] = mapped_column(
         ForeignKey("tenants.id", ondelete="CASCADE"),
         primary_key=True,
-        nullable=True,
     )
 
     max_apps: Mapped[int] = mapped_column(server_default=text("2"))

@@ -22,7 +22,7 @@ class User(GlobalBase):
         Index("idx_users_email_nocase", text("email COLLATE NOCASE")),
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True, nullable=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
 
     email: Mapped[str | None]
     is_superadmin: Mapped[bool] = mapped_column(IntBool, server_default=text("0"))

@@ -35,6 +35,18 @@ def same_row(table: str, columns: list[str], *, with_id: bool) -> str:
     )
 
 
+def any_found(
+    connection: sqlite3.Connection, source: Source, table: str, files: LegacyFiles
+) -> bool:
+    """Tell whether any source row is in the app.db, under whatever id."""
+    columns = columns_of(connection, source.schema, table)
+    if not columns:
+        return False
+    query = f"""SELECT EXISTS (SELECT 1 FROM {source.schema}.{table} s JOIN main.{table} t
+                ON {same_row(table, columns, with_id=False)} WHERE {source.row_filter})"""  # noqa: S608 - names are constants, values are bound
+    return bool(connection.execute(query, files.row_parameters).fetchone()[0])
+
+
 def count_unmatched(
     connection: sqlite3.Connection, source: Source, table: str, files: LegacyFiles
 ) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import UnknownAppError, UnknownStructureError
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
-
-_STREAMS_OR_VODS = ("streams", "vods")
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,8 @@ def read_registry(global_db: Path) -> Registry:
         if not columns_of(connection, "main", "apps"):
             raise UnknownStructureError(global_db, ["table apps is missing"])
         ids = dict(connection.execute("SELECT name, id FROM apps ORDER BY id"))
-        rows = _groups(connection, _STREAMS_OR_VODS, "app_id")
-        ingress = _groups(connection, ("ingress_auth",), "app")
+        rows = _counted_by(connection, "app_id", ("streams", "vods"))
+        ingress = _counted_by(connection, "app", ("ingress_auth",))
         split_done = _is_split(connection)
     known = frozenset(ids.values())
     orphans = RowCounts()
@@ -97,9 +95,10 @@ def _is_split(connection: sqlite3.Connection) -> bool:
     return connection.execute(query, (SPLIT_DONE,)).fetchone() is not None
 
 
-def _groups(
-    connection: sqlite3.Connection, tables: tuple[str, ...], owner: str
-) -> list[tuple[str, int | str, int]]:
+def _counted_by(
+    connection: sqlite3.Connection, owner: str, tables: tuple[str, ...]
+) -> list[tuple[str, Any, int]]:
+    """Return table, owner and number of rows, for each owner that has rows in a legacy table."""
     return [
         (table, value, count)
         for table in tables

@@ -1,4 +1,4 @@
-"""The three places where rows of an app may lie: vods.db, global streams/vods, global ingress_auth."""
+"""The places where rows of an app may lie: vods.db, global streams/vods, global ingress_auth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Source(NamedTuple):
 # In the order in which they are imported: what came first wins.
 SOURCES: Final = (
     Source(VODS_DB, "vods_import_done", "legacy_db", ("streams", "vods"), "TRUE"),
-    Source(GLOBAL_ROWS, "global_import_done", "global_db", ("streams", "vods"), "s.app_id = :app_id"),
+    Source(
+        GLOBAL_ROWS, "global_import_done", "global_db", ("streams", "vods"), "s.app_id = :app_id"
+    ),
     Source(GLOBAL_INGRESS, "ingress_import_done", "global_db", ("ingress_auth",), "s.app = :app"),
 )
 MARKERS: Final = frozenset(source.marker for source in SOURCES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.backups import quoted
+from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.errors import UnknownStructureError
 from streamhub_orm.migrations.references import reference_structure, reference_structures
 from streamhub_orm.migrations.structure import Drift, Structure, compare, read_structure
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def adopt(connection: sa.Connection, world: World, path: Path) -> str | None:
-    """Complete what is partly there and stamp the file; return the revision, None for an empty file.
+    """Complete what is partly there and stamp the file; return the revision; None if empty.
 
     Runs inside the caller's transaction. Raises `UnknownStructureError` for a file that fits no
     state of the history.

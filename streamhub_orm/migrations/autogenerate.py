@@ -10,13 +10,13 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from streamhub_orm.migrations.transaction import engine_on, run_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import sqlalchemy as sa
+    from collections.abc import Callable, Iterator
 
     from streamhub_orm.migrations.worlds import World
 
@@ -56,9 +56,9 @@ def _is_not_foreign(world: World) -> Callable[..., bool]:
 def _is_reflectable(
     element: object, name: str | None, kind: str, _reflected: object, counterpart: object
 ) -> bool:
-    """Leave out indices with COLLATE, an expression or WHERE: SQLite's reflection drops these parts.
+    """Leave out indices with COLLATE, an expression or WHERE.
 
-    Such an index would be reported as removed and added again. The drift check reads its text.
+    Reflection on SQLite drops those parts, so such an index would be reported as removed and added again. The drift check reads its text.
     """
     if kind != "index":
         return True

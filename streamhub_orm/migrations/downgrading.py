@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alembic.util import CommandError
@@ -15,12 +14,14 @@ from streamhub_orm.migrations.losses import refuse_losses
 from streamhub_orm.migrations.states import State, missing, unadopted
 from streamhub_orm.migrations.transaction import raw_connection, run_downgrade
 from streamhub_orm.migrations.upgrading import Upgraded, look_for_upgrade, transform
-from streamhub_orm.migrations.worlds import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import sqlalchemy as sa
+
+    from streamhub_orm.migrations.worlds import World
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sa
 from alembic import context, util
 
 from streamhub_orm.data_dir import DataDir
@@ -34,6 +33,8 @@ from streamhub_orm.migrations.worlds import APP, GLOBAL, World
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
+
+    import sqlalchemy as sa
 
     from streamhub_orm.legacy.sources import LegacyFiles
 
@@ -96,7 +97,7 @@ def _run_on_engine(engine: sa.Engine, world: World) -> None:
         _run_steps(connection, world, **comparison_options(world))
 
 
-def _run_steps(connection: sa.Connection, world: World, **options: object) -> None:
+def _run_steps(connection: sa.Connection, world: World, **options: Any) -> None:  # noqa: ANN401 - those of configure()
     context.configure(
         connection=connection,
         transactional_ddl=True,

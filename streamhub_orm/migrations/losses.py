@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.backups import quoted
+from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.errors import DataLossError
 from streamhub_orm.migrations.references import reference_structure, seed_rows
 
@@ -25,9 +25,7 @@ def refuse_losses(
 ) -> None:
     """Raise `DataLossError` where going from the first revision to the second drops data."""
     before, after = (reference_structure(world, revision) for revision in revisions)
-    losses = [
-        f"{count} {what}" for what, count in _losses(raw, world, before, after) if count
-    ]
+    losses = [f"{count} {what}" for what, count in _losses(raw, world, before, after) if count]
     if losses:
         raise DataLossError(path, losses)
 
@@ -64,7 +62,7 @@ def _is_clock(column: Column) -> bool:
 
 
 def _is_set(column: str, table: Table) -> str:
-    """A value equal to the column's default comes back with the column; any other would be lost."""
+    """Return the condition of a loss: a value equal to the default comes back with the column."""
     return f"{quoted(column)} IS NOT {table.columns[column].default or 'NULL'}"
 
 

@@ -10,9 +10,9 @@ from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import (
     CorruptDatabaseError,
     DatabaseFileError,
-    StreamHubError,
     MissingDatabaseError,
     NewerDatabaseError,
+    StreamHubError,
     UnadoptedDatabaseError,
 )
 from streamhub_orm.migrations.adoption import adoptable_revision

@@ -184,7 +184,9 @@ class _TableParts:
         grouped = defaultdict(list)
         for number, table, column, target, on_delete, on_update in self.foreign_keys[name]:
             # `REFERENCES apps` without a column means the key of that table.
-            grouped[number, table, on_delete, on_update].append((column, target or self._key(table)))
+            grouped[number, table, on_delete, on_update].append(
+                (column, target or self._key(table))
+            )
         return [
             ForeignKey(
                 tuple(str(column).lower() for column, _ in pairs),
@@ -248,8 +250,7 @@ def compare(expected: Structure, found: Structure) -> Drift:
             drift.missing_indices.append(name)
         elif found.indices[name][:2] != index[:2]:
             drift.conflicts.append(
-                f"index {name} is on {found.indices[name].definition}, "
-                f"expected {index.definition}"
+                f"index {name} is on {found.indices[name].definition}, expected {index.definition}"
             )
     drift.extras += [f"table {name}" for name in found.tables.keys() - expected.tables.keys()]
     drift.extras += [f"index {name}" for name in found.indices.keys() - expected.indices.keys()]
@@ -272,10 +273,8 @@ def _compare_table(drift: Drift, name: str, expected: Table, found: Table) -> No
             drift.conflicts.append(f"{what} of table {name}: {present}, expected {wanted}")
 
 
-def _facets(
-    expected: Table, found: Table, own: set[str]
-) -> list[tuple[str, object, object]]:
-    """Pair what is compared of two tables; what only concerns the operator's columns is left out."""
+def _facets(expected: Table, found: Table, own: set[str]) -> list[tuple[str, object, object]]:
+    """Pair what is compared of two tables; what concerns the operator's columns is left out."""
     return [
         ("AUTOINCREMENT", expected.autoincrement, found.autoincrement),
         ("options", expected.options, found.options),

@@ -42,10 +42,14 @@ def migration_transaction(path: Path) -> Iterator[sa.Connection]:
 
     Before the commit, foreign keys that the transaction broke make it fail.
     """
-    with translated(path, "upgrading it"), alembic_lock, closing(open_for_migration(path)) as raw:
-        with engine_on(raw).connect() as connection, connection.begin():
-            yield connection
-            _require_foreign_keys(raw, path)
+    with (
+        translated(path, "upgrading it"),
+        alembic_lock,
+        closing(open_for_migration(path)) as raw,
+        engine_on(raw).begin() as connection,
+    ):
+        yield connection
+        _require_foreign_keys(raw, path)
 
 
 def engine_on(raw: sqlite3.Connection) -> sa.Engine:

@@ -1,4 +1,4 @@
-"""Bring one database file to head: back it up, then adopt, upgrade and import in one transaction."""
+"""Bring one file to head: back it up, then adopt, upgrade and import in one transaction."""
 
 from __future__ import annotations
 

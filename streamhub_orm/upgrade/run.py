@@ -23,7 +23,12 @@ from streamhub_orm.migrations.global_file import (
     rehearse_global,
     try_write_lock,
 )
-from streamhub_orm.upgrade.preflight import Plan, look_at_everything, require_workable, require_writable
+from streamhub_orm.upgrade.preflight import (
+    Plan,
+    look_at_everything,
+    require_workable,
+    require_writable,
+)
 from streamhub_orm.upgrade.report import AppReport, GlobalReport, UpgradeReport
 from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 
-def upgrade(
+def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
     data_dir: Path,
     *,
     apps: Iterable[str] = (),
@@ -135,7 +140,9 @@ class _Run:
             outcome = bring(self.plan.place.global_db)
         except StreamHubError as error:
             report.error = str(error)
-            stopped = "not attempted, since the global database failed; run again when that is cured"
+            stopped = (
+                "not attempted, since the global database failed; run again when that is cured"
+            )
             self.report.apps += [AppReport(name, error=stopped) for name in self.plan.to_upgrade]
             return False
         report.to_revision, report.changed = outcome.to_revision, outcome.changed
@@ -148,11 +155,16 @@ class _Run:
         outcomes = run_on_each(partial(work, self.plan), names, jobs=self.jobs)
         for done, (name, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, WorkerDiedError):
-                path = self.plan.place.app_db(name)
-                again = f"{path}: {outcome}; expected an answer. Run again: it takes up what is left."
-                outcome = AppReport(name, error=again)
-            self.report.apps.append(outcome)
+                self.report.apps.append(_died(self.plan, name, outcome))
+            else:
+                self.report.apps.append(outcome)
             self.progress(phase, done, len(names))
+
+
+def _died(plan: Plan, name: str, error: WorkerDiedError) -> AppReport:
+    path = plan.place.app_db(name)
+    message = f"{path}: {error}; expected an answer. Run again: it takes up what is left."
+    return AppReport(name, error=message)
 
 
 def _bring_app(plan: Plan, name: str) -> AppReport:

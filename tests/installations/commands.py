@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from click.testing import CliRunner
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,8 +42,14 @@ def run_in_process(*arguments: str | Path) -> Outcome:
     """Call `streamhub-db` in this process; an exception that escapes it fails the test."""
     from streamhub_orm.cli import main  # noqa: PLC0415 - the builders must not need the package
 
-    result = CliRunner().invoke(main, [str(it) for it in arguments], catch_exceptions=False)
-    return Outcome(result.exit_code, result.stdout, result.stderr)
+    stdout, stderr, argv = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["streamhub-db", *map(str, arguments)]
+    try:
+        with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        sys.argv = argv
+    return Outcome(int(ended.value.code or 0), stdout.getvalue(), stderr.getvalue())
 
 
 def run_command(

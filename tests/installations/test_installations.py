@@ -55,8 +55,11 @@ def test_builder_of_an_era_records_every_row_it_writes(
         for table, rows in database.tables.items():
             recorded = installation.rows_in(path, table)
             if recorded:
-                found = [{name: row[name] for name in recorded[0]} for row in rows]
-                assert sorted(map(repr, found)) == sorted(map(repr, recorded))
+                columns = {name for row in recorded for name in row}
+                found = [it for it in rows if "platform" not in (it.get("id"), it.get("tenant_id"))]
+                assert Counter(content(row, columns) for row in found) == Counter(
+                    content(row, columns) for row in recorded
+                )
 
 
 @every_era

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, StatementError
-from sqlalchemy.types import TypeEngine
 
 from streamhub_orm.errors import StoredValueError
 from streamhub_orm.schema import EnumText, IntBool, JsonText, UtcIso, UtcSql, one_of, utc_now
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from sqlalchemy.types import TypeEngine
 
 MOMENT = datetime(2026, 1, 31, 23, 59, 59, 123987, tzinfo=UTC)
 SECOND = MOMENT.replace(microsecond=0)

@@ -1,0 +1,121 @@
+"""The copy of one table of one source into the app.db."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.legacy.matching import same_row
+from streamhub_orm.legacy.sources import columns_of
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from streamhub_orm.legacy.sources import Source
+
+
+@dataclass(frozen=True)
+class TableCopy:
+    """Rows of `table` in `source` (called `s` below) on their way into main (called `t`)."""
+
+    connection: sqlite3.Connection
+    source: Source
+    table: str
+    parameters: dict[str, object]
+    """The values that the source's row filter names."""
+
+    def count_superseded(self) -> int:
+        """Count the source rows whose key is taken in the app.db by a row of other content."""
+        if self._target_is_empty:
+            return 0
+        equal = " AND ".join(f"s.{name} IS t.{name}" for name in self._content)
+        return self._number(
+            f"SELECT count(*) FROM {self._origin} s JOIN main.{self.table} t ON {self._match} "  # noqa: S608 - names are ours or quoted, values are bound
+            f"WHERE {self.source.row_filter} AND NOT ({equal})"
+        )
+
+    def insert_missing(self) -> int:
+        """Insert the rows whose key is not in the app.db; return their number."""
+        statement = (
+            self._plain if self._target_is_empty or not self._numbered else self._renumbering
+        )
+        self.connection.execute(statement, {**self.parameters, "highest_id": self._highest_id()})
+        return self._number("SELECT changes()")
+
+    @property
+    def _plain(self) -> str:
+        columns = ["id", *self._content] if self._numbered else self._content
+        selected = ", ".join(f"s.{name}" for name in columns)
+        order = " ORDER BY s.id" if self._numbered else ""
+        return (
+            f"INSERT INTO main.{self.table} ({', '.join(columns)}) SELECT {selected} "  # noqa: S608
+            f"FROM {self._origin} s WHERE {self.source.row_filter} AND {self._is_missing}{order}"
+        )
+
+    @property
+    def _renumbering(self) -> str:
+        """A row whose integer id is taken gets a new one.
+
+        New ids lie above every id of the target and of all sources, so they never take the place
+        of a row that is yet to come.
+        """
+        return f"""
+            INSERT INTO main.{self.table} (id, {", ".join(self._content)})
+            WITH pending AS (
+                SELECT s.*, EXISTS (SELECT 1 FROM main.{self.table} t WHERE t.id = s.id) AS taken
+                FROM {self._origin} s WHERE {self.source.row_filter} AND {self._is_missing}
+            )
+            SELECT CASE WHEN p.taken
+                        THEN :highest_id + row_number() OVER (PARTITION BY p.taken ORDER BY p.id)
+                        ELSE p.id END, {", ".join(f"p.{name}" for name in self._content)}
+            FROM pending p ORDER BY p.id"""  # noqa: S608
+
+    @property
+    def _is_missing(self) -> str:
+        if self._target_is_empty:
+            return "TRUE"
+        return f"NOT EXISTS (SELECT 1 FROM main.{self.table} t WHERE {self._match})"  # noqa: S608
+
+    @property
+    def _origin(self) -> str:
+        return f"{self.source.schema}.{self.table}"
+
+    @property
+    def _match(self) -> str:
+        return same_row(self.table, self._available, with_id=True)
+
+    @cached_property
+    def _available(self) -> list[str]:
+        return columns_of(self.connection, self.source.schema, self.table)
+
+    @cached_property
+    def _content(self) -> list[str]:
+        """The quoted names of the columns that both sides have, the id aside."""
+        target = columns_of(self.connection, "main", self.table)
+        return [quoted(name) for name in target if name in self._available and name != "id"]
+
+    @property
+    def _numbered(self) -> bool:
+        return "id" in self._available
+
+    @cached_property
+    def _target_is_empty(self) -> bool:
+        return self._number(f"SELECT count(*) FROM (SELECT 1 FROM main.{self.table} LIMIT 1)") == 0  # noqa: S608
+
+    def _highest_id(self) -> int:
+        if not self._numbered:
+            return 0
+        schemas = [row[1] for row in self.connection.execute("PRAGMA database_list")]
+        highest = [
+            self._number(f"SELECT coalesce(max(id), 0) FROM {schema}.{self.table}")  # noqa: S608
+            for schema in schemas
+            if "id" in columns_of(self.connection, schema, self.table)
+        ]
+        sequence = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = ?"
+        highest += self.connection.execute(sequence, (self.table,)).fetchone()
+        return max(highest)
+
+    def _number(self, query: str) -> int:
+        return int(self.connection.execute(query, self.parameters).fetchone()[0])
