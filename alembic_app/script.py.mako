@@ -18,7 +18,7 @@ Say here what the step changes and why. `streamhub-db history` shows the first l
 # - A new column is nullable or has a constant default.
 # - Data goes into DATA, a tuple[str, ...] of SQL that may run twice (insert if absent, update where
 #   NULL), one statement a string. upgrade() hands each to op.execute(), and adoption runs them again
-#   on files in the field that have part of the step. A colon in them begins a parameter: write \:.
+#   on files in the field that have part of the step. A colon would begin a parameter: none in them.
 # - No row that a file in the field may hold makes the step fail.
 # - One file is one transaction: never commit, never use autocommit_block, no PRAGMA user_version.
 #   Foreign keys are off, so a cascade has to be spelled out.

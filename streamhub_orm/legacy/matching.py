@@ -43,7 +43,7 @@ def any_found(
     if not columns:
         return False
     query = f"""SELECT EXISTS (SELECT 1 FROM {source.schema}.{table} s JOIN main.{table} t
-                ON {same_row(table, columns, with_id=False)} WHERE {source.row_filter})"""  # noqa: S608 - names are constants, values are bound
+                ON {same_row(table, columns, with_id=False)} WHERE {source.rows_of_app(table)})"""  # noqa: S608 - names are constants, values are bound
     return bool(connection.execute(query, files.row_parameters).fetchone()[0])
 
 
@@ -55,7 +55,7 @@ def count_unmatched(
     if not columns:
         return 0
     if table != "vods":
-        query = f"""SELECT count(*) FROM {source.schema}.{table} s WHERE {source.row_filter}
+        query = f"""SELECT count(*) FROM {source.schema}.{table} s WHERE {source.rows_of_app(table)}
                     AND NOT EXISTS (SELECT 1 FROM main.{table} t
                                     WHERE {same_row(table, columns, with_id=False)})"""  # noqa: S608
     else:
@@ -67,7 +67,7 @@ def count_unmatched(
         query = f"""SELECT coalesce(sum(max(surplus, 0)), 0) FROM (
                       SELECT sum(occurrences) AS surplus FROM (
                         SELECT {selected}, 1 AS occurrences
-                        FROM {source.schema}.vods s WHERE {source.row_filter}
+                        FROM {source.schema}.vods s WHERE {source.rows_of_app(table)}
                         UNION ALL SELECT {names}, -1 FROM main.vods
                       ) GROUP BY {names})"""  # noqa: S608
     return int(connection.execute(query, files.row_parameters).fetchone()[0])

@@ -41,12 +41,11 @@ class Registry:
             if name not in self.ids:
                 raise UnknownAppError(name, self.global_db, list(self.ids))
 
-    def legacy_files(self, place: DataDir, name: str) -> LegacyFiles:
+    def legacy_files(self, name: str, vods_db: Path, row_index: Path | None = None) -> LegacyFiles:
         """Return where the legacy rows of one app may lie."""
         self.require([name])
-        return LegacyFiles(
-            name, self.ids[name], self.global_db, place.legacy_db(name), self.split_done
-        )
+        app_id = self.ids[name]
+        return LegacyFiles(name, app_id, self.global_db, vods_db, self.split_done, row_index)
 
 
 def read_registry(global_db: Path) -> Registry:

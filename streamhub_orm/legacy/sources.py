@@ -25,6 +25,11 @@ class Source(NamedTuple):
     schema: str
     tables: tuple[str, ...]
     row_filter: str
+    """The condition for the rows `s` of this app; `{table}` stands for the table's name."""
+
+    def rows_of_app(self, table: str) -> str:
+        """Return the condition for one table."""
+        return self.row_filter.format(table=table)
 
 
 # In the order in which they are imported: what came first wins.
@@ -35,6 +40,12 @@ SOURCES: Final = (
     ),
     Source(GLOBAL_INGRESS, "ingress_import_done", "global_db", ("ingress_auth",), "s.app = :app"),
 )
+ROWS_BY_INDEX: Final = """
+    s.id IN (SELECT id FROM row_index.{table} WHERE app_id = :app_id
+             UNION ALL
+             SELECT id FROM global_db.{table} WHERE app_id = :app_id
+                AND id > (SELECT highest_id FROM row_index.extents WHERE name = '{table}'))"""
+"""The filter where a row index is there; rows that came after it was built are found too."""
 MARKERS: Final = frozenset(source.marker for source in SOURCES)
 
 
@@ -48,6 +59,8 @@ class LegacyFiles:
     vods_db: Path
     split_done: bool
     """Whether `per_app_split_done` was 1 when the run began."""
+    row_index: Path | None = None
+    """Where a run over many apps has looked up whose the global rows are."""
 
     @property
     def row_parameters(self) -> dict[str, object]:
@@ -102,10 +115,14 @@ def attach_sources(connection: sqlite3.Connection, files: LegacyFiles) -> list[S
     ATTACH works inside a transaction, DETACH does not: the connection's close detaches them.
     """
     attach_read_only(connection, files.global_db, "global_db")
+    sources = list(SOURCES)
+    if files.row_index is not None:
+        attach_read_only(connection, files.row_index, "row_index")
+        sources[1] = sources[1]._replace(row_filter=ROWS_BY_INDEX)
     if files.has_vods_db():
         attach_read_only(connection, files.vods_db, "legacy_db")
-        return list(SOURCES)
-    return [source for source in SOURCES if source.name != VODS_DB]
+        return sources
+    return [source for source in sources if source.name != VODS_DB]
 
 
 def columns_of(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:

@@ -33,7 +33,7 @@ class TableCopy:
         equal = " AND ".join(f"s.{name} IS t.{name}" for name in self._content)
         return self._number(
             f"SELECT count(*) FROM {self._origin} s JOIN main.{self.table} t ON {self._match} "  # noqa: S608 - names are ours or quoted, values are bound
-            f"WHERE {self.source.row_filter} AND NOT ({equal})"
+            f"WHERE {self._rows} AND NOT ({equal})"
         )
 
     def insert_missing(self) -> int:
@@ -51,7 +51,7 @@ class TableCopy:
         order = " ORDER BY s.id" if self._numbered else ""
         return (
             f"INSERT INTO main.{self.table} ({', '.join(columns)}) SELECT {selected} "  # noqa: S608
-            f"FROM {self._origin} s WHERE {self.source.row_filter} AND {self._is_missing}{order}"
+            f"FROM {self._origin} s WHERE {self._rows} AND {self._is_missing}{order}"
         )
 
     @property
@@ -65,7 +65,7 @@ class TableCopy:
             INSERT INTO main.{self.table} (id, {", ".join(self._content)})
             WITH pending AS (
                 SELECT s.*, EXISTS (SELECT 1 FROM main.{self.table} t WHERE t.id = s.id) AS taken
-                FROM {self._origin} s WHERE {self.source.row_filter} AND {self._is_missing}
+                FROM {self._origin} s WHERE {self._rows} AND {self._is_missing}
             )
             SELECT CASE WHEN p.taken
                         THEN :highest_id + row_number() OVER (PARTITION BY p.taken ORDER BY p.id)
@@ -81,6 +81,10 @@ class TableCopy:
     @property
     def _origin(self) -> str:
         return f"{self.source.schema}.{self.table}"
+
+    @property
+    def _rows(self) -> str:
+        return self.source.rows_of_app(self.table)
 
     @property
     def _match(self) -> str:

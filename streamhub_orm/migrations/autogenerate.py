@@ -58,7 +58,8 @@ def _is_reflectable(
 ) -> bool:
     """Leave out indices with COLLATE, an expression or WHERE.
 
-    Reflection on SQLite drops those parts, so such an index would be reported as removed and added again. The drift check reads its text.
+    Reflection on SQLite drops those parts, so such an index would be reported as removed and
+    added again. The drift check reads its text.
     """
     if kind != "index":
         return True

@@ -201,7 +201,7 @@ def _targets(world: World) -> list[Callable[[], Target]]:
 def _app_target(place: DataDir, registry: Registry, name: str) -> Target:
     registry.require([name])
     path = place.app_db(name)
-    return Target(path, place.global_db, registry.legacy_files(place, name))
+    return Target(path, place.global_db, registry.legacy_files(name, place.legacy_db(name)))
 
 
 def _arguments() -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.legacy.registry import Registry
+    from streamhub_orm.legacy.sources import LegacyFiles
     from streamhub_orm.migrations.states import FileState
 
 
@@ -35,6 +36,25 @@ class Plan:
     states: dict[str, FileState] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     """Apps that cannot be upgraded, with the reason."""
+
+    row_index: Path | None = None
+    """Whose the global rows are, once that is looked up for the whole run."""
+
+    @property
+    def apps_with_rows(self) -> int:
+        """The number of selected apps that have rows in global streams or vods."""
+        ids = self.registry.ids
+        return sum(ids[name] in self.registry.ids_with_rows for name in self.selected)
+
+    def has_legacy_rows(self, name: str) -> bool:
+        """Tell whether rows of an app may lie in one of the old places."""
+        in_global = self.registry.has_global_rows(name)
+        return in_global or self.place.legacy_db(name).exists()
+
+    def legacy_files(self, name: str) -> LegacyFiles:
+        """Return where the legacy rows of one app may lie."""
+        vods_db = self.place.legacy_db(name)
+        return self.registry.legacy_files(name, vods_db, self.row_index)
 
     @property
     def to_split(self) -> list[str]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import translated
-from streamhub_orm.engine.durable_files import remove_leftovers
+from streamhub_orm.engine.durable_files import remove_leftovers, temporary_beside
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
+from streamhub_orm.legacy.row_index import build_row_index
 from streamhub_orm.migrations.app_files import bring_app_to_head, rehearse_app, unmatched_of
 from streamhub_orm.migrations.global_file import (
     bring_global_to_head,
@@ -33,8 +37,7 @@ from streamhub_orm.upgrade.report import AppReport, GlobalReport, UpgradeReport
 from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from streamhub_orm.migrations.upgrading import Upgraded
 
@@ -59,7 +62,9 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
     place = DataDir.find(data_dir)
     if dry_run:
         run = _begin(place, apps, jobs, progress, dry_run=True)
-        run.rehearse()
+        with TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
+            run.index_rows(Path(folder) / "rows")
+            run.rehearse()
     else:
         with (
             translated(place.lock_path, "locking the installation"),
@@ -67,7 +72,8 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
         ):
             run = _begin(place, apps, jobs, progress, dry_run=False)
             run.remove_leftovers()
-            run.upgrade()
+            with run.temporary_row_index():
+                run.upgrade()
     run.finish(time.monotonic() - started)
     return run.report
 
@@ -101,17 +107,17 @@ class _Run:
             mark_split_done(place.global_db)
         if self._upgrade_global(partial(bring_global_to_head, backup=self.report.backup)):
             self._on_each("upgrade", _bring_app, self.plan.to_upgrade)
+        self._count_done()
 
     def rehearse(self) -> None:
         """Do the same on scratch copies, so that counts and failures are those of a real run."""
         self._on_each("split", _rehearse_app, self.plan.to_split)
         if self._upgrade_global(rehearse_global):
             self._on_each("upgrade", _rehearse_app, self.plan.to_upgrade)
+        self._count_done()
 
     def finish(self, seconds: float) -> None:
-        """Add what needed no work and what could not be worked on, in the registry's order."""
-        for name in self.plan.done:
-            self.report.apps.append(_count_unmatched(self.plan, name))
+        """Add what could not be worked on, and put the apps in the registry's order."""
         for name in self.plan.selected:
             if name in self.plan.errors:
                 self.report.apps.append(AppReport(name, error=self.plan.errors[name]))
@@ -119,12 +125,35 @@ class _Run:
         self.report.apps.sort(key=lambda app: order[app.app])
         self.report.seconds = seconds
 
+    def index_rows(self, target: Path) -> None:
+        """Look up whose the global rows are, where more than one app will ask."""
+        if self.plan.apps_with_rows > 1:
+            self.plan.row_index = build_row_index(self.plan.place.global_db, target)
+
+    @contextmanager
+    def temporary_row_index(self) -> Iterator[None]:
+        """Keep the look-up beside the global database, where the next run finds a dead one's."""
+        if self.plan.apps_with_rows > 1:
+            with temporary_beside(self.plan.place.global_db) as target:
+                self.index_rows(target)
+                yield
+        else:
+            yield
+
     def remove_leftovers(self) -> None:
         """Remove what killed runs left beside the databases."""
         place = self.plan.place
         remove_leftovers(place.global_db.parent)
         for name in self.plan.states:
             remove_leftovers(place.app_folder(name))
+
+    def _count_done(self) -> None:
+        """Report the apps with nothing left to do; rows of theirs may lie in the old places."""
+        holding = [name for name in self.plan.done if self.plan.has_legacy_rows(name)]
+        self._on_each("count", _count_unmatched, holding)
+        for name in set(self.plan.done).difference(holding):
+            revision = self.plan.states[name].revision
+            self.report.apps.append(AppReport(name, revision, revision))
 
     def _back_up_global(self) -> Path:
         path = self.plan.place.global_db
@@ -172,7 +201,7 @@ def _bring_app(plan: Plan, name: str) -> AppReport:
 
     def bring() -> Upgraded:
         require_writable(path)
-        return bring_app_to_head(path, plan.registry.legacy_files(plan.place, name))
+        return bring_app_to_head(path, plan.legacy_files(name))
 
     return _reported(plan, name, bring)
 
@@ -182,7 +211,7 @@ def _rehearse_app(plan: Plan, name: str) -> AppReport:
 
     def rehearse() -> Upgraded:
         require_writable(path)
-        return rehearse_app(path, plan.registry.legacy_files(plan.place, name))
+        return rehearse_app(path, plan.legacy_files(name))
 
     return _reported(plan, name, rehearse)
 
@@ -212,10 +241,8 @@ def _reported(plan: Plan, name: str, work: Callable[[], Upgraded]) -> AppReport:
 def _count_unmatched(plan: Plan, name: str) -> AppReport:
     revision = plan.states[name].revision
     report = AppReport(name, revision, revision)
-    files = plan.registry.legacy_files(plan.place, name)
-    if plan.registry.has_global_rows(name) or files.has_vods_db():
-        try:
-            report.account = unmatched_of(plan.place.app_db(name), files)
-        except StreamHubError as error:
-            report.error = str(error)
+    try:
+        report.account = unmatched_of(plan.place.app_db(name), plan.legacy_files(name))
+    except StreamHubError as error:
+        report.error = str(error)
     return report

@@ -95,6 +95,11 @@ def fingerprint_files(data_dir: Path) -> dict[str, str]:
     return prints
 
 
+def list_changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Name every file that came, went or changed between two fingerprints."""
+    return sorted(name for name, _ in before.items() ^ after.items())
+
+
 def fingerprint_databases(data_dir: Path) -> dict[str, str]:
     """Digest every database file, backups left out."""
     return {

@@ -1,0 +1,189 @@
+"""The documentation is true: its code runs, its commands, options and JSON are the real ones."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from streamhub_orm.cli import cli
+from streamhub_orm.cli.options import Settings
+from streamhub_orm.demo import write_demo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+REFERENCE = (ROOT / "docs/CLI.md").read_text(encoding="utf-8")
+CONTEXT = click.Context(cli, info_name="streamhub-db")
+COMMANDS = cli.list_commands(CONTEXT)
+GLOBAL_OPTIONS: Final = {"--data-dir", "--json", "--quiet", "--verbose", "--version", "--help"}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def section(command: str) -> str:
+    found = re.search(rf"^## {command}\n(.*?)(?=^## |\Z)", REFERENCE, re.DOTALL | re.MULTILINE)
+    assert found, f"docs/CLI.md has no section {command}"
+    return found[1]
+
+
+def command_named(name: str) -> click.Command:
+    command = cli.get_command(CONTEXT, name)
+    assert command is not None
+    return command
+
+
+def options_of(name: str) -> set[str]:
+    options = (p for p in command_named(name).params if isinstance(p, click.Option))
+    return {name for option in options for name in option.opts if name.startswith("--")}
+
+
+def shell_lines() -> Iterator[tuple[str, str]]:
+    for document in DOCUMENTS:
+        for block in blocks(document.read_text(encoding="utf-8"), "sh"):
+            yield from ((document.name, line) for line in block.splitlines() if line.strip())
+
+
+def test_readme_python_code_runs_on_a_demo_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_demo(Path("demo-data"))
+    codes = blocks((ROOT / "README.md").read_text(encoding="utf-8"), "python")
+    assert codes
+    for code in codes:
+        exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own text
+    assert "Opening night" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("document", "line"), list(shell_lines()))
+def test_shell_line_names_what_exists(document: str, line: str) -> None:
+    program, *arguments = shlex.split(line)
+    if program == "streamhub-db":
+        parse(arguments)
+    elif program == "python3":
+        assert (ROOT / arguments[0]).is_file()
+        assert arguments[1] in (ROOT / arguments[0]).read_text(encoding="utf-8")
+    else:
+        pytest.fail(f"{document}: no test knows {program}")
+
+
+def parse(arguments: list[str]) -> None:
+    """Parse a command line without running it; click raises for what it does not know."""
+    with cli.make_context("streamhub-db", list(arguments), obj=Settings()) as context:
+        rest = [*context._protected_args, *context.args]
+        name, command, left = cli.resolve_command(context, rest)
+        assert command is not None
+        command.make_context(name, left, parent=context)
+
+
+def test_unknown_option_in_a_shell_line_would_be_found() -> None:
+    with pytest.raises(click.UsageError):
+        parse(["upgrade", "--no-such-option"])
+    with pytest.raises(click.UsageError):
+        parse(["no-such-command"])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_has_help_and_a_section(name: str) -> None:
+    command = command_named(name)
+    assert command.help
+    assert f"streamhub-db {name}" in section(name) or f"DIR {name}" in section(name)
+    described = (p for p in command.params if isinstance(p, click.Option))
+    assert all(option.help for option in described)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_section_names_just_the_options_that_exist(name: str) -> None:
+    prose = re.sub(r"^```.*?^```$", "", section(name), flags=re.DOTALL | re.MULTILINE)
+    written = set(re.findall(r"--[a-z][a-z-]*", prose))
+    own = options_of(name) - GLOBAL_OPTIONS
+    assert own <= written
+    assert written <= own | GLOBAL_OPTIONS
+
+
+def test_global_options_are_described() -> None:
+    head = REFERENCE.partition("\n## ")[0]
+    assert set(re.findall(r"--[a-z][a-z-]*", head)) >= GLOBAL_OPTIONS
+
+
+def shape(value: object) -> object:
+    """Return the keys of a document, whatever the values; a list is like its first object."""
+    if isinstance(value, dict):
+        return {key: shape(value[key]) for key in value}
+    if isinstance(value, list):
+        return [shape(item) for item in value[:1] if isinstance(item, dict)]
+    return None
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs") / "installation"
+    write_demo(folder)
+    run_json(folder, "upgrade")
+    return folder
+
+
+def run_json(data_dir: Path, *arguments: str) -> object:
+    command = ["--data-dir", str(data_dir), "--json", *arguments]
+    result = CliRunner().invoke(cli, command, obj=Settings(), standalone_mode=False)
+    assert result.exception is None, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "upgrade",
+        "status",
+        "check",
+        "history",
+        "rollback --dry-run",
+        "downgrade a0008 --app live",
+    ],
+)
+def test_json_of_the_reference_has_the_keys_of_the_real_one(upgraded: Path, arguments: str) -> None:
+    words = arguments.split()
+    (example,) = blocks(section(words[0]), "json")
+    assert shape(run_json(upgraded, *words)) == shape(json.loads(example))
+
+
+@pytest.mark.parametrize("name", ["init", "demo"])
+def test_json_of_what_writes_an_installation(tmp_path: Path, name: str) -> None:
+    (example,) = blocks(section(name), "json")
+    arguments = [str(tmp_path / "new")] if name == "demo" else []
+    assert shape(run_json(tmp_path / "other", name, *arguments)) == shape(json.loads(example))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("https://") or (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda p: p.name)
+def test_script_is_executable_and_named_in_the_readme(script: Path) -> None:
+    assert script.stat().st_mode & 0o100
+    assert f"scripts/{script.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_set_up_script_says_what_python_it_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(ROOT / "scripts/dev.py"))["main"]
+    monkeypatch.setattr(sys, "version_info", (3, 9, 0))
+    assert main() == 2
+    assert "needs Python 3.11 or newer" in capsys.readouterr().err
