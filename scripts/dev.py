@@ -2,7 +2,7 @@
 """Set up this checkout and run it, with nothing but Python and git on the machine.
 
     python3 scripts/dev.py demo [FOLDER]     the main job on a small old installation
-    python3 scripts/dev.py test [ARGS …]     the test suite; ARGS go to pytest
+    python3 scripts/dev.py test [ARGS …]     the test suite; ARGS go to pytest (default: -n auto)
     python3 scripts/dev.py lint              ruff, mypy, import-linter
     python3 scripts/dev.py wheel             dist/*.whl
 
@@ -105,8 +105,9 @@ def demo(venv: Venv, target: Path) -> None:
 
 
 def test(venv: Venv, arguments: list[str]) -> None:
-    """Run the test suite."""
+    """Run the test suite: all of it on every core, or as the arguments say."""
     venv.ensure("test")
+    arguments = arguments or ["--numprocesses=auto"]
     say("pytest " + " ".join(map(shlex.quote, arguments)))
     run(venv.python, "-m", "pytest", *arguments, cwd=ROOT)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.legacy.matching import same_row
-from streamhub_orm.legacy.sources import columns_of
+from streamhub_orm.legacy.sources import SOURCES, columns_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,10 +38,11 @@ class TableCopy:
 
     def insert_missing(self) -> int:
         """Insert the rows whose key is not in the app.db; return their number."""
-        statement = (
-            self._plain if self._target_is_empty or not self._numbered else self._renumbering
-        )
-        self.connection.execute(statement, {**self.parameters, "highest_id": self._highest_id()})
+        if self._numbered and not self._target_is_empty:
+            parameters = {**self.parameters, "highest_id": self._highest_id()}
+            self.connection.execute(self._renumbering, parameters)
+        else:
+            self.connection.execute(self._plain, self.parameters)
         return self._number("SELECT changes()")
 
     @property
@@ -109,12 +110,10 @@ class TableCopy:
         return self._number(f"SELECT count(*) FROM (SELECT 1 FROM main.{self.table} LIMIT 1)") == 0  # noqa: S608
 
     def _highest_id(self) -> int:
-        if not self._numbered:
-            return 0
-        schemas = [row[1] for row in self.connection.execute("PRAGMA database_list")]
+        attached = {row[1] for row in self.connection.execute("PRAGMA database_list")}
         highest = [
             self._number(f"SELECT coalesce(max(id), 0) FROM {schema}.{self.table}")  # noqa: S608
-            for schema in schemas
+            for schema in attached.intersection(("main", *(source.schema for source in SOURCES)))
             if "id" in columns_of(self.connection, schema, self.table)
         ]
         sequence = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = ?"

@@ -56,11 +56,14 @@ def _is_not_foreign(world: World) -> Callable[..., bool]:
 def _is_reflectable(
     element: object, name: str | None, kind: str, _reflected: object, counterpart: object
 ) -> bool:
-    """Leave out indices with COLLATE, an expression or WHERE.
+    """Leave out what reflection on SQLite shows otherwise than it is; the drift check reads it.
 
-    Reflection on SQLite drops those parts, so such an index would be reported as removed and
-    added again. The drift check reads its text.
+    An index with COLLATE, an expression or WHERE loses that part, and would be reported as removed
+    and added again. A key column is declared without NOT NULL in the field, and the models say NOT
+    NULL, since SQLAlchemy inserts several rows at once only then.
     """
+    if kind == "column" and counterpart is not None and isinstance(element, sa.Column):
+        return not element.primary_key
     if kind != "index":
         return True
     textual = {

@@ -44,8 +44,6 @@ void fault_arm(const char *folder, int how, long n, int error, void *shared, int
     root_length = strlen(root);
 }
 
-void fault_disarm(void) { root_length = 0; }
-
 /* Calls that give the disk something to hold can fail for want of room or by an I/O error. */
 static int can_fail(const char *call)
 {
@@ -59,8 +57,8 @@ static int reached(const char *call, const char *path)
     if (!root_length || inside || strncmp(path, root, root_length) != 0)
         return 0;
     size_t length = strlen(path);
-    if (length > 4 && strcmp(path + length - 4, "-shm") == 0)
-        return 0; /* rebuilt by whoever opens the file next */
+    if (mode < FAIL_ONCE && length > 4 && strcmp(path + length - 4, "-shm") == 0)
+        return 0; /* dies with its last user, and the next one builds it anew */
     inside = 1;
     long n = __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
     if (log_file >= 0)
@@ -68,7 +66,7 @@ static int reached(const char *call, const char *path)
     int fate = 0;
     if (n == chosen) {
         snprintf(last, 4000, "%s %s", call, path + root_length);
-        if (mode == KILL)
+        if (mode == KILL || (mode == TORN && strcmp(call, "write") != 0))
             kill(getpid(), SIGKILL);
         if (mode == TORN)
             fate = 1;

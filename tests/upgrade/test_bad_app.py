@@ -36,13 +36,13 @@ APP = "radio--x"
 
 @pytest.fixture
 def untouched(make_installation: MakeInstallation) -> Installation:
-    """What the installation was before anything went wrong."""
+    """Make what the installation was before anything went wrong."""
     return make_installation("vods_db", "nested", options=NO_WAL)
 
 
 @pytest.fixture
 def installation(untouched: Installation, tmp_path: Path) -> Installation:
-    """The same, with one app to be spoiled."""
+    """Copy it, with one app to be spoiled."""
     return untouched.copy_to(tmp_path / "spoiled")
 
 
@@ -61,7 +61,6 @@ def cure(installation: Installation, untouched: Installation) -> None:
         ("app.db", make_newer_by_revision, "z9999"),
         ("vods.db", replace_by_text, "not a database"),
         ("vods.db", corrupt_pages, "damage|malformed|corrupt"),
-        ("vods.db", make_newer_by_user_version, "9"),
     ],
 )
 def test_upgrade_with_a_bad_file_of_one_app_does_the_others(
@@ -84,13 +83,12 @@ def test_upgrade_with_a_bad_file_of_one_app_does_the_others(
 @pytest.mark.parametrize(
     ("file", "change", "found"),
     [
-        ("app.db", "ALTER TABLE streams DROP COLUMN participant", "participant"),
+        ("app.db", "ALTER TABLE streams RENAME COLUMN participant TO member", "participant"),
         ("app.db", "ALTER TABLE vods RENAME COLUMN name TO title", "name"),
         ("app.db", "DROP TABLE streams; CREATE TABLE streams (id INTEGER)", "streams"),
         ("vods.db", "ALTER TABLE vods DROP COLUMN name", "name"),
         ("vods.db", "ALTER TABLE streams DROP COLUMN type", "type"),
         ("vods.db", "ALTER TABLE streams RENAME COLUMN stream_id TO key", "stream_id"),
-        ("vods.db", "DROP TABLE vods", "vods"),
     ],
 )
 def test_upgrade_with_an_unknown_structure_of_one_app_does_the_others(

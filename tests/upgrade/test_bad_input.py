@@ -38,7 +38,7 @@ NO_WAL = Options(killed_writers=False)
 
 @pytest.fixture
 def installation(make_installation: MakeInstallation) -> Installation:
-    """An installation that would be upgraded if nothing were wrong with it."""
+    """Make an installation that would be upgraded if nothing were wrong with it."""
     return make_installation("vods_db", options=NO_WAL)
 
 
@@ -136,7 +136,7 @@ def test_upgrade_of_a_newer_global_file_is_refused(
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ("ALTER TABLE apps DROP COLUMN settings_json", "settings_json"),
+        ("ALTER TABLE apps RENAME COLUMN settings_json TO settings", "settings_json"),
         ("ALTER TABLE server_logs RENAME COLUMN message TO text", "message"),
         ("DROP TABLE api_tokens; CREATE TABLE api_tokens (id INTEGER PRIMARY KEY)", "api_tokens"),
         ("DROP TABLE apps", "apps"),
@@ -229,7 +229,7 @@ def test_upgrade_that_runs_out_of_space_loses_nothing(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, which can be filled."""
+    """Mount a file system of its own, which can be filled."""
     path = tmp_path / "disk"
     path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(path)]

@@ -36,7 +36,7 @@ UNPRIVILEGED: Final = (
 
 @pytest.fixture(scope="module")
 def prefix() -> Sequence[str]:
-    """What turns a command into one of an unprivileged user."""
+    """Find what turns a command into one of an unprivileged user."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     try:
@@ -57,7 +57,7 @@ def untouched(make_installation: MakeInstallation) -> Installation:
 
 @pytest.fixture
 def installation(untouched: Installation) -> Iterator[Installation]:
-    """An installation of root's in a place that everybody can reach."""
+    """Make an installation of root's in a place that everybody can reach."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield untouched.copy_to(Path(folder) / "data_dir")
