@@ -4,7 +4,7 @@
 - `idx_vods_egress`: which recording an egress writes. Partial, WHERE json_valid(metatags_json): the
   bare expression raises "malformed JSON" on CREATE INDEX and on INSERT for one bad row, and no row
   may stop an upgrade or a write. The price: a query must say json_valid(metatags_json) too. See
-  docs/adr/0003-egress-index.md.
+  docs/adr/0004-egress-index.md.
 - `idx_vods_in_progress`: `WHERE stream_id = ? AND status = 'recording' ORDER BY id DESC LIMIT 1`.
   Partial: the rows that are done, nearly all, are not in it (inserting takes 5 % longer, with the
   full index on the same columns 46 %). The status stands in the key too, though it is always the
