@@ -44,32 +44,10 @@ class DataDir:
         inner folder of the nested layout.
         """
         root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
-        if not root.is_dir():
-            found = "is not a folder" if root.exists() else "no such folder"
-            raise DataDirError(
-                root, found, "Expected an installation's DATA_DIR: pass --data-dir or set DATA_DIR."
-            )
         nested, flat = root / "data" / GLOBAL_DB_NAME, root / GLOBAL_DB_NAME
-        if nested.exists() and flat.exists():
-            raise DataDirError(
-                root,
-                f"found two global databases, {nested.name} here and data/{nested.name}",
-                "Expected one of the two layouts: find out which file the server uses, and move "
-                "the other one out of this folder.",
-            )
-        if flat.exists() and not (root / "apps").exists() and (root.parent / "apps").is_dir():
-            raise DataDirError(
-                root,
-                f"found {flat.name} without apps/ beside it, while {root.parent} has apps/",
-                f"This is the inner folder of the installation: pass {root.parent} instead.",
-            )
-        if not nested.exists() and not flat.exists():
-            raise DataDirError(
-                root,
-                f"found neither data/{GLOBAL_DB_NAME} nor {GLOBAL_DB_NAME}",
-                "Expected a StreamHub installation: check the path, or make a new one with "
-                "`streamhub-db init`.",
-            )
+        fault = _fault(root, nested, flat)
+        if fault is not None:
+            raise DataDirError(root, *fault)
         return cls(root, nested if nested.exists() else flat)
 
     @classmethod
@@ -141,3 +119,29 @@ class DataDir:
 
     def _is_inside(self, link: Path, name: str) -> bool:
         return link.resolve().is_relative_to(self.apps.resolve() / name)
+
+
+def _fault(root: Path, nested: Path, flat: Path) -> tuple[str, str, str] | None:
+    """Return what was found, what was expected and what to do; None for one installation."""
+    if not root.is_dir():
+        found = "a file, not a folder" if root.exists() else "no such folder"
+        return found, "the folder of an installation", "Pass --data-dir or set DATA_DIR."
+    if nested.exists() and flat.exists():
+        return (
+            f"two global databases, {flat.name} and data/{nested.name}",
+            "one of the two layouts",
+            "Find out which file the server uses, and move the other one out of this folder.",
+        )
+    if flat.exists() and not (root / "apps").exists() and (root.parent / "apps").is_dir():
+        return (
+            f"{flat.name} without apps/ beside it, while {root.parent} has apps/",
+            "the folder that holds apps/, not the inner one",
+            f"Pass {root.parent} instead.",
+        )
+    if not nested.exists() and not flat.exists():
+        return (
+            f"neither data/{GLOBAL_DB_NAME} nor {GLOBAL_DB_NAME}",
+            "a StreamHub installation",
+            "Check the path, or make a new installation with `streamhub-db init`.",
+        )
+    return None

@@ -36,11 +36,12 @@ class StoredValueError(StreamHubError, ValueError):
 class DataDirError(StreamHubError):
     """The folder given as DATA_DIR is not one usable StreamHub installation."""
 
-    def __init__(self, path: Path, found: str, todo: str) -> None:
-        """Keep the folder, what was `found` there and what `todo` about it."""
-        super().__init__(f"{path}: {found}. {todo}")
+    def __init__(self, path: Path, found: str, expected: str, todo: str) -> None:
+        """Keep the folder, what was `found` there, what was `expected` and what `todo`."""
+        super().__init__(f"{path}: found {found}; expected {expected}. {todo}")
         self.path = path
         self.found = found
+        self.expected = expected
         self.todo = todo
 
 
@@ -50,8 +51,8 @@ class DemoTargetError(StreamHubError):
     def __init__(self, path: Path) -> None:
         """Keep the folder."""
         super().__init__(
-            f"{path}: is not empty; a demo installation is written into a new or empty folder. "
-            "Name another folder.",
+            f"{path}: found a folder that is not empty; expected a new or empty one for the demo "
+            "installation. Name another folder.",
         )
         self.path = path
 
@@ -160,6 +161,10 @@ class UnknownStructureError(DatabaseFileError):
 
 class UnadoptedDatabaseError(DatabaseFileError):
     """The file has no alembic_version yet, and only an upgrade adopts a file."""
+
+
+class InterruptedWriteError(DatabaseFileError):
+    """A killed writer left a journal; SQLite must roll it back before the file can be read."""
 
 
 class SchemaOutdatedError(DatabaseFileError):
@@ -282,6 +287,14 @@ _NO_SPACE = (
 )
 # In order: the first name that occurs in SQLite's result code, errno or message decides.
 _CASES: tuple[tuple[str, tuple[type[DatabaseFileError], str, str]], ...] = (
+    (
+        "SQLITE_READONLY_ROLLBACK",
+        (
+            InterruptedWriteError,
+            "no interrupted write",
+            "Run `streamhub-db upgrade`: it lets SQLite roll the interrupted write back.",
+        ),
+    ),
     ("SQLITE_BUSY", _LOCKED),
     ("SQLITE_LOCKED", _LOCKED),
     ("SQLITE_READONLY", _READ_ONLY),

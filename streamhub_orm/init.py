@@ -41,24 +41,17 @@ def make_installation(data_dir: Path) -> DataDir:
 
 
 def _require_fresh(place: DataDir) -> None:
-    flat = place.root / place.global_db.name
-    for path in (place.global_db, flat):
+    expected = "a new or empty folder"
+    for path in (place.global_db, place.root / place.global_db.name):
         if path.exists():
-            raise DataDirError(
-                place.root,
-                f"found the installation of {path}",
-                "Expected a new or empty folder: bring it to this release with `streamhub-db "
-                "upgrade`, or name another folder.",
-            )
+            todo = "Bring it to this release with `streamhub-db upgrade`, or name another folder."
+            raise DataDirError(place.root, f"the installation of {path}", expected, todo)
     if place.root.exists() and not place.root.is_dir():
-        raise DataDirError(place.root, "is not a folder", "Name a new or empty folder.")
+        raise DataDirError(place.root, "a file", expected, "Name another folder.")
     if place.apps.is_dir() and any(place.apps.iterdir()):
-        raise DataDirError(
-            place.root,
-            "found apps/ with content but no global database",
-            "Expected a new or empty folder: restore the global database from its backup, or name "
-            "another folder.",
-        )
+        todo = "Restore the global database from its backup, or name another folder."
+        found = "apps/ with content but no global database"
+        raise DataDirError(place.root, found, expected, todo)
 
 
 def _fill(temporary: Path) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import is_intact, time_stamp
-from streamhub_orm.engine.connections import open_for_migration, reading, translated
+from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.durable_files import (
     file_mode,
     mark_as_wal,
+    remove_aliases,
     sync,
     take_owner,
     temporary_beside,
@@ -23,7 +23,7 @@ from streamhub_orm.engine.durable_files import (
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import LockedDatabaseError, RollbackError
 from streamhub_orm.legacy.sources import columns_of
-from streamhub_orm.migrations.global_file import OWN_SPLIT_BACKUP, read_meta
+from streamhub_orm.migrations.global_file import OWN_SPLIT_BACKUP, named_backup
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -73,13 +73,9 @@ def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) 
 
 
 def _recorded(place: DataDir) -> Path:
-    recorded = read_meta(place.global_db, OWN_SPLIT_BACKUP)
-    if recorded is None:
-        _refuse(place.global_db, "no recorded pre-split backup", f"the key {OWN_SPLIT_BACKUP}")
-    backup = Path(recorded)
-    beside = backup.parent == place.global_db.parent
-    if not beside or not backup.name.startswith(f"{place.global_db.name}.bak-"):
-        _refuse(backup, "a recorded path elsewhere", f"a backup beside {place.global_db}")
+    backup = named_backup(place.global_db)
+    if backup is None:
+        _refuse(place.global_db, "no recorded pre-split backup", f"one under {OWN_SPLIT_BACKUP}")
     return backup
 
 
@@ -101,6 +97,7 @@ def _refuse(path: Path, found: str, expected: str) -> NoReturn:
 
 def _swap(global_db: Path, backup: Path) -> Path:
     """Put a copy of `backup` in place; at every instant the name leads to a whole database."""
+    remove_aliases(global_db)
     with temporary_beside(global_db) as temporary:
         shutil.copyfile(backup, temporary)
         mark_as_wal(temporary)
@@ -118,19 +115,16 @@ def _swap(global_db: Path, backup: Path) -> Path:
 def _fold_wal_in(global_db: Path) -> None:
     """Bring the -wal's rows into the file and remove -wal and -shm: they belong to this inode.
 
-    Leaving WAL mode needs the file for oneself, so this also finds a server that still runs.
+    The exclusive lock also finds a server that still runs.
     """
     try:
-        with closing(open_for_migration(global_db)) as connection:
-            mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+        fold_wal_in(global_db)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorname != "SQLITE_BUSY":
             raise
-        mode = "busy"
-    if mode != "delete":
         raise LockedDatabaseError(
             global_db,
             "another process that has it open",
             "to have it alone while it is swapped",
             "Stop the server and whatever else uses the database, then run again.",
-        )
+        ) from error

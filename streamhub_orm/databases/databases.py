@@ -161,7 +161,7 @@ class Databases:
         if self.auto_upgrade:
             bring_app_to_head(path, files)
         else:
-            found = look_for_upgrade(path, APP)
+            found = look_for_upgrade(path, APP, recover=False)
             if not is_done(found):
                 raise _outdated(path, found.revision, APP)
         return _engine(path)
@@ -171,7 +171,7 @@ class Databases:
         if self.auto_upgrade:
             bring_global_to_head(path)
         else:
-            found = look_for_upgrade(path, GLOBAL)
+            found = look_for_upgrade(path, GLOBAL, recover=False)
             if found.state is not State.CURRENT:
                 raise _outdated(path, found.revision, GLOBAL)
         return _engine(path)

@@ -93,6 +93,27 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
 
 
+def fold_wal_in(path: Path) -> None:
+    """Bring all of the -wal into the file and remove it; raises SQLITE_BUSY if others have it open.
+
+    In exclusive locking mode the first lock is refused while any other connection is there.
+    """
+    with closing(_connect(path, "rw")) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("ROLLBACK")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def roll_back_dead_write(path: Path) -> None:
+    """Let SQLite roll back the journal that a killed writer left, as any read-write open does.
+
+    The file then holds the last committed state; without it no read-only open succeeds.
+    """
+    with translated(path, "rolling an interrupted write back"), closing(_connect(path, "rw")) as it:
+        it.execute("SELECT 1 FROM sqlite_master").fetchone()
+
+
 @contextmanager
 def translated(path: Path, doing: str) -> Iterator[None]:
     """Turn errors of sqlite3, SQLAlchemy and the operating system into a DatabaseFileError."""

@@ -69,6 +69,17 @@ def _remove_if_dead(path: Path) -> None:
         os.close(descriptor)
 
 
+def remove_aliases(path: Path) -> None:
+    """Remove other names of a database's file that a killed swap left beside it.
+
+    SQLite forbids two names for one database: each would have a -wal of its own.
+    """
+    if path.stat().st_nlink > 1:
+        for entry in path.parent.iterdir():
+            if entry.name.startswith(path.name + ".") and entry.samefile(path):
+                entry.unlink()
+
+
 def remove_database(path: Path) -> None:
     """Remove a database file together with its -journal, -wal and -shm."""
     for suffix in _COMPANIONS:

@@ -32,9 +32,10 @@ class Source(NamedTuple):
         return self.row_filter.format(table=table)
 
 
+VODS_MARKER: Final = "vods_import_done"
 # In the order in which they are imported: what came first wins.
 SOURCES: Final = (
-    Source(VODS_DB, "vods_import_done", "legacy_db", ("streams", "vods"), "TRUE"),
+    Source(VODS_DB, VODS_MARKER, "legacy_db", ("streams", "vods"), "TRUE"),
     Source(
         GLOBAL_ROWS, "global_import_done", "global_db", ("streams", "vods"), "s.app_id = :app_id"
     ),

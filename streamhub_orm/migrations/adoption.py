@@ -6,6 +6,7 @@ structure, compared with the one that the history itself builds.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.sql_names import quoted
@@ -53,33 +54,38 @@ def adoptable_revision(raw: sqlite3.Connection, world: World, path: Path) -> str
         before = signatures
     if reached is None and found.tables:
         raise UnknownStructureError(path, [f"table {name} only" for name in found.tables])
-    refused = _not_completable(reference_structure(world, reached), found)
+    refused = _not_completable(world, reference_structure(world, reached), found)
     if refused:
         raise UnknownStructureError(path, refused)
     return reached
 
 
-def _not_completable(expected: Structure, found: Structure) -> list[str]:
+def _not_completable(world: World, expected: Structure, found: Structure) -> list[str]:
     drift = compare(expected, found)
     columns = [
         f"column {table}.{column} is missing"
         for table, column in drift.missing_columns
-        if not _is_addable(expected, table, column)
+        if (table, column) not in _added_later(world)
     ]
     return columns + drift.conflicts
 
 
-def _is_addable(expected: Structure, table: str, column: str) -> bool:
-    """ADD COLUMN takes no key, no UNIQUE and no default that is computed, such as datetime()."""
-    definition = expected.tables[table].columns[column]
-    constant = definition.default is None or "(" not in definition.default
-    return constant and not (
-        definition.key_position
-        or (definition.not_null and definition.default is None)
-        or any(column in columns for columns in expected.tables[table].uniques)
-        or any(column in key.columns for key in expected.tables[table].foreign_keys)
-        or any(column in check.split() for check in expected.tables[table].checks)
-    )
+@cache
+def _added_later(world: World) -> frozenset[tuple[str, str]]:
+    """Return the columns that may be missing: those that came after their table.
+
+    A column that its table was created with is never missing in the field; a file without it is
+    none of ours.
+    """
+    added = set(world.late_columns)
+    before: Structure | None = None
+    for structure in reference_structures(world).values():
+        for name, table in structure.tables.items():
+            if before is not None and name in before.tables:
+                new = table.columns.keys() - before.tables[name].columns.keys()
+                added.update((name, column) for column in new)
+        before = structure
+    return frozenset(added)
 
 
 def _complete(raw: sqlite3.Connection, world: World, revision: str, path: Path) -> None:

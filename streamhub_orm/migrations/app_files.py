@@ -18,6 +18,8 @@ from streamhub_orm.engine.durable_files import (
 )
 from streamhub_orm.errors import DatabaseFileError
 from streamhub_orm.legacy.importing import account_of, import_legacy
+from streamhub_orm.legacy.sources import VODS_MARKER
+from streamhub_orm.migrations.legacy_files import require_importable
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.states import State
 from streamhub_orm.migrations.transaction import run_upgrade
@@ -40,12 +42,14 @@ def bring_app_to_head(path: Path, files: LegacyFiles) -> Upgraded:
 
     Raises a `DatabaseFileError`; then an existing file is as it was, and a missing one missing.
     """
-    if not path.exists():
-        with suppress(FileExistsError):  # another process created it meanwhile
-            return create_app_db(path, files)
     found = look_for_upgrade(path, APP)
     if is_done(found):
         return Upgraded(found.revision, found.revision, changed=False)
+    if VODS_MARKER not in found.markers:
+        require_importable(files.vods_db)
+    if not path.exists():
+        with suppress(FileExistsError):  # another process created it meanwhile
+            return create_app_db(path, files)
     return upgrade_file(
         path, APP, like=files.global_db, finish=lambda raw: import_legacy(raw, files)
     )
@@ -75,9 +79,11 @@ def rehearse_app(path: Path, files: LegacyFiles) -> Upgraded:
 
     The copy lies in the folder for temporary files (TMPDIR) and is removed at the end.
     """
-    found = look_for_upgrade(path, APP)
+    found = look_for_upgrade(path, APP, recover=False)
     if is_done(found):
         return Upgraded(found.revision, found.revision, changed=False)
+    if VODS_MARKER not in found.markers:
+        require_importable(files.vods_db, recover=False)
     with TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
         scratch = Path(folder) / path.name
         try:

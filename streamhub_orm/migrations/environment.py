@@ -22,9 +22,10 @@ from streamhub_orm.engine.durable_files import create_empty
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.importing import import_legacy
 from streamhub_orm.legacy.registry import Registry, read_registry
-from streamhub_orm.legacy.sources import Account
+from streamhub_orm.legacy.sources import VODS_MARKER, Account
 from streamhub_orm.migrations.autogenerate import comparison_options, database_at_head
 from streamhub_orm.migrations.downgrading import Change, change_adopted
+from streamhub_orm.migrations.legacy_files import require_importable
 from streamhub_orm.migrations.states import State, missing, read_state
 from streamhub_orm.migrations.transaction import engine_on, keep_user_version
 from streamhub_orm.migrations.upgrading import imports_pending, look_for_upgrade, transform
@@ -138,6 +139,8 @@ def _upgrade(target: Target, world: World) -> None:
         importing = target.files is not None and reached == world.head and imports_pending(found)
         if reached == found.revision and not importing:
             return
+    if target.files is not None and VODS_MARKER not in found.markers:
+        require_importable(target.files.vods_db)
     if found.state is not State.MISSING:
         back_up(target.path, like=target.owner)
 

@@ -36,7 +36,7 @@ def bring_global_to_head(path: Path, *, backup: Path | None = None) -> Upgraded:
 
 def rehearse_global(path: Path) -> Upgraded:
     """Upgrade a scratch copy and tell what it did; nothing of the installation is touched."""
-    found = look_for_upgrade(path, GLOBAL)
+    found = look_for_upgrade(path, GLOBAL, recover=False)
     if found.state is State.CURRENT:
         return Upgraded(found.revision, found.revision, changed=False)
     with TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
@@ -53,19 +53,25 @@ def rehearse_global(path: Path) -> Upgraded:
 def recorded_backup(path: Path) -> Path | None:
     """Return the pre-split backup under our own key, if it still serves a resumed run.
 
-    It must lie beside the database and pass quick_check. Where the file's own revision will
+    It must pass quick_check. Where the file's own revision will
     change, it must stand at the same one: a backup from before an earlier upgrade is too old.
     """
-    recorded = read_meta(path, OWN_SPLIT_BACKUP)
-    if recorded is None:
-        return None
-    backup = Path(recorded)
-    beside = backup.parent == path.parent and backup.name.startswith(f"{path.name}.bak-")
-    if not beside or backup.is_symlink() or not is_intact(backup):
+    backup = named_backup(path)
+    if backup is None or backup.is_symlink() or not is_intact(backup):
         return None
     present = look_at(path, GLOBAL)
     same = look_at(backup, GLOBAL).revision == present.revision
     return backup if same or present.state is State.CURRENT else None
+
+
+def named_backup(path: Path) -> Path | None:
+    """Return the file beside the database that our own key names; None where it names none.
+
+    Only the name is taken from the stored path: the installation may have been moved since, and a
+    path that was tampered with leads nowhere else.
+    """
+    name = Path(read_meta(path, OWN_SPLIT_BACKUP) or "").name
+    return path.with_name(name) if name.startswith(f"{path.name}.bak-") else None
 
 
 def record_split_backup(path: Path, backup: Path, *, for_core: bool) -> None:

@@ -50,7 +50,8 @@ class FileState:
 def look_at(path: Path, world: World) -> FileState:
     """Find the state of a file; a file that cannot be used is `broken` or `newer`, with the error.
 
-    A zero-byte file, which an interrupted open leaves, counts as missing.
+    A zero-byte file and a database without a table, which an interrupted open or creation leaves,
+    count as missing.
     """
     try:
         if not path.exists() or path.stat().st_size == 0:
@@ -69,6 +70,8 @@ def read_state(connection: sqlite3.Connection, world: World, path: Path) -> File
     if version > CORE_USER_VERSION:
         raise newer(path, f"user_version {version}", f"at most {CORE_USER_VERSION}")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables:
+        return FileState(State.MISSING, error=missing(path))
     markers = read_markers(connection) if "_streamhub_meta" in tables else frozenset[str]()
     revision = _revision(connection, path) if "alembic_version" in tables else None
     if revision is None:
@@ -94,7 +97,7 @@ def read_markers(connection: sqlite3.Connection) -> frozenset[str]:
 
 def missing(path: Path) -> MissingDatabaseError:
     """Return the error for a file that is not there or has no bytes."""
-    found = "an empty file" if path.exists() else "no such file"
+    found = "an empty file or database" if path.exists() else "no such file"
     return MissingDatabaseError(
         path, found, "a StreamHub database", "Run `streamhub-db upgrade` to create it."
     )

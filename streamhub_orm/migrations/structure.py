@@ -199,7 +199,9 @@ class _TableParts:
         ]
 
     def _key(self, table: object) -> str:
-        keys = [row[0] for row in self.columns[str(table)] if row[4]]
+        wanted = str(table).lower()
+        columns = next((rows for name, rows in self.columns.items() if name.lower() == wanted), [])
+        keys = [row[0] for row in columns if row[4]]
         return str(keys[0]) if keys else "rowid"
 
 

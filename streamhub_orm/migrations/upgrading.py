@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.backups import back_up
+from streamhub_orm.engine.connections import roll_back_dead_write
+from streamhub_orm.errors import InterruptedWriteError
 from streamhub_orm.legacy.sources import MARKERS, Account
 from streamhub_orm.migrations.adoption import adopt
 from streamhub_orm.migrations.states import (
@@ -43,9 +45,15 @@ class Upgraded:
     changed: bool = True
 
 
-def look_for_upgrade(path: Path, world: World) -> FileState:
-    """Find the state of a file; raise where it is there and an upgrade must not touch it."""
+def look_for_upgrade(path: Path, world: World, *, recover: bool = True) -> FileState:
+    """Find the state of a file; raise where it is there and an upgrade must not touch it.
+
+    With `recover`, a journal that a killed writer left is rolled back first.
+    """
     found = look_at(path, world)
+    if recover and isinstance(found.error, InterruptedWriteError):
+        roll_back_dead_write(path)
+        found = look_at(path, world)
     if found.error is not None and found.state is not State.MISSING:
         raise found.error
     if found.state is State.UNADOPTED:

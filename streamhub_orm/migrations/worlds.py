@@ -31,6 +31,8 @@ class World:
     checkout_folder: str
     foreign_tables: frozenset[str]
     """Tables of an earlier era that stay in such files and count neither as ours nor as drift."""
+    late_columns: frozenset[tuple[str, str]]
+    """Columns that older cores did not create with their table yet; adoption adds them."""
 
     @property
     def folder(self) -> Path:
@@ -74,5 +76,17 @@ class World:
                 return
 
 
-GLOBAL: Final = World("global", "g0013", "alembic", frozenset({"streams", "vods"}))
-APP: Final = World("app", "a0008", "alembic_app", frozenset())
+GLOBAL: Final = World(
+    name="global",
+    parity="g0013",
+    checkout_folder="alembic",
+    foreign_tables=frozenset({"streams", "vods"}),
+    late_columns=frozenset({("magic_tokens", "kind")}),
+)
+APP: Final = World(
+    name="app",
+    parity="a0008",
+    checkout_folder="alembic_app",
+    foreign_tables=frozenset(),
+    late_columns=frozenset({("vods", "snapshot_key"), ("vods", "metatags_json")}),
+)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.backups import require_intact, size_bytes
+from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError, StreamHubError
 from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.migrations.app_files import is_done
+from streamhub_orm.migrations.legacy_files import require_legacy_tables
 from streamhub_orm.migrations.states import State
 from streamhub_orm.migrations.upgrading import imports_pending, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
@@ -100,20 +102,24 @@ class Plan:
         return (name for name in self.selected if name not in self.errors)
 
 
-def look_at_everything(place: DataDir, apps: Iterable[str]) -> Plan:
+def look_at_everything(place: DataDir, apps: Iterable[str], *, recover: bool) -> Plan:
     """Look at the global database and at every registered app.
 
+    With `recover`, a journal that a killed writer left is rolled back; nothing else is written.
     Raises what makes the whole run impossible; what concerns one app goes into `Plan.errors`.
     """
-    global_state = look_for_upgrade(place.global_db, GLOBAL)
+    global_state = look_for_upgrade(place.global_db, GLOBAL, recover=recover)
     if global_state.error is not None:
         raise global_state.error
+    with reading(place.global_db) as connection:
+        require_legacy_tables(connection, place.global_db)
     registry = read_registry(place.global_db)
     registry.require(apps)
     plan = Plan(place, registry, global_state, list(apps) or list(registry.ids))
     for name in registry.ids:
         try:
-            plan.states[name] = look_for_upgrade(place.app_db(name), APP)
+            place.legacy_db(name)  # refuses a link and a folder
+            plan.states[name] = look_for_upgrade(place.app_db(name), APP, recover=recover)
         except StreamHubError as error:
             plan.errors[name] = str(error)
     return plan

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import translated
-from streamhub_orm.engine.durable_files import remove_leftovers, temporary_beside
+from streamhub_orm.engine.durable_files import remove_aliases, remove_leftovers, temporary_beside
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.row_index import build_row_index
@@ -81,7 +81,7 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
 def _begin(
     place: DataDir, apps: Iterable[str], jobs: int | None, progress: Progress, *, dry_run: bool
 ) -> _Run:
-    plan = look_at_everything(place, list(apps))
+    plan = look_at_everything(place, list(apps), recover=not dry_run)
     require_workable(plan)
     report = UpgradeReport(place.root, dry_run=dry_run, orphans=plan.registry.orphans)
     report.unregistered = list(place.unregistered(set(plan.registry.ids)))
@@ -144,6 +144,7 @@ class _Run:
         """Remove what killed runs left beside the databases."""
         place = self.plan.place
         remove_leftovers(place.global_db.parent)
+        remove_aliases(place.global_db)
         for name in self.plan.states:
             remove_leftovers(place.app_folder(name))
 

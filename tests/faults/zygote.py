@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import mmap
 import os
@@ -155,5 +156,6 @@ def _text(file: IO[bytes]) -> str:
 
 if __name__ == "__main__":
     warm_up()
+    gc.freeze()  # a collection in a child would copy every page
     print("ready", flush=True)
     serve()

@@ -81,8 +81,11 @@ def fill_accounts(file: File) -> None:
         [{"ip": "203.0.113.9", "reason": "'", "first_seen": moment, "banned_until": moment}],
     )
     _insert_known(file, "ip_rules", [{"cidr": "10.0.0.0/8", "action": "allow", "note": None}])
-    node: Row = {"id": "origin", "name": "origin", "region": "origin", "stats_json": '{"cpu": 0.5}'}
-    _insert_known(file, "nodes", [node, {"id": "n-2", "status": "draining"}])
+    nodes: list[Row] = [
+        {"id": "origin", "name": "origin", "status": "active", "stats_json": '{"cpu": 0.5}'},
+        {"id": "n-2", "name": None, "status": "draining", "stats_json": None},
+    ]
+    _insert_known(file, "nodes", nodes)
 
 
 def _insert_known(file: File, table: str, rows: list[Row]) -> None:

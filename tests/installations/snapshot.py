@@ -56,6 +56,7 @@ def load_database(path: Path) -> Database | None:
             shutil.copyfile(wal, copy.with_name("copy.db-wal"))
         connection = sqlite3.connect(copy)
         connection.row_factory = sqlite3.Row
+        connection.text_factory = _decode
         try:
             return _read(connection)
         finally:
@@ -107,6 +108,11 @@ def fingerprint_databases(data_dir: Path) -> dict[str, str]:
         for name, digest in fingerprint_files(data_dir).items()
         if name.endswith((".db", ".db-wal", ".db-journal"))
     }
+
+
+def _decode(text: bytes) -> str:
+    """Keep text apart that is no UTF-8, which SQLite stores as readily."""
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _is_incidental(path: Path) -> bool:

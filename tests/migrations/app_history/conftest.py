@@ -1,4 +1,4 @@
-"""The app history for pytest-alembic: the real alembic.ini, a database file of the test's own."""
+"""The app history for pytest-alembic: the real alembic.ini on a file of the test's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The global history for pytest-alembic: the real alembic.ini, a database file of the test's own."""
+"""The global history for pytest-alembic: the real alembic.ini on a file of the test's own."""
 
 from __future__ import annotations
 

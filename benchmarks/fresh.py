@@ -1,0 +1,106 @@
+"""Runs that get a process of their own: `python -m benchmarks.fresh`, a job as JSON on stdin.
+
+The clock starts when everything is imported, so the start of a program is taken off, and memory
+and caches are those of this run alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks import floors
+from streamhub_orm import Databases
+from streamhub_orm.upgrade import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.contest import Sample
+
+_ROOT: Final = Path(__file__).parents[1]
+_KIB: Final = 1024
+
+
+def in_fresh_process(job: str, root: Path, **arguments: object) -> Sample:
+    """Run one of the jobs below in a new process and return what it measured."""
+    command = [sys.executable, "-m", "benchmarks.fresh"]
+    text = json.dumps({"job": job, "root": str(root), **arguments})
+    done = subprocess.run(  # noqa: S603 - this very module
+        command, input=text, cwd=_ROOT, stdout=subprocess.PIPE, check=True, text=True
+    )
+    sample: Sample = json.loads(done.stdout)
+    return sample
+
+
+def _upgrade(root: Path) -> Sample:
+    """Run the main job; `split_seconds` is its split phase alone."""
+    phases: dict[str, list[float]] = {}
+
+    def note(phase: str, _done: int, _total: int) -> None:
+        phases.setdefault(phase, []).append(time.perf_counter())
+
+    started = time.perf_counter()
+    report = upgrade(root, progress=note)
+    seconds = time.perf_counter() - started
+    if report.failed:
+        message = f"the upgrade of {root} failed: {report.error}"
+        raise RuntimeError(message)
+    split = phases.get("split", [0.0])
+    return {"seconds": seconds, "split_seconds": split[-1] - split[0], **_peak()}
+
+
+def _touch(root: Path, names: list[str], after: list[int]) -> Sample:
+    """Open each app in turn; `rss_N` and `descriptors_N` are those after N apps."""
+    sample: Sample = {}
+    started = time.perf_counter()
+    with Databases(root) as databases:
+        for number, name in enumerate(names, 1):
+            with databases.app_connection(name, read_only=True) as connection:
+                connection.exec_driver_sql("SELECT count(*) FROM vods").fetchall()
+            if number in after:
+                sample[f"rss_{number}"] = _peak()["peak_rss_mib"]
+                sample[f"descriptors_{number}"] = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names suffice
+    return {**sample, "seconds": time.perf_counter() - started}
+
+
+def _timed_floor(work: Callable[..., None]) -> Callable[..., Sample]:
+    def run(root: Path, **arguments: Any) -> Sample:  # noqa: ANN401 - those of the floor
+        started = time.perf_counter()
+        work(root, **arguments)
+        return {"seconds": time.perf_counter() - started, **_peak()}
+
+    return run
+
+
+def _peak() -> Sample:
+    """Return the highest resident memory so far: of this process, and of a finished worker."""
+    usage = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, worker = (figures.ru_maxrss / _KIB for figures in usage)
+    return {"peak_rss_mib": own, "worker_peak_rss_mib": worker}
+
+
+JOBS: Final[dict[str, Callable[..., Sample]]] = {
+    "upgrade": _upgrade,
+    "touch": _touch,
+    "floor_look": _timed_floor(floors.look_at_fleet),
+    "floor_upgrade": _timed_floor(floors.upgrade_fleet),
+    "floor_split": _timed_floor(floors.split),
+}
+
+
+def main() -> None:
+    """Read the job, run it and print its figures."""
+    arguments = json.load(sys.stdin)
+    work = JOBS[arguments.pop("job")]
+    json.dump(work(Path(arguments.pop("root")), **arguments), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

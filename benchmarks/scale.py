@@ -1,0 +1,51 @@
+"""How big the data is: full for figures, small to see that everything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The sizes of every benchmark."""
+
+    files: int
+    """Apps that are created or opened one by one."""
+    fleet: int
+    """Apps of an upgrade."""
+    rows_per_app: int
+    """Rows of each app in the split of a fleet."""
+    rows_of_one: int
+    """Rows of the one big app."""
+    vods: int
+    """Recordings in the app that look-ups read."""
+    lookups: int
+    growth: tuple[int, ...]
+    """Sizes of the growing fleet."""
+    touched: tuple[int, ...]
+    """After how many apps memory and descriptors are read."""
+
+
+SCALES: Final = {
+    "full": Scale(
+        files=200,
+        fleet=1_000,
+        rows_per_app=400,
+        rows_of_one=600_000,
+        vods=300_000,
+        lookups=5_000,
+        growth=(10, 100, 1_000, 10_000),
+        touched=(100, 1_000, 10_000),
+    ),
+    "small": Scale(
+        files=4,
+        fleet=6,
+        rows_per_app=40,
+        rows_of_one=400,
+        vods=300,
+        lookups=50,
+        growth=(2, 4),
+        touched=(2, 4, 6),
+    ),
+}

@@ -1,0 +1,150 @@
+"""Benchmarks of one app.db at a time: created, opened cold, touched in turn; and the command."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import floors
+from benchmarks.contest import Benchmark, Contest, Line, timed
+from benchmarks.fresh import in_fresh_process
+from benchmarks.installations import head_schema, make_fleet, names
+from streamhub_orm import Databases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from benchmarks.contest import Sample
+    from benchmarks.scale import Scale
+
+
+def _create(folder: Path, scale: Scale) -> Contest:
+    """Opening is in our figure, closing in neither."""
+    root = folder / "installation"
+    apps = names(scale.files + 1)
+    make_fleet(root, len(apps))
+    schema = head_schema(folder / "scratch")
+
+    def emptied() -> list[Path]:
+        for name in apps:
+            shutil.rmtree(root / "apps" / name)
+            (root / "apps" / name).mkdir()
+        return [root / "apps" / name / "app.db" for name in apps]
+
+    def floor() -> Sample:
+        paths = emptied()
+        with ExitStack() as stack:
+            floors.create(paths.pop(), schema).close()
+
+            def create() -> None:
+                for path in paths:
+                    stack.enter_context(closing(floors.create(path, schema)))
+
+            return timed(create)
+
+    def ours() -> Sample:
+        emptied()
+        return _open_each(root, apps)
+
+    return Contest(
+        {"floor": floor, "ours": ours},
+        [Line("create", "ours", "floor", goal=0.3, unit="ms/app", per=scale.files)],
+        work=scale.files,
+    )
+
+
+def _open_cold(folder: Path, scale: Scale) -> Contest:
+    root = folder / "installation"
+    apps = names(scale.files + 1)
+    make_fleet(root, len(apps))
+
+    def floor() -> Sample:
+        with ExitStack() as stack:
+
+            def open_each() -> None:
+                for name in apps[:-1]:
+                    path = root / "apps" / name / "app.db"
+                    stack.enter_context(closing(floors.open_cold(path)))
+
+            return timed(open_each)
+
+    return Contest(
+        {"floor": floor, "ours": lambda: _open_each(root, apps)},
+        [Line("open_cold", "ours", "floor", goal=3, unit="ms/app", per=scale.files)],
+        work=scale.files,
+    )
+
+
+def _open_each(root: Path, apps: list[str]) -> Sample:
+    """Lease a connection of each app but the last, which warms up what is made once."""
+    with Databases(root, max_open_apps=len(apps)) as databases:
+
+        def touch(name: str) -> None:
+            with databases.app_connection(name, read_only=True) as connection:
+                connection.exec_driver_sql("SELECT version_num FROM alembic_version").fetchone()
+
+        def touch_each() -> None:
+            for name in apps[:-1]:
+                touch(name)
+
+        touch(apps[-1])
+        return timed(touch_each)
+
+
+def _touch(folder: Path, scale: Scale) -> Contest:
+    apps = names(max(scale.touched))
+    make_fleet(folder / "installation", len(apps))
+    run = {"names": apps, "after": list(scale.touched)}
+    first = scale.touched[0]
+    lines = [
+        Line(f"{figure} after {count} apps", "ours", figure=f"{key}_{count}", unit=unit)
+        for key, figure, unit in (
+            ("rss", "touch: peak memory", "MiB"),
+            ("descriptors", "touch: descriptors", "open"),
+        )
+        for count in scale.touched
+    ]
+    return Contest(
+        {"ours": lambda: in_fresh_process("touch", folder / "installation", **run)},
+        lines,
+        work=first,
+    )
+
+
+def _version(_: Path, scale: Scale) -> Contest:
+    return Contest(
+        {
+            "floor": _command("-c", "pass"),
+            "ours": _command("-m", "streamhub_orm", "--version"),
+        },
+        [
+            Line("version", "ours", goal=0.5),
+            Line("  against an empty program", "ours", "floor"),
+        ],
+        work=scale.files,
+    )
+
+
+def _command(*arguments: str) -> Callable[[], Sample]:
+    def run() -> Sample:
+        times = []
+        for _ in range(5):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+            times.append(time.perf_counter() - started)
+        return {"seconds": min(times)}
+
+    return run
+
+
+BENCHMARKS: Final = (
+    Benchmark("create", "files", "create app.db at head, durable", _create),
+    Benchmark("open_cold", "files", "open app.db at head for the first time", _open_cold),
+    Benchmark("touch", "memory", "touch every app of a fleet in turn", _touch),
+    Benchmark("version", "command", "streamhub-db --version, warm", _version),
+)

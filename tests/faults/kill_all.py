@@ -1,0 +1,93 @@
+"""Every point of every scenario, in every way: `python -m tests.faults.kill_all [NAME]…`.
+
+Takes about an hour on two cores. Prints a line per scenario and ends with status 1 if any promise
+was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.faults import scenarios
+from tests.faults.fork_server import ForkServer
+from tests.faults.kill_points import Attack, Violation, kill_at
+from tests.faults.scenarios import prepare, upgrade_of
+from tests.faults.shim import Mode
+from tests.faults.state import scratch_folder
+from tests.installations.facts import ERAS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.faults.scenarios import Scenario
+
+SCENARIOS: Final[dict[str, Callable[[], Scenario]]] = {
+    **{era: (lambda era=era: upgrade_of(era)) for era in ERAS},  # type: ignore[misc]
+    "restored": scenarios.upgrade_of_restored_files,
+    "open-new": scenarios.lazy_open_of_new_app,
+    "open-old": scenarios.lazy_open_of_old_app,
+    "backup": scenarios.backup_alone,
+    "init": scenarios.fresh_installation,
+    "rollback": scenarios.rollback,
+}
+ATTACKS: Final = {
+    "kill": Attack(),
+    "torn": Attack(Mode.TORN),
+    "statements": Attack(by_python=True),
+}
+
+
+def try_slice(name: str, way: str, slice_: int, of: int) -> tuple[int, list[Violation]]:
+    """Try every `of`-th point in a process of its own; return how many, and what broke."""
+    attack = ATTACKS[way]
+    folder = Path(tempfile.mkdtemp(prefix="streamhub-faults-", dir=scratch_folder()))
+    try:
+        with ForkServer() as server:
+            prepared = prepare(server, SCENARIOS[name](), folder, by_python=attack.by_python)
+            numbers = range(1 + slice_, prepared.points + 1, of)
+            return len(numbers), kill_at(server, prepared, numbers, attack)
+    finally:
+        shutil.rmtree(folder)
+
+
+def main() -> int:
+    """Try what is asked for, and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*SCENARIOS, []], metavar="NAME")
+    parser.add_argument("--way", choices=ATTACKS, action="append", help="default: all")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    broken = 0
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for name in options.names or SCENARIOS:
+            for way in options.way or ATTACKS:
+                started = time.monotonic()
+                slices = [
+                    pool.submit(try_slice, name, way, slice_, options.jobs)
+                    for slice_ in range(options.jobs)
+                ]
+                tried = sum(it.result()[0] for it in slices)
+                violations = [violation for it in slices for violation in it.result()[1]]
+                seconds = time.monotonic() - started
+                _say(f"{name}\t{way}\t{tried} points\t{len(violations)} broken\t{seconds:.0f} s")
+                for violation in violations:
+                    _say(f"    {violation}")
+                broken += len(violations)
+    return 1 if broken else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

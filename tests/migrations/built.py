@@ -1,0 +1,67 @@
+"""Databases for the tests of this folder: at head, altered, or run through a script."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from streamhub_orm.engine.connections import reading
+from streamhub_orm.migrations.references import reference_structure, template
+from streamhub_orm.migrations.structure import Drift, compare, read_structure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamhub_orm.migrations.worlds import World
+
+
+def drift_of(path: Path, world: World, revision: str | None = None) -> Drift:
+    """Compare a file with what the history builds."""
+    with reading(path) as connection:
+        found = read_structure(connection, world.foreign_tables)
+    return compare(reference_structure(world, revision or world.head), found)
+
+
+def altered(path: Path, world: World, *edits: tuple[str, str]) -> Path:
+    """Build a database whose statements are those of head, but for the edits of their text."""
+    with closing(sqlite3.connect(":memory:")) as head:
+        head.deserialize(template(world))
+        query = "SELECT sql FROM sqlite_master WHERE sql NOT NULL AND name NOT LIKE 'sqlite_%'"
+        script = ";\n".join(sql for (sql,) in head.execute(query))
+    for old, new in edits:
+        assert old in script, old
+        script = script.replace(old, new, 1)
+    return executed(path, script)
+
+
+def at_head(path: Path, world: World, script: str = "") -> Path:
+    """Write a database at head and run a script on it."""
+    path.write_bytes(template(world))
+    return executed(path, script)
+
+
+def executed(path: Path, script: str) -> Path:
+    """Run a script on a file, which is made where it is missing."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(script)
+    return path
+
+
+def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement, read-only."""
+    with reading(path) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    """Digest every file of a folder that counts: no -shm, no empty -wal, no lock file."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not path.name.endswith(("-shm", ".lock"))
+        and not (path.name.endswith("-wal") and path.stat().st_size == 0)
+    }
