@@ -9,9 +9,11 @@ import os
 import secrets
 import sqlite3
 from contextlib import closing
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MARKERS: Final = ("global_import_done", "ingress_import_done", "vods_import_done")
 _COPIED: Final = ("streams", "vods")

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.demo.eras import MONOLITH_STEPS
@@ -22,12 +23,13 @@ _STREAM_SHARE: Final = 5
 _MARKERS: Final = ("global_import_done", "ingress_import_done", "vods_import_done")
 
 _APPS: Final = "INSERT INTO apps (name, display_name) VALUES (?, ?)"
+# Ids that the media server makes are random, times grow with the row's number.
 _STREAMS: Final = """
     INSERT INTO streams (id, app_id, stream_id, type, room, participant, status, started_at,
                          ended_at, last_stats_json)
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)
-    SELECT i, 1 + (i - 1) % :apps, printf('app-%05d/cam %d', 1 + (i - 1) % :apps, i), 'whip',
-           printf('room-%d', i % 40), printf('cam %d', i), 'ended',
+    SELECT i, 1 + (i - 1) % :apps, printf('PA_%012x', i * 2654435761 % 281474976710656), 'whip',
+           printf('room-%d', i * 7919 % 500), printf('cam %d', i), 'ended',
            datetime('2024-03-01', i || ' minutes'), datetime('2024-03-01', (i + 90) || ' minutes'),
            json_object('viewers', i % 900, 'bitrate', 2500000)
     FROM n"""
@@ -36,8 +38,9 @@ _VODS: Final = """
                       duration_s, width, height, format, status, started_at, ended_at,
                       metatags_json, snapshot_key)
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)
-    SELECT i, 1 + (i - 1) % :apps, printf('app-%05d/cam %d', 1 + (i - 1) % :apps, i),
-           printf('room-%d', i % 40), printf('evening %d', i), printf('recordings/%07d.mp4', i),
+    SELECT i, 1 + (i - 1) % :apps, printf('PA_%012x', i * 2654435761 % 281474976710656),
+           printf('room-%d', i * 7919 % 500), printf('evening %d', i),
+           printf('recordings/%07d.mp4', i),
            printf('s3://recordings/recordings/%07d.mp4', i),
            printf('https://cdn.example/recordings/%07d.mp4', i), 300000000 + 4096 * i,
            5400.25 + i % 600, 1920, 1080, 'mp4',
@@ -114,6 +117,7 @@ def last_step(scratch: Path) -> dict[str, Any]:
     return {"statements": statements, "revision": _app_revision(-1)}
 
 
+@cache
 def _app_revision(position: int) -> str:
     history = _streamhub_db(None, "history")
     return str([step["revision"] for step in history if step["history"] == "app"][position])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _create(folder: Path, scale: Scale) -> Contest:
-    """Opening is in our figure, closing in neither."""
+    """Measure creating; our figure includes the look-up and opening, neither includes closing."""
     root = folder / "installation"
     apps = names(scale.files + 1)
     make_fleet(root, len(apps))

@@ -25,7 +25,7 @@ def _split_one(folder: Path, scale: Scale) -> Contest:
 
 
 def _contest(folder: Path, name: str, apps: int, rows_per_app: int, *, goal: float) -> Contest:
-    """The whole run backs the global database up, too; the floor only does the split."""
+    """Measure the split phase, and the whole run, which backs the global database up too."""
     prepared, root = folder / "prepared", folder / "work"
     make_monolith(prepared, apps, rows_per_app)
     schema = head_schema(folder / "scratch")

@@ -9,6 +9,8 @@ from rich.table import Table
 
 _FACTORS: Final = {"ms/app": 1e3, "µs/row": 1e6, "µs": 1e6}
 """Seconds are shown in the unit's own size."""
+_PLAIN_WIDTH: Final = 110
+"""In a pipe or a file, which have no width."""
 
 
 def print_table(measured: dict[str, dict[str, Any]]) -> None:
@@ -18,7 +20,9 @@ def print_table(measured: dict[str, dict[str, Any]]) -> None:
         for result in benchmark["results"]:
             table.add_row(*_cells(result))
         table.add_section()
-    Console().print(table)
+    console = Console()
+    console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+    console.print(table)
 
 
 def _cells(result: dict[str, Any]) -> tuple[str, ...]:

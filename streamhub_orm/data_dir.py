@@ -22,9 +22,10 @@ APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,30}[a-z0-9]")
 GLOBAL_DB_NAME: Final = "streamhub.db"
 
 
-def is_app_name(name: object) -> bool:
-    """Tell whether `name` may name an app (`^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$`)."""
-    return isinstance(name, str) and APP_NAME.fullmatch(name) is not None
+def require_app_name(name: object, where: str = "the name given") -> None:
+    """Raise `AppNameError` unless `name` is of the form `^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$`."""
+    if not isinstance(name, str) or APP_NAME.fullmatch(name) is None:
+        raise AppNameError(name, where)
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ class DataDir:
 
     def app_folder(self, name: str) -> Path:
         """Return the app's folder; raise `AppNameError` for a name outside the allow-list."""
-        if not is_app_name(name):
-            raise AppNameError(name)
+        require_app_name(name)
         return self.apps / name
 
     def app_db(self, name: str) -> Path:
@@ -99,20 +99,20 @@ class DataDir:
 
     def _check_contained(self, path: Path) -> None:
         """Refuse a link that leads out of the app's folder, and anything but a regular file."""
-        for link in (path.parent, path):
-            if link.is_symlink() and not self._is_inside(link, path.parent.name):
+        for entry in (path.parent, path):
+            try:
+                mode = os.lstat(entry).st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            if stat.S_ISLNK(mode) and not self._is_inside(entry, path.parent.name):
                 raise NotADatabaseError(
                     path,
-                    f"a link out of the app's folder: {link} -> {link.resolve()}",
+                    f"a link out of the app's folder: {entry} -> {entry.resolve()}",
                     f"a file inside {self.apps / path.parent.name}",
                     "Move the real file into the app's folder.",
                 )
-        try:
-            mode = path.stat().st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "a special file"
+        if not stat.S_ISREG(mode) and not (stat.S_ISLNK(mode) and path.is_file()):
+            kind = "a folder" if path.is_dir() else "a special file or a link to nothing"
             raise NotADatabaseError(
                 path, kind, "a SQLite database file", "Move it away, then run again."
             )

@@ -60,10 +60,10 @@ class DemoTargetError(StreamHubError):
 class AppNameError(StreamHubError):
     """A name that no app can have; names are an allow-list, so nothing else reaches a path."""
 
-    def __init__(self, name: str, where: str = "given") -> None:
+    def __init__(self, name: object, where: str) -> None:
         """Keep the name and `where` it was read."""
         super().__init__(
-            f"{name!r} ({where}) is not an app name: expected 3 to 32 characters a-z, 0-9 and -, "
+            f"{where}: found the app name {name!r}; expected 3 to 32 characters a-z, 0-9 and -, "
             "beginning and ending with a letter or digit. Rename the app or correct the name.",
         )
         self.name = name
@@ -161,6 +161,10 @@ class UnknownStructureError(DatabaseFileError):
 
 class UnadoptedDatabaseError(DatabaseFileError):
     """The file has no alembic_version yet, and only an upgrade adopts a file."""
+
+
+class DiskError(DatabaseFileError):
+    """The operating system reported a fault while the file was read or written."""
 
 
 class InterruptedWriteError(DatabaseFileError):
@@ -273,12 +277,20 @@ _LOCKED = (
 _READ_ONLY = (
     ReadOnlyDatabaseError,
     "a file and folder that this user can write",
-    "Run as the owner of the installation (or with sudo), and check the mount, then run again.",
+    (
+        "Run as the owner of the installation (or with sudo), check the mount and its free space, "
+        "then run again."
+    ),
 )
 _CORRUPT = (
     CorruptDatabaseError,
     "an intact SQLite database",
     "Restore this file from its newest backup (<file>.bak-…), then run again.",
+)
+_DISK = (
+    DiskError,
+    "to read and write without a fault of the disk",
+    "Check the disk, its free space and the system's log, then run again; nothing was changed.",
 )
 _NO_SPACE = (
     SpaceError,
@@ -312,6 +324,16 @@ _CASES: tuple[tuple[str, tuple[type[DatabaseFileError], str, str]], ...] = (
             "Put the right file in its place, or restore it from its newest backup.",
         ),
     ),
+    (
+        "SQLITE_IOERR_SHMSIZE",
+        (
+            SpaceError,
+            "room for the file's -shm",
+            "Free space on this file system, then run again; nothing was changed.",
+        ),
+    ),
+    ("SQLITE_IOERR", _DISK),
+    ("EIO", _DISK),
     ("SQLITE_FULL", _NO_SPACE),
     ("ENOSPC", _NO_SPACE),
     ("EFBIG", _NO_SPACE),

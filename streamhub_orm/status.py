@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from streamhub_orm.data_dir import DataDir
+from streamhub_orm.data_dir import DataDir, require_app_name
 from streamhub_orm.errors import DatabaseFileError, StreamHubError
 from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.migrations.states import FileState, State, look_at
@@ -63,6 +63,7 @@ def read_status(data_dir: Path) -> Status:
 
 def _look_at_app(place: DataDir, name: str) -> FileState:
     try:
+        require_app_name(name, f"a row of table apps in {place.global_db}")
         path = place.app_db(name)
     except StreamHubError as error:
         return FileState(State.BROKEN, error=error)

@@ -34,10 +34,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Delete the platform tenant and what hangs on it.
+    """Do nothing: the rows stay as long as their tables do.
 
-    Foreign keys are off while migrations run, so the cascade is spelled out.
+    Memberships and edited limits may hang on them, and the upgrade inserts only what is absent.
     """
-    op.execute("DELETE FROM quotas WHERE tenant_id = 'platform'")
-    op.execute("DELETE FROM memberships WHERE tenant_id = 'platform'")
-    op.execute("DELETE FROM tenants WHERE id = 'platform'")

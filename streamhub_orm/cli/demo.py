@@ -23,6 +23,6 @@ def demo(settings: Settings, folder: Path, era: str | None) -> None:
         write_era(folder, era)
     if settings.json:
         print_json({"ok": True, "data_dir": str(folder.absolute())})
-    else:
+    elif settings.verbosity >= 0:
         click.echo(f"wrote a legacy installation into {folder}")
         click.echo(f"Now try: streamhub-db --data-dir {folder} upgrade")

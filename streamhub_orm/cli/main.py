@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from streamhub_orm import __version__
-from streamhub_orm.cli.options import Settings, global_options
+from streamhub_orm.cli.options import Settings, global_options, print_json
 from streamhub_orm.errors import StreamHubError
 
 _COMMANDS: Final = {
@@ -63,6 +63,8 @@ def main() -> None:
         status = error.exit_code
     except click.ClickException as error:
         error.show()
+        if "--json" in sys.argv:  # the options were not parsed to their end
+            print_json({"ok": False, "error": error.format_message()})
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped. Run the same command again: it takes up what is left.", err=True)

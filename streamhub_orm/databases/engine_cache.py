@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.engine.connections import close_inherited
 from streamhub_orm.errors import AppsInUseError, DatabasesClosedError
 
 if TYPE_CHECKING:
@@ -76,9 +77,14 @@ class EngineCache:
             entry.engine.dispose()
 
     def abandon(self) -> None:
-        """Forget every engine without closing it: after fork they belong to the parent."""
+        """In a child after fork, close what was inherited, before anything is opened anew.
+
+        SQLite keeps its record of a file's locks per process, and the child inherits it: while an
+        inherited handle lives, a new one takes no lock of its own, and the parent's last close
+        would delete the -wal under it. Closing here drops no lock of the parent's.
+        """
         for entry in self._entries.values():
-            entry.engine.dispose(close=False)
+            close_inherited(entry.engine)
 
     def _acquire(self, name: str) -> _Entry:
         deadline = time.monotonic() + _WAIT_SECONDS

@@ -139,7 +139,23 @@ def immediate_engine(
     """
     engine = sa.create_engine("sqlite://", creator=creator, poolclass=pool, **pool_options)
     sa.event.listen(engine, "begin", _begin)
-    return engine
+    opened: set[sqlite3.Connection] = set()
+    sa.event.listen(engine, "connect", lambda connection, _: opened.add(connection))
+    sa.event.listen(engine, "close", lambda connection, _: opened.discard(connection))
+    return engine.execution_options(opened_connections=opened)
+
+
+def close_inherited(engine: sa.Engine) -> None:
+    """Close, in a child after fork, every connection of the parent's that is in no transaction.
+
+    Rolling a transaction back here would reach into the -shm that the parent is using: a process
+    must not fork inside a session and then use the same database in the child.
+    """
+    opened: set[sqlite3.Connection] = engine.get_execution_options()["opened_connections"]
+    for connection in opened:
+        if not connection.in_transaction:
+            connection.close()
+    engine.dispose(close=False)
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.durable_files import take_owner
 from streamhub_orm.errors import UpgradeRunningError
 
@@ -25,12 +26,14 @@ def run_lock(path: Path, *, like: Path, timeout_seconds: float = 0.0) -> Iterato
     The file is never removed: unlinking it would let two runs lock two inodes of one name. The
     kernel drops the lock when its last holder ends, so a dead run's lock is simply taken over.
     """
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    with translated(path, "locking the installation"):
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         _acquire(descriptor, path, time.monotonic() + timeout_seconds)
-        take_owner(path, like)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}".encode(), 0)
+        with translated(path, "locking the installation"):
+            take_owner(path, like)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.legacy.matching import same_row
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import sqlite3
 
     from streamhub_orm.legacy.sources import Source
+
+_ROOMY: Final = 2**62
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ class TableCopy:
         ]
         sequence = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = ?"
         highest += self.connection.execute(sequence, (self.table,)).fetchone()
-        return max(highest)
+        # An id near the end of the 64 bits leaves no room above it; new ids stay clear of it below.
+        return max((number for number in highest if number < _ROOMY), default=0)
 
     def _number(self, query: str) -> int:
         return int(self.connection.execute(query, self.parameters).fetchone()[0])

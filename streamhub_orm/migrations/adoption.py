@@ -14,6 +14,7 @@ from streamhub_orm.errors import UnknownStructureError
 from streamhub_orm.migrations.references import reference_structure, reference_structures
 from streamhub_orm.migrations.structure import Drift, Structure, compare, read_structure
 from streamhub_orm.migrations.transaction import raw_connection, stamp
+from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,6 +45,7 @@ def adoptable_revision(raw: sqlite3.Connection, world: World, path: Path) -> str
     A revision is reached where anything that it added is there: the Node core's run-time additions
     occur in any combination, so what lacks of the earlier steps is completed at adoption.
     """
+    _require_world(raw, world, path)
     found = read_structure(raw, world.foreign_tables)
     present, before = found.signatures(), set[tuple[str, ...]]()
     reached = None
@@ -52,12 +54,20 @@ def adoptable_revision(raw: sqlite3.Connection, world: World, path: Path) -> str
         if (signatures - before) & present:
             reached = revision
         before = signatures
-    if reached is None and found.tables:
-        raise UnknownStructureError(path, [f"table {name} only" for name in found.tables])
     refused = _not_completable(world, reference_structure(world, reached), found)
     if refused:
         raise UnknownStructureError(path, refused)
     return reached
+
+
+def _require_world(raw: sqlite3.Connection, world: World, path: Path) -> None:
+    """Refuse a file of the other kind: both have ingress_auth and `_streamhub_meta`."""
+    names = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    ours = {name for name in names if not name.startswith(("sqlite_", "_litestream_"))}
+    if GLOBAL.first_table in names and world is not GLOBAL:
+        raise UnknownStructureError(path, ["table apps, which only the global database has"])
+    if ours - {"alembic_version"} and world.first_table not in names:
+        raise UnknownStructureError(path, [f"table {world.first_table} is missing"])
 
 
 def _not_completable(world: World, expected: Structure, found: Structure) -> list[str]:

@@ -107,7 +107,8 @@ def try_write_lock(path: Path) -> None:
 
 _SET_META: Final = """
     INSERT INTO _streamhub_meta (key, value) VALUES (?, ?)
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = datetime('now')"""
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = datetime('now')
+    WHERE value IS NOT excluded.value"""
 _SET_META_ONCE: Final = """
     INSERT INTO _streamhub_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING"""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import (
@@ -19,7 +20,6 @@ from streamhub_orm.migrations.adoption import adoptable_revision
 from streamhub_orm.migrations.worlds import CORE_USER_VERSION
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
 
     from streamhub_orm.migrations.worlds import World
@@ -54,7 +54,7 @@ def look_at(path: Path, world: World) -> FileState:
     count as missing.
     """
     try:
-        if not path.exists() or path.stat().st_size == 0:
+        if _size(path) == 0:
             return FileState(State.MISSING, error=missing(path))
         with reading(path) as connection:
             return read_state(connection, world, path)
@@ -64,23 +64,64 @@ def look_at(path: Path, world: World) -> FileState:
         return FileState(State.BROKEN, error=error)
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def read_state(connection: sqlite3.Connection, world: World, path: Path) -> FileState:
     """Find the state through an open connection; raises what makes the file unusable."""
+    try:
+        rows = connection.execute(_ADOPTED).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        return _read_unadopted(connection, path)
+    if len(rows) != 1:
+        return _read_without_revision(connection, path, len(rows))
+    revision, version, markers = rows[0]
+    _require_known_version(path, version)
+    state = State.CURRENT if revision == world.head else State.BEHIND
+    if not world.knows(revision):
+        raise newer(path, f"revision {revision}", f"a revision of the {world.name} history")
+    return FileState(state, revision, frozenset((markers or "").split()))
+
+
+# One statement for the common case: a fleet at head is opened, asked this, and closed.
+_ADOPTED: Final = """
+    SELECT version_num, user_version,
+           (SELECT group_concat(key, ' ') FROM _streamhub_meta WHERE value = '1')
+    FROM alembic_version, pragma_user_version"""
+
+
+def _read_unadopted(connection: sqlite3.Connection, path: Path) -> FileState:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > CORE_USER_VERSION:
-        raise newer(path, f"user_version {version}", f"at most {CORE_USER_VERSION}")
+    _require_known_version(path, version)
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if not tables:
         return FileState(State.MISSING, error=missing(path))
     markers = read_markers(connection) if "_streamhub_meta" in tables else frozenset[str]()
-    revision = _revision(connection, path) if "alembic_version" in tables else None
-    if revision is None:
-        return FileState(State.UNADOPTED, None, markers)
-    if revision == world.head:
-        return FileState(State.CURRENT, revision, markers)
-    if not world.knows(revision):
-        raise newer(path, f"revision {revision}", f"a revision of the {world.name} history")
-    return FileState(State.BEHIND, revision, markers)
+    revision = _revision(connection) if "alembic_version" in tables else None
+    state = State.UNADOPTED if revision is None else State.BEHIND
+    return FileState(state, revision, markers)
+
+
+def _read_without_revision(connection: sqlite3.Connection, path: Path, versions: int) -> FileState:
+    if versions > 1:
+        raise CorruptDatabaseError(
+            path,
+            f"{versions} rows in alembic_version",
+            "one row",
+            "Restore this file from its newest backup (<file>.bak-…), then run again.",
+        )
+    return _read_unadopted(connection, path)
+
+
+def _require_known_version(path: Path, version: int) -> None:
+    if version > CORE_USER_VERSION:
+        raise newer(path, f"user_version {version}", f"at most {CORE_USER_VERSION}")
 
 
 def require_adoptable(path: Path, world: World) -> None:
@@ -123,13 +164,6 @@ def newer(path: Path, found: str, expected: str) -> NewerDatabaseError:
     )
 
 
-def _revision(connection: sqlite3.Connection, path: Path) -> str | None:
-    rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-    if len(rows) > 1:
-        raise CorruptDatabaseError(
-            path,
-            f"{len(rows)} rows in alembic_version",
-            "one row",
-            "Restore this file from its newest backup (<file>.bak-…), then run again.",
-        )
-    return str(rows[0][0]) if rows else None
+def _revision(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])

@@ -31,6 +31,8 @@ class World:
     checkout_folder: str
     foreign_tables: frozenset[str]
     """Tables of an earlier era that stay in such files and count neither as ours nor as drift."""
+    first_table: str
+    """The table that every file of this kind has from its first step on, and no other kind."""
     late_columns: frozenset[tuple[str, str]]
     """Columns that older cores did not create with their table yet; adoption adds them."""
 
@@ -81,6 +83,7 @@ GLOBAL: Final = World(
     parity="g0013",
     checkout_folder="alembic",
     foreign_tables=frozenset({"streams", "vods"}),
+    first_table="apps",
     late_columns=frozenset({("magic_tokens", "kind")}),
 )
 APP: Final = World(
@@ -88,5 +91,6 @@ APP: Final = World(
     parity="a0008",
     checkout_folder="alembic_app",
     foreign_tables=frozenset(),
+    first_table="streams",
     late_columns=frozenset({("vods", "snapshot_key"), ("vods", "metatags_json")}),
 )

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.engine.backups import require_intact, size_bytes
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError, StreamHubError
@@ -111,13 +112,15 @@ def look_at_everything(place: DataDir, apps: Iterable[str], *, recover: bool) ->
     global_state = look_for_upgrade(place.global_db, GLOBAL, recover=recover)
     if global_state.error is not None:
         raise global_state.error
-    with reading(place.global_db) as connection:
-        require_legacy_tables(connection, place.global_db)
     registry = read_registry(place.global_db)
     registry.require(apps)
+    if registry.ids_with_rows:
+        with reading(place.global_db) as connection:
+            require_legacy_tables(connection, place.global_db)
     plan = Plan(place, registry, global_state, list(apps) or list(registry.ids))
     for name in registry.ids:
         try:
+            require_app_name(name, f"a row of table apps in {place.global_db}")
             place.legacy_db(name)  # refuses a link and a folder
             plan.states[name] = look_for_upgrade(place.app_db(name), APP, recover=recover)
         except StreamHubError as error:

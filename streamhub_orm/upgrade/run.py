@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import back_up
-from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.durable_files import remove_aliases, remove_leftovers, temporary_beside
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
@@ -66,10 +65,7 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
             run.index_rows(Path(folder) / "rows")
             run.rehearse()
     else:
-        with (
-            translated(place.lock_path, "locking the installation"),
-            run_lock(place.lock_path, like=place.global_db, timeout_seconds=lock_timeout_seconds),
-        ):
+        with run_lock(place.lock_path, like=place.global_db, timeout_seconds=lock_timeout_seconds):
             run = _begin(place, apps, jobs, progress, dry_run=False)
             run.remove_leftovers()
             with run.temporary_row_index():
@@ -103,9 +99,7 @@ class _Run:
             try_write_lock(place.global_db)
             self.report.backup = self._back_up_global()
         self._on_each("split", _bring_app, self.plan.to_split)
-        if self.plan.split_can_end and self.report.failed == 0:
-            mark_split_done(place.global_db)
-        if self._upgrade_global(partial(bring_global_to_head, backup=self.report.backup)):
+        if self._upgrade_global(self._bring_global):
             self._on_each("upgrade", _bring_app, self.plan.to_upgrade)
         self._count_done()
 
@@ -148,6 +142,12 @@ class _Run:
         for name in self.plan.states:
             remove_leftovers(place.app_folder(name))
 
+    def _bring_global(self, path: Path) -> Upgraded:
+        """End the split, where every app has its rows, and bring the global database to head."""
+        if self.plan.split_can_end and self.report.failed == 0:
+            mark_split_done(path)
+        return bring_global_to_head(path, backup=self.report.backup)
+
     def _count_done(self) -> None:
         """Report the apps with nothing left to do; rows of theirs may lie in the old places."""
         holding = [name for name in self.plan.done if self.plan.has_legacy_rows(name)]
@@ -175,7 +175,8 @@ class _Run:
             )
             self.report.apps += [AppReport(name, error=stopped) for name in self.plan.to_upgrade]
             return False
-        report.to_revision, report.changed = outcome.to_revision, outcome.changed
+        report.to_revision = outcome.to_revision
+        report.changed = outcome.changed or self.plan.changes_global
         return True
 
     def _on_each(

@@ -21,7 +21,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { COUNT, KILL, TORN, FAIL_ONCE, FAIL_ON };
+enum { COUNT, KILL, TORN, PAUSE, FAIL_ONCE, FAIL_ON };
 
 static char root[PATH_MAX];
 static size_t root_length;
@@ -68,6 +68,8 @@ static int reached(const char *call, const char *path)
         snprintf(last, 4000, "%s %s", call, path + root_length);
         if (mode == KILL || (mode == TORN && strcmp(call, "write") != 0))
             kill(getpid(), SIGKILL);
+        if (mode == PAUSE)
+            kill(getpid(), SIGSTOP);
         if (mode == TORN)
             fate = 1;
     }
@@ -91,6 +93,15 @@ static int reached_descriptor(const char *call, int descriptor)
         return 0;
     path[length] = 0;
     return reached(call, path);
+}
+
+/* Half of what is left is not known here, half of the whole file is. */
+static size_t half_of(int descriptor, size_t size)
+{
+    struct stat found;
+    if (fstat(descriptor, &found) == 0 && (size_t)found.st_size < size)
+        size = found.st_size;
+    return size / 2;
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -138,9 +149,9 @@ WRITING(pwrite, "write", (int fd, const void *data, size_t size, off_t at), (fd,
 WRITING(pwrite64, "write", (int fd, const void *data, size_t size, off64_t at),
         (fd, data, size, at), (fd, data, size / 2, at))
 WRITING(sendfile, "write", (int fd, int in, off_t *at, size_t size), (fd, in, at, size),
-        (fd, in, at, size / 2))
+        (fd, in, at, half_of(in, size)))
 WRITING(sendfile64, "write", (int fd, int in, off64_t *at, size_t size), (fd, in, at, size),
-        (fd, in, at, size / 2))
+        (fd, in, at, half_of(in, size)))
 ON_DESCRIPTOR(fsync, "fsync", (int fd), (fd))
 ON_DESCRIPTOR(fdatasync, "fsync", (int fd), (fd))
 ON_DESCRIPTOR(ftruncate, "truncate", (int fd, off_t size), (fd, size))

@@ -13,6 +13,7 @@ from tests.faults.shim import SHIM_VARIABLE, Mode, build_shim
 from tests.installations.commands import CHECKOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -81,15 +82,21 @@ class ForkServer:
         )
         assert self._answer() == "ready"
 
-    def run(self, job: Job) -> Ended:
-        """Run one attempt to its end."""
+    def run(self, job: Job, halfway: Callable[[], None] = lambda: None) -> Ended:
+        """Run one attempt to its end; where it pauses, do something `halfway`."""
         assert self._process.stdin is not None
         if not self.has_shim:
             assert job.mode in (Mode.COUNT, Mode.KILL)
             job = replace(job, by_python=True)
         self._process.stdin.write(json.dumps(asdict(job)) + "\n")
         self._process.stdin.flush()
-        return Ended(**json.loads(self._answer()))
+        answer = self._answer()
+        while answer == "paused":
+            halfway()
+            self._process.stdin.write("go on\n")
+            self._process.stdin.flush()
+            answer = self._answer()
+        return Ended(**json.loads(answer))
 
     def close(self) -> None:
         """Let the zygote end."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.faults import scenarios
 from tests.faults.fork_server import ForkServer
-from tests.faults.kill_points import Attack, Violation, kill_at
+from tests.faults.kill_points import Attack, Violation, attack_at
 from tests.faults.scenarios import prepare, upgrade_of
 from tests.faults.shim import Mode
 from tests.faults.state import scratch_folder
@@ -53,7 +53,7 @@ def try_slice(name: str, way: str, slice_: int, of: int) -> tuple[int, list[Viol
         with ForkServer() as server:
             prepared = prepare(server, SCENARIOS[name](), folder, by_python=attack.by_python)
             numbers = range(1 + slice_, prepared.points + 1, of)
-            return len(numbers), kill_at(server, prepared, numbers, attack)
+            return len(numbers), attack_at(server, prepared, numbers, attack)
     finally:
         shutil.rmtree(folder)
 

@@ -1,4 +1,4 @@
-"""Ends a command by SIGKILL at a chosen call, and complains about what it finds afterwards."""
+"""Ends a command, or fails it, at a chosen call, and complains about what it finds afterwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from tests.faults.fork_server import ForkServer
+    from tests.faults.fork_server import Ended, ForkServer
     from tests.faults.scenarios import Prepared
     from tests.faults.state import Contents
 
@@ -32,29 +32,31 @@ class Violation:
     complaint: str
 
     def __str__(self) -> str:
-        return f"killed at {self.number} ({self.call}): {self.complaint}"
+        return f"at {self.number} ({self.call}): {self.complaint}"
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """How the command is killed."""
+    """What befalls the command."""
 
     mode: Mode = Mode.KILL
+    error: int = 0
+    """The errno of calls that fail."""
     by_python: bool = False
     sabotage: str | None = None
     """The product is broken in this way, in the killed run and in the cures."""
 
 
-def kill_at(
+def attack_at(
     server: ForkServer, prepared: Prepared, numbers: Iterable[int], attack: Attack
 ) -> list[Violation]:
-    """Kill the command at each of these points, on a fresh copy each time."""
+    """Attack the command at each of these points, on a fresh copy each time."""
     return [
-        violation for number in numbers for violation in _kill_at(server, prepared, number, attack)
+        violation for number in numbers for violation in _attack_at(server, prepared, number, attack)
     ]
 
 
-def _kill_at(
+def _attack_at(
     server: ForkServer, prepared: Prepared, number: int, attack: Attack
 ) -> Iterator[Violation]:
     folder = prepared.place
@@ -62,13 +64,36 @@ def _kill_at(
     job = replace(
         prepared.scenario.attacked(folder), by_python=attack.by_python, sabotage=attack.sabotage
     )
-    ended = server.run(job.at(number, attack.mode))
-    complaints = [] if ended.status == -signal.SIGKILL else [f"was not killed: {ended}"]
+    ended = server.run(job.at(number, attack.mode, attack.error))
+    if attack.mode in (Mode.KILL, Mode.TORN):
+        complaints = [] if ended.status == -signal.SIGKILL else [f"was not killed: {ended}"]
+    else:
+        complaints = list(check_failed(prepared, folder, ended))
     complaints += check_interrupted(prepared, folder)
     complaints += _cure(server, prepared, folder, attack.sabotage)
     shutil.rmtree(folder)
     for complaint in complaints:
         yield Violation(number, ended.last, complaint)
+
+
+def check_failed(prepared: Prepared, folder: Path, ended: Ended) -> Iterator[str]:
+    """Check the words and the exit status of a command that met a fault, and what 3 promises."""
+    if "Traceback" in ended.stderr or ended.status not in (0, 1, 3):
+        yield f"ended with status {ended.status}: {ended.stderr[-400:]}"
+        return
+    report = ended.report
+    if report["ok"] is not (ended.status == 0):
+        yield f"status {ended.status} and ok {report['ok']}"
+    if ended.status and str(folder) not in report["error"]:
+        yield f"names no file: {report['error']}"
+    if ended.status and "Please report it" in report["error"]:
+        yield f"takes a fault of the disk for one of its own: {report['error']}"
+    if ended.status == 3:
+        now = prepared.reader.read_all(folder)
+        for name, contents in prepared.before.items():
+            found = now.get(name)
+            if contents is not None and (found is None or not found.is_like(contents)):
+                yield f"refused with status 3, but {name} was changed: {report['error']}"
 
 
 def check_interrupted(prepared: Prepared, folder: Path) -> Iterator[str]:
@@ -95,6 +120,7 @@ def _check_file(prepared: Prepared, folder: Path, name: str, contents: Contents)
         return
     with_meta = name != prepared.global_name
     was_before = before is not None and contents.is_like(before, with_meta=with_meta)
+    was_before |= before is None and not contents.tables and not contents.damage
     if not was_before and not contents.is_like(after, with_meta=with_meta):
         yield f"{name} is neither what it was nor what it will be"
     known = [it.meta.items() for it in (before, after) if it is not None]

@@ -57,8 +57,8 @@ def rewrite_at_every_run() -> None:
     """A run that finds nothing to do writes all the same."""
     look = run.look_at_everything
 
-    def look_and_write(*arguments: Any) -> Any:  # noqa: ANN401
-        plan = look(*arguments)
+    def look_and_write(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        plan = look(*arguments, **options)
         with _writing(plan.place.global_db) as connection:
             connection.execute("UPDATE apps SET updated_at = datetime('now', '+1 day')")
         return plan

@@ -24,8 +24,10 @@ class Mode(enum.IntEnum):
     KILL = 1
     TORN = 2
     """Write half of it and be killed; where it is no write, be killed."""
-    FAIL_ONCE = 3
-    FAIL_ON = 4
+    PAUSE = 3
+    """Stop until the other side has done what it wants done half-way."""
+    FAIL_ONCE = 4
+    FAIL_ON = 5
     """Fail, and so does every later one."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.faults import scenarios
-from tests.faults.kill_points import Attack, kill_at
+from tests.faults.kill_points import Attack, attack_at
 from tests.faults.shim import Mode
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_sabotaged_product_is_found_out(  # noqa: PLR0913
     mode = Mode.TORN if server.has_shim else Mode.KILL
     attack = Attack(mode, sabotage=sabotage)
 
-    violations = kill_at(server, prepared, range(1, prepared.points + 1, every), attack)
+    violations = attack_at(server, prepared, range(1, prepared.points + 1, every), attack)
 
     assert any(complaint in it.complaint for it in violations), violations
 

@@ -7,15 +7,14 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 CHECKOUT: Final = Path(__file__).parents[2]
 COMMAND: Final = (sys.executable, "-m", "streamhub_orm")
@@ -42,14 +41,30 @@ def run_in_process(*arguments: str | Path) -> Outcome:
     """Call `streamhub-db` in this process; an exception that escapes it fails the test."""
     from streamhub_orm.cli import main  # noqa: PLC0415 - the builders must not need the package
 
-    stdout, stderr, argv = io.StringIO(), io.StringIO(), sys.argv
+    argv = sys.argv
     sys.argv = ["streamhub-db", *map(str, arguments)]
     try:
-        with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
-            main()
+        return _call(main)
     finally:
         sys.argv = argv
-    return Outcome(int(ended.value.code or 0), stdout.getvalue(), stderr.getvalue())
+
+
+def run_alembic_in_process(*arguments: str | Path) -> Outcome:
+    """Call plain `alembic` in this process, in the checkout."""
+    from alembic.config import main  # noqa: PLC0415 - the builders must not need the library
+
+    with chdir(CHECKOUT):
+        return _call(partial(main, [str(it) for it in arguments], prog="alembic"))
+
+
+def _call(program: Callable[[], object]) -> Outcome:
+    stdout, stderr, status = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(stdout), redirect_stderr(stderr):
+        try:
+            program()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    return Outcome(status, stdout.getvalue(), stderr.getvalue())
 
 
 def run_command(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 STEPS = {GLOBAL: GLOBAL_STEPS, APP: APP_STEPS}
 FIRST_ROW = {
-    GLOBAL: "INSERT INTO apps (id, name, created_at) VALUES (7, 'zażółć', '2024-01-01T00:00:00.000Z')",
+    GLOBAL: "INSERT INTO apps (id, name, created_at) VALUES (7, 'zażółć', '2024-01-01 00:00')",
     APP: "INSERT INTO streams (id, app_id, stream_id, type) VALUES (7, 1, 'room/zażółć', 'rtmp')",
 }
 READ_FIRST_ROW = {
@@ -110,7 +110,7 @@ def test_adoption_of_a_random_combination_reaches_head(tmp_path: Path, seed: int
     upgrade_file(path, GLOBAL, like=path)
 
     assert_at_head(path, GLOBAL)
-    assert query(path, READ_FIRST_ROW[GLOBAL]) == [(7, "zażółć", "2024-01-01T00:00:00.000Z")]
+    assert query(path, READ_FIRST_ROW[GLOBAL]) == [(7, "zażółć", "2024-01-01 00:00")]
 
 
 OWN = """

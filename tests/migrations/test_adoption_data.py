@@ -84,8 +84,11 @@ def test_adoption_repeats_the_tenancy_backfill_for_rows_written_since(
     columns = ("apps.tenant_id", "api_tokens.tenant_id", *more)
     path = global_file(tmp_path / "node.db", 8, columns, TENANCY)
     upgrade_file(path, GLOBAL, like=path)
-    assert query(path, "SELECT id, tenant_id FROM apps") == [(1, "acme"), (2, "platform")]
-    assert query(path, "SELECT id, tenant_id FROM api_tokens") == [
+    assert query(path, "SELECT id, tenant_id FROM apps ORDER BY id") == [
+        (1, "acme"),
+        (2, "platform"),
+    ]
+    assert query(path, "SELECT id, tenant_id FROM api_tokens ORDER BY id") == [
         (1, "acme"),
         (2, "other"),
         (3, "platform"),
@@ -103,7 +106,7 @@ def test_adoption_of_one_tenancy_column_fills_the_other(tmp_path: Path) -> None:
     """
     path = global_file(tmp_path / "node.db", 8, ["apps.tenant_id"], rows)
     upgrade_file(path, GLOBAL, like=path)
-    assert query(path, "SELECT tenant_id FROM api_tokens") == [("acme",), ("platform",)]
+    assert query(path, "SELECT tenant_id FROM api_tokens ORDER BY id") == [("acme",), ("platform",)]
 
 
 def test_adoption_of_a_monolith_keeps_its_streams_and_vods(tmp_path: Path) -> None:

@@ -85,7 +85,6 @@ def test_other_spelling_of_the_same_structure_is_no_drift(
     assert drift_of(altered(tmp_path / "spelled.db", world, *edits), world) == Drift()
 
 
-@pytest.mark.xfail(reason="structure._key looks the table up by the case it is written in")
 def test_key_that_names_its_table_in_capitals_without_a_column_is_no_drift(tmp_path: Path) -> None:
     """`REFERENCES APPS` means the key of the table apps, as any other case of its name does."""
     edit = ("REFERENCES apps (id)", "REFERENCES APPS")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streamhub_orm.data_dir import DataDir, is_app_name
+from streamhub_orm.data_dir import DataDir, require_app_name
 from streamhub_orm.demo import ERAS, mixed, write_demo, write_era
 from streamhub_orm.errors import DemoTargetError
 from streamhub_orm.upgrade import upgrade
@@ -56,7 +56,8 @@ def test_era_registers_the_apps_it_names(tmp_path: Path, era: str) -> None:
     apps = [app.name for app in write_era(tmp_path, era)]
     data_dir = DataDir.find(tmp_path)
     assert query(data_dir.global_db, "SELECT name FROM apps ORDER BY id") == apps
-    assert all(map(is_app_name, apps))
+    for app in apps:
+        require_app_name(app)
 
 
 def test_demo_shows_every_era(tmp_path: Path) -> None:

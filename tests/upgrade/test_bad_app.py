@@ -63,6 +63,7 @@ def cure(installation: Installation, untouched: Installation) -> None:
         ("app.db", make_newer_by_revision, "z9999"),
         ("vods.db", replace_by_text, "not a database"),
         ("vods.db", corrupt_pages, "damage|malformed|corrupt"),
+        ("vods.db", make_newer_by_user_version, "9"),
     ],
 )
 def test_upgrade_with_a_bad_file_of_one_app_does_the_others(
@@ -85,6 +86,7 @@ def test_upgrade_with_a_bad_file_of_one_app_does_the_others(
 @pytest.mark.parametrize(
     ("file", "change", "found"),
     [
+        ("app.db", "ALTER TABLE streams DROP COLUMN participant", "participant"),
         ("app.db", "ALTER TABLE streams RENAME COLUMN participant TO member", "participant"),
         ("app.db", "ALTER TABLE vods RENAME COLUMN name TO title", "name"),
         ("app.db", "DROP TABLE streams; CREATE TABLE streams (id INTEGER)", "streams"),

@@ -56,7 +56,7 @@ def test_upgrade_of_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> No
     data_dir = tmp_path / "streamhub.db"
     data_dir.touch()
 
-    assert_refused(data_dir, names=data_dir, found="not a folder")
+    assert_refused(data_dir, names=data_dir, found="a file|not a folder")
 
 
 def test_upgrade_of_a_folder_without_database_is_refused(tmp_path: Path) -> None:

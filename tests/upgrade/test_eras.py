@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.installations.accounting import assert_accounted, assert_report
-from tests.installations.commands import run_alembic, run_command, run_in_process
+from tests.installations.commands import (
+    run_alembic,
+    run_alembic_in_process,
+    run_command,
+    run_in_process,
+)
 from tests.installations.facts import APP_PARITY, ERAS, GLOBAL_PARITY, LAYOUTS
 from tests.installations.node_core import assert_usable_by_node_core
 from tests.installations.snapshot import (
@@ -128,13 +133,13 @@ def test_downgrade_to_parity_and_up_again_keeps_every_row(
     apps = ("-n", "app", *at, "-x", "app=all")
 
     for arguments in ((*apps, "downgrade", APP_PARITY), (*at, "downgrade", GLOBAL_PARITY)):
-        outcome = run_alembic(*arguments, data_dir=data_dir.parent)
+        outcome = run_alembic_in_process(*arguments)
         assert outcome.status == 0, outcome
 
     assert_usable_by_node_core(data_dir)
     assert_accounted(before, load_snapshot(data_dir))
     for arguments in ((*at, "upgrade", "head"), (*apps, "upgrade", "head")):
-        outcome = run_alembic(*arguments, data_dir=data_dir.parent)
+        outcome = run_alembic_in_process(*arguments)
         assert outcome.status == 0, outcome
     after = load_snapshot(data_dir)
     assert_accounted(before, after)

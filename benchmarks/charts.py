@@ -1,0 +1,117 @@
+"""One chart per group, as PNG and SVG, from the document that --json writes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    Measured = dict[str, dict[str, Any]]
+
+_FLOOR, _OURS, _OTHER = "#9aa5b1", "#1f6feb", "#d29922"
+_MILLI, _MICRO = 1e3, 1e6
+
+
+def draw(document: dict[str, Any], folder: Path) -> None:
+    """Draw what was measured; a group whose benchmarks did not run gets no chart."""
+    mpl.rcParams["svg.hashsalt"] = "streamhub"  # the same figures give the same file
+    folder.mkdir(parents=True, exist_ok=True)
+    measured = document["benchmarks"]
+    for name, (needed, paint) in _CHARTS.items():
+        if needed <= measured.keys():
+            figure = Figure(figsize=(9, 4), layout="constrained")
+            paint(figure, measured)
+            figure.suptitle(_caption(document["machine"]), fontsize=7, color="#57606a", y=-0.02)
+            figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
+            figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
+
+
+def _caption(machine: dict[str, Any]) -> str:
+    return (
+        f"{machine['date']}, {machine['cores']} cores, {machine['file_system']}, Python "
+        f"{machine['python']}, SQLite {machine['sqlite']}, SQLAlchemy {machine['sqlalchemy']}"
+    )
+
+
+def _fleet(figure: Figure, measured: Measured) -> None:
+    """Cost per app as the fleet grows."""
+    found = _numbered(measured["growth"]["results"], r"(at head|behind), (\d+) apps")
+    for axes, state in zip(figure.subplots(1, 2), ("at head", "behind"), strict=True):
+        points = sorted(found[state].items())
+        apps = [count for count, _ in points]
+        axes.plot(apps, [r["floor"] * _MILLI for _, r in points], "o--", color=_FLOOR)
+        axes.plot(apps, [r["ours"] * _MILLI for _, r in points], "o-", color=_OURS)
+        axes.set(title=f"upgrade, {state}", xscale="log", xlabel="apps", ylabel="ms per app")
+        axes.set_ylim(bottom=0)
+        axes.legend(["plain sqlite3", "streamhub-db upgrade"], frameon=False)
+
+
+def _memory(figure: Figure, measured: Measured) -> None:
+    """Memory and descriptors over apps touched."""
+    found = _numbered(measured["touch"]["results"], r"touch: (.*) after (\d+) apps")
+    labels = {"peak memory": "MiB", "descriptors": "open descriptors"}
+    for axes, (kind, label) in zip(figure.subplots(1, 2), labels.items(), strict=True):
+        points = sorted(found[kind].items())
+        values = [result["ours"] for _, result in points]
+        axes.plot([count for count, _ in points], values, "o-", color=_OURS)
+        axes.set(title=kind, xscale="log", xlabel="apps touched in turn", ylabel=label)
+        axes.set_ylim(bottom=0, top=1.3 * max(values))
+
+
+def _split(figure: Figure, measured: Measured) -> None:
+    """Rows per second of the split."""
+    for axes, name in zip(figure.subplots(1, 2), ("split_many", "split_one"), strict=True):
+        phase, whole, after = measured[name]["results"]
+        bars = {
+            "sqlite3,\nindices in place": (1 / phase["floor"], _FLOOR),
+            "sqlite3,\nindices after": (1 / after["ours"], _FLOOR),
+            "the split": (1 / phase["ours"], _OURS),
+            "whole run\nwith backup": (1 / whole["ours"], _OTHER),
+        }
+        _bars(axes, bars, "rows per second", measured[name]["about"])
+
+
+def _lookups(figure: Figure, measured: Measured) -> None:
+    """Microseconds per look-up."""
+    statement, _, entity, in_one = measured["lookup"]["results"]
+    bars = {
+        "sqlite3": (statement["floor"] * _MICRO, _FLOOR),
+        "statement,\nheld connection": (statement["ours"] * _MICRO, _OURS),
+        "entity,\nheld session": (in_one["ours"] * _MICRO, _OURS),
+        "entity,\na session each": (entity["ours"] * _MICRO, _OURS),
+    }
+    _bars(figure.subplots(), bars, "µs per recording", measured["lookup"]["about"])
+
+
+def _bars(axes: Axes, bars: dict[str, tuple[float, str]], label: str, title: str) -> None:
+    heights = [height for height, _ in bars.values()]
+    drawn = axes.bar(list(bars), heights, color=[color for _, color in bars.values()], width=0.6)
+    axes.bar_label(drawn, [f"{height:,.0f}" for height in heights], fontsize=8)
+    axes.set(title=title, ylabel=label)
+    axes.tick_params(axis="x", labelsize=7)
+
+
+def _numbered(results: list[dict[str, Any]], pattern: str) -> dict[str, dict[int, dict[str, Any]]]:
+    """Sort results with a number in their label: by what is before it, then by the number."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for result in results:
+        match = re.fullmatch(pattern, result["label"])
+        if match:
+            found.setdefault(match[1], {})[int(match[2])] = result
+    return found
+
+
+_CHARTS: Final[dict[str, tuple[set[str], Callable[[Figure, Measured], None]]]] = {
+    "fleet": ({"growth"}, _fleet),
+    "memory": ({"touch"}, _memory),
+    "split": ({"split_many", "split_one"}, _split),
+    "lookups": ({"lookup"}, _lookups),
+}

@@ -1,0 +1,171 @@
+"""Sessions: pragmas, commit and rollback, read-only snapshots, and no lost update."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from streamhub_orm import Databases
+from streamhub_orm.app_db import Meta, Vod
+from streamhub_orm.global_db import App, Membership
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.orm import Session
+
+    from tests.databases.conftest import MakeFresh
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def databases(make_fresh: MakeFresh) -> Iterator[Databases]:
+    with Databases(make_fresh(["tv-2"])) as opened:
+        yield opened
+
+
+def pragma(session: Session, name: str) -> object:
+    return session.scalar(sa.text(f"PRAGMA {name}"))
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("world", ["global", "app"])
+def test_session_has_the_pragmas_of_the_contract(
+    databases: Databases, world: str, *, read_only: bool
+) -> None:
+    """foreign_keys ON, synchronous NORMAL, WAL, busy timeout 5 s, on whichever connection."""
+    opened = (
+        databases.global_session(read_only=read_only)
+        if world == "global"
+        else databases.app_session("live", read_only=read_only)
+    )
+    with opened as session:
+        names = ("foreign_keys", "synchronous", "journal_mode", "busy_timeout", "query_only")
+        assert [pragma(session, name) for name in names] == [1, 1, "wal", 5000, int(read_only)]
+
+
+def test_every_connection_of_the_pool_has_the_pragmas(databases: Databases) -> None:
+    """Readers at the same time get connections of their own, each set up alike."""
+    gate = threading.Barrier(6)
+
+    def look(_: int) -> list[object]:
+        with databases.app_session("live", read_only=True) as session:
+            gate.wait(timeout=30)
+            return [pragma(session, name) for name in ("foreign_keys", "synchronous")]
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(look, range(6))) == [[1, 1]] * 6
+
+
+def test_session_commits_at_the_end_and_rolls_back_on_an_error(databases: Databases) -> None:
+    """What was written before the error is gone, what came in another session stays."""
+    with databases.app_session("live") as session:
+        session.add(Vod(app_id=1, name="kept"))
+    with pytest.raises(KeyError), databases.app_session("live") as session:  # noqa: PT012
+        session.add(Vod(app_id=1, name="gone"))
+        session.flush()
+        raise KeyError
+    with databases.app_session("live") as session:
+        assert list(session.scalars(sa.select(Vod.name))) == ["kept"]
+
+
+def test_session_that_met_an_error_leaves_no_lock_behind(databases: Databases) -> None:
+    """The next writer, in another connection, writes at once."""
+    with pytest.raises(sa.exc.IntegrityError), databases.app_session("live") as session:  # noqa: PT012
+        session.execute(sa.text("INSERT INTO vods (app_id, name) VALUES (1, 'x')"))
+        session.execute(sa.text("INSERT INTO vods (app_id) VALUES (1)"))
+    path = databases.place.app_db("live")
+    with closing(sqlite3.connect(path, timeout=0)) as other, other:
+        other.execute("INSERT INTO vods (app_id, name) VALUES (1, 'y')")
+    with databases.app_session("live", read_only=True) as session:
+        assert list(session.scalars(sa.select(Vod.name))) == ["y"]
+
+
+def test_read_only_session_cannot_write(databases: Databases) -> None:
+    """SQLite itself refuses; the connection can write again in the next session."""
+    with (
+        pytest.raises(sa.exc.OperationalError, match="readonly"),
+        databases.app_session("live", read_only=True) as session,
+    ):
+        session.add(Vod(app_id=1, name="x"))
+    with databases.app_session("live") as session:
+        assert session.scalar(sa.select(sa.func.count(Vod.id))) == 0
+        session.add(Vod(app_id=1, name="y"))
+    with databases.app_session("live", read_only=True) as session:
+        assert list(session.scalars(sa.select(Vod.name))) == ["y"]
+
+
+def test_read_only_session_sees_one_snapshot_and_stops_no_writer(databases: Databases) -> None:
+    """A row that is committed meanwhile shows in the next session, not in this one."""
+    count = sa.select(sa.func.count(Vod.id))
+    with databases.app_session("live", read_only=True) as reader:
+        assert reader.scalar(count) == 0
+        with databases.app_session("live") as writer:
+            writer.add(Vod(app_id=1, name="x"))
+        assert reader.scalar(count) == 0
+    with databases.app_session("live", read_only=True) as reader:
+        assert reader.scalar(count) == 1
+
+
+def test_connections_commit_and_roll_back_as_sessions_do(databases: Databases) -> None:
+    """app_connection and global_connection are one transaction each."""
+    insert = sa.insert(Vod).values(app_id=1, name="x")
+    with databases.app_connection("live") as connection:
+        connection.execute(insert)
+    with pytest.raises(KeyError), databases.app_connection("live") as connection:  # noqa: PT012
+        connection.execute(insert)
+        raise KeyError
+    with databases.app_connection("live", read_only=True) as connection:
+        assert connection.scalar(sa.select(sa.func.count(Vod.id))) == 1
+    with databases.global_connection(read_only=True) as connection:
+        assert connection.scalars(sa.select(App.name)).all() == ["live", "tv-2"]
+
+
+def test_foreign_keys_hold_in_sessions(databases: Databases) -> None:
+    """A row that points to no row is refused."""
+    with pytest.raises(sa.exc.IntegrityError), databases.global_session() as session:
+        session.add(Membership(user_id="nobody", tenant_id="platform"))
+
+
+COUNTING = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from streamhub_orm import Databases
+from streamhub_orm.app_db import Meta
+
+THREADS, ROUNDS = 8, 6
+with Databases(sys.argv[1]) as databases:
+    def count(_):
+        for _ in range(ROUNDS):
+            with databases.app_session("live") as session:
+                row = session.get(Meta, "counter")
+                row.value = str(int(row.value) + 1)
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(count, range(THREADS)))
+"""
+
+
+def test_read_then_write_by_threads_of_processes_loses_no_update(databases: Databases) -> None:
+    """Four processes of eight threads count together; none meets a locked database."""
+    with databases.app_session("live") as session:
+        session.add(Meta(key="counter", value="0"))
+    command = [sys.executable, "-c", COUNTING, str(databases.place.root)]
+    running = [
+        subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    errors = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0] * 4, errors
+    with databases.app_session("live") as session:
+        counter = session.get(Meta, "counter")
+        assert counter is not None
+        assert counter.value == str(4 * 8 * 6)

@@ -1,0 +1,142 @@
+"""The lock of a run: one holder at a time, named, and never in the way after its death."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streamhub_orm.engine.run_lock import run_lock
+from streamhub_orm.errors import UpgradeRunningError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKOUT = Path(__file__).parents[2]
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from streamhub_orm.engine.run_lock import run_lock
+path = Path(sys.argv[1])
+with run_lock(path, like=path.parent):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "streamhub.db.lock"
+
+
+@contextmanager
+def other_run(path: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_lock_that_another_process_holds_is_refused_at_once_with_its_holder(path: Path) -> None:
+    """The error names file, holder and what to do, and the holder is not disturbed."""
+    with other_run(path) as other:
+        started = time.monotonic()
+        with pytest.raises(UpgradeRunningError) as refused, run_lock(path, like=path.parent):
+            pytest.fail("another process holds it")
+        assert time.monotonic() - started < 2
+        assert refused.value.holder == f"process {other.pid}"
+        assert refused.value.exit_code == 3
+        for part in (str(path), str(other.pid), "--lock-timeout"):
+            assert part in str(refused.value)
+        assert path.read_text() == f"process {other.pid}"
+        assert other.poll() is None
+
+
+def test_lock_is_waited_for_as_long_as_the_timeout_says(path: Path) -> None:
+    """A holder that ends in time is followed; one that does not is refused after the time."""
+    with other_run(path) as other:
+        started = time.monotonic()
+        with (
+            pytest.raises(UpgradeRunningError),
+            run_lock(path, like=path.parent, timeout_seconds=0.3),
+        ):
+            pytest.fail("another process holds it")
+        assert 0.3 <= time.monotonic() - started < 5
+
+        threading.Timer(0.2, other.communicate, ["\n"]).start()
+        with run_lock(path, like=path.parent, timeout_seconds=30):
+            assert other.wait(30) == 0
+
+
+def test_lock_of_a_killed_holder_is_taken_over(path: Path) -> None:
+    """The kernel lets go with the process; the file stays the same one."""
+    with other_run(path) as other:
+        inode = path.stat().st_ino
+        other.kill()
+        other.wait()
+    with run_lock(path, like=path.parent):
+        assert path.stat().st_ino == inode
+        assert path.read_text().startswith("process ")
+        assert path.read_text() != f"process {other.pid}"
+
+
+def test_lock_file_is_private_and_never_removed(path: Path) -> None:
+    """Mode 0600, before and after; a second run in the same process finds it free again."""
+    inodes = set()
+    for _ in range(2):
+        with run_lock(path, like=path.parent):
+            inodes.add(path.stat().st_ino)
+            assert path.stat().st_mode & 0o7777 == 0o600
+        assert path.exists()
+    assert len(inodes) == 1
+
+
+def test_lock_is_let_go_when_the_run_fails(path: Path) -> None:
+    """An error inside does not leave the installation locked."""
+    with pytest.raises(KeyError), run_lock(path, like=path.parent):
+        raise KeyError
+    with run_lock(path, like=path.parent):
+        pass
+
+
+def test_lock_is_not_shared_by_two_runs_of_one_process(path: Path) -> None:
+    """Two threads are two runs."""
+    with (
+        run_lock(path, like=path.parent),
+        pytest.raises(UpgradeRunningError),
+        run_lock(path, like=path.parent),
+    ):
+        pytest.fail("this process holds it")
+
+
+def test_lock_passes_to_one_of_many_that_wait(path: Path) -> None:
+    """Eight threads in turn: never two inside at once, and each gets its turn."""
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work() -> None:
+        with run_lock(path, like=path.parent, timeout_seconds=60):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.005)
+            inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 8
