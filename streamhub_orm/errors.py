@@ -231,6 +231,19 @@ class AppsInUseError(StreamHubError):
         self.limit = limit
 
 
+class ForkedInSessionError(StreamHubError):
+    """The process was forked while its parent was inside a session on the same database."""
+
+    def __init__(self, name: str) -> None:
+        """Keep the app's name; empty for the global database."""
+        super().__init__(
+            f"{f'app {name!r}' if name else 'the global database'} cannot be used in this process: "
+            "found a session under way in the parent when it forked; expected none, since SQLite "
+            "would lose what this process writes. Fork outside of sessions, or start a new process."
+        )
+        self.name = name
+
+
 class DatabasesClosedError(StreamHubError):
     """A `Databases` was used after `close()`."""
 

@@ -38,10 +38,11 @@ _GLOBAL: Final = ""
 class Databases:
     """The databases of one installation, opened on demand and kept open.
 
-    Safe to share between threads, and usable in a child after fork. An app.db is opened once
-    however many threads ask: created if its app is registered and the file is missing, adopted,
-    given its legacy rows, and upgraded. With `auto_upgrade=False` a file that is not at head
-    raises `SchemaOutdatedError` instead.
+    Safe to share between threads. Usable in a child after fork, but for a database on which a
+    session was under way at the fork: there the child gets `ForkedInSessionError`. An app.db is
+    opened once however many threads ask: created if its app is registered and the file is
+    missing, adopted, given its legacy rows, and upgraded. With `auto_upgrade=False` a file that
+    is not at head raises `SchemaOutdatedError` instead.
     """
 
     def __init__(
@@ -139,9 +140,11 @@ class Databases:
         self._leave_parent()
         return self._global
 
-    def _make_caches(self) -> None:
-        self._apps = EngineCache(self._open_app, self.max_open_apps)
-        self._global = EngineCache(self._open_global, 1)
+    def _make_caches(
+        self, apps: frozenset[str] = frozenset(), own: frozenset[str] = frozenset()
+    ) -> None:
+        self._apps = EngineCache(self._open_app, self.max_open_apps, barred=apps)
+        self._global = EngineCache(self._open_global, 1, barred=own)
         self._pid = os.getpid()
 
     def _leave_parent(self) -> None:
@@ -151,9 +154,7 @@ class Databases:
         """
         if self._pid == os.getpid():
             return
-        self._apps.abandon()
-        self._global.abandon()
-        self._make_caches()
+        self._make_caches(self._apps.abandon(), self._global.abandon())
 
     def _open_app(self, name: str) -> sa.Engine:
         path = self.place.app_db(name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import close_inherited
-from streamhub_orm.errors import AppsInUseError, DatabasesClosedError
+from streamhub_orm.errors import AppsInUseError, DatabasesClosedError, ForkedInSessionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,11 +41,17 @@ class _Entry:
 class EngineCache:
     """Engines by app name. An engine in use is never evicted, a failed open never kept."""
 
-    def __init__(self, open_engine: Callable[[str], sa.Engine], limit: int) -> None:
-        """Open engines by `open_engine`, and keep at most `limit` of them."""
+    def __init__(
+        self,
+        open_engine: Callable[[str], sa.Engine],
+        limit: int,
+        barred: frozenset[str] = frozenset(),
+    ) -> None:
+        """Open engines by `open_engine`, and keep at most `limit` of them; never a `barred` one."""
         self.counters = Counters()
         self._open_engine = open_engine
         self._limit = limit
+        self._barred = barred
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._opening: dict[str, Future[None]] = {}
         self._changed = threading.Condition()
@@ -76,17 +82,21 @@ class EngineCache:
         for entry in entries.values():
             entry.engine.dispose()
 
-    def abandon(self) -> None:
+    def abandon(self) -> frozenset[str]:
         """In a child after fork, close what was inherited, before anything is opened anew.
 
         SQLite keeps its record of a file's locks per process, and the child inherits it: while an
         inherited handle lives, a new one takes no lock of its own, and the parent's last close
-        would delete the -wal under it. Closing here drops no lock of the parent's.
+        would delete the -wal under it. Closing here drops no lock of the parent's. Returns the
+        names that cannot be closed, since a session was under way: this process must not open them.
         """
-        for entry in self._entries.values():
-            close_inherited(entry.engine)
+        return self._barred.union(
+            name for name, entry in self._entries.items() if not close_inherited(entry.engine)
+        )
 
     def _acquire(self, name: str) -> _Entry:
+        if name in self._barred:
+            raise ForkedInSessionError(name)
         deadline = time.monotonic() + _WAIT_SECONDS
         waited = False
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -55,8 +56,26 @@ def write_lock(path: Path) -> Iterator[None]:
     """
     with closing(open_read_only(path)) as reader, closing(_connect(path, "rw")) as holder:
         reader.execute("SELECT 1 FROM sqlite_master").fetchone()
-        holder.execute("BEGIN IMMEDIATE")
+        _begin_amid_writers(holder)
         yield
+
+
+def _begin_amid_writers(connection: sqlite3.Connection) -> None:
+    """Begin between two writes of a busy writer.
+
+    SQLite's own busy handler sleeps up to 100 ms between attempts and may miss every gap.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.0005)
+        else:
+            return
 
 
 def open_for_session(path: Path) -> sqlite3.Connection:
@@ -145,17 +164,18 @@ def immediate_engine(
     return engine.execution_options(opened_connections=opened)
 
 
-def close_inherited(engine: sa.Engine) -> None:
-    """Close, in a child after fork, every connection of the parent's that is in no transaction.
+def close_inherited(engine: sa.Engine) -> bool:
+    """Close, in a child after fork, every connection of the parent's; tell whether all could be.
 
-    Rolling a transaction back here would reach into the -shm that the parent is using: a process
-    must not fork inside a session and then use the same database in the child.
+    One inside a transaction cannot: rolling back here would reach into the -shm that the parent
+    is using, and could wait for ever for a mutex that a thread of the parent held at the fork.
     """
     opened: set[sqlite3.Connection] = engine.get_execution_options()["opened_connections"]
-    for connection in opened:
-        if not connection.in_transaction:
-            connection.close()
+    in_use = [connection for connection in opened if connection.in_transaction]
+    for connection in opened.difference(in_use):
+        connection.close()
     engine.dispose(close=False)
+    return not in_use
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -67,7 +67,8 @@ def _require_world(raw: sqlite3.Connection, world: World, path: Path) -> None:
     if GLOBAL.first_table in names and world is not GLOBAL:
         raise UnknownStructureError(path, ["table apps, which only the global database has"])
     if ours - {"alembic_version"} and world.first_table not in names:
-        raise UnknownStructureError(path, [f"table {world.first_table} is missing"])
+        only = f"table {world.first_table} is missing, there is only {', '.join(sorted(ours))}"
+        raise UnknownStructureError(path, [only])
 
 
 def _not_completable(world: World, expected: Structure, found: Structure) -> list[str]:

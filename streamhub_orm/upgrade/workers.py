@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -71,12 +72,13 @@ class _Pool(Generic[Result]):
     def _give(self, pipe: Connection[str, Result]) -> None:
         if self._waiting:
             self._busy[pipe] = self._waiting.popleft()
-            pipe.send(self._busy[pipe])
+            with suppress(OSError):  # a dead worker's pipe says so when it is read
+                pipe.send(self._busy[pipe])
 
     def _answer(self, pipe: Connection[str, Result]) -> Result | WorkerDiedError:
         try:
             return pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             process = self._processes.pop(pipe)
             process.join()
             pipe.close()

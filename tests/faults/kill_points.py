@@ -52,7 +52,9 @@ def attack_at(
 ) -> list[Violation]:
     """Attack the command at each of these points, on a fresh copy each time."""
     return [
-        violation for number in numbers for violation in _attack_at(server, prepared, number, attack)
+        violation
+        for number in numbers
+        for violation in _attack_at(server, prepared, number, attack)
     ]
 
 

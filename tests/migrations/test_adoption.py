@@ -144,7 +144,7 @@ def test_adoption_leaves_what_is_not_ours_alone(tmp_path: Path, world: World, st
 
 
 UNKNOWN = {
-    "none of ours": (APP, "DROP TABLE streams; CREATE TABLE mine (id INTEGER)", "table mine only"),
+    "none of ours": (APP, "DROP TABLE streams; CREATE TABLE mine (id INTEGER)", "only mine"),
     "column missing": (GLOBAL, "ALTER TABLE apps DROP created_at", "apps.created_at is missing"),
     "other type": (APP, "DROP TABLE streams; CREATE TABLE streams (id TEXT)", "streams.id is TEXT"),
     "other CHECK": (

@@ -119,12 +119,6 @@ def test_adoption_of_a_monolith_keeps_its_streams_and_vods(tmp_path: Path) -> No
     assert query(path, "SELECT count(*) FROM streams") == [(0,)]
 
 
-OTHER_WORLD = pytest.mark.xfail(
-    reason="adoptable_revision knows no table that tells the worlds apart"
-)
-
-
-@OTHER_WORLD
 @pytest.mark.parametrize("step", [1, 2, 3, 8])
 def test_file_of_an_app_in_the_place_of_the_global_one_is_refused_untouched(
     tmp_path: Path, step: int
@@ -137,7 +131,6 @@ def test_file_of_an_app_in_the_place_of_the_global_one_is_refused_untouched(
     assert bytes_of(tmp_path) == before
 
 
-@OTHER_WORLD
 @pytest.mark.parametrize("step", [4, 8])
 @pytest.mark.parametrize("legacy", ["", "".join(GLOBAL_MONOLITH.values())], ids=["", "monolith"])
 def test_global_file_in_the_place_of_an_apps_is_refused_untouched(

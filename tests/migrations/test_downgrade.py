@@ -112,7 +112,6 @@ def test_downgrade_over_the_narrowed_check_keeps_every_other_row(tmp_path: Path)
     assert query(path, "SELECT id, type FROM streams ORDER BY id") == [(5, "rtmp"), (9, "whip")]
 
 
-@pytest.mark.xfail(reason="the backup counts sqlite_sequence, which VACUUM INTO leaves out unused")
 @pytest.mark.parametrize("world", [GLOBAL, APP], ids=lambda world: world.name)
 def test_downgrade_of_a_file_without_own_rows_goes_to_base_and_up_again(
     tmp_path: Path, world: World
@@ -144,7 +143,6 @@ def test_downgrade_step_by_step_to_base_and_up_again_keeps_user_version_in_step(
         assert drift_of(path, world, revision).lines() == [] if revision else True
 
 
-@pytest.mark.xfail(reason="g0006 deletes the platform tenant with all that hangs on it")
 def test_downgrade_past_the_platform_tenant_keeps_its_members_and_quotas(tmp_path: Path) -> None:
     """Step 6 only inserts rows, so going below it takes none away that others built on."""
     script = """

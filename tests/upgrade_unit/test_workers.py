@@ -127,7 +127,6 @@ def answer_then_die_on(victim: str, item: str) -> object:
     return LastWord() if item == victim else item
 
 
-@pytest.mark.xfail(reason="_give and _answer know no other error of a dead worker's pipe than EOF")
 def test_worker_that_dies_between_two_items_costs_at_most_the_next() -> None:
     """What it answered counts, and the run goes on with a new worker."""
     found = dict(run_on_each(partial(answer_then_die_on, ITEMS[4]), ITEMS, jobs=2))
