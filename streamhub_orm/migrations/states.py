@@ -78,15 +78,21 @@ def read_state(connection: sqlite3.Connection, world: World, path: Path) -> File
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise
-        return _read_unadopted(connection, path)
-    if len(rows) != 1:
-        return _read_without_revision(connection, path, len(rows))
-    revision, version, markers = rows[0]
+        rows = []
+    if len(rows) > 1:
+        raise CorruptDatabaseError(
+            path,
+            f"{len(rows)} rows in alembic_version",
+            "one row",
+            "Restore this file from its newest backup (<file>.bak-…), then run again.",
+        )
+    revision, version, markers = rows[0] if rows else _read_piecemeal(connection)
     _require_known_version(path, version)
-    state = State.CURRENT if revision == world.head else State.BEHIND
-    if not world.knows(revision):
+    if revision is not None and not world.knows(revision):
         raise newer(path, f"revision {revision}", f"a revision of the {world.name} history")
-    return FileState(state, revision, frozenset((markers or "").split()))
+    if revision is None and not _has_tables(connection):
+        return FileState(State.MISSING, error=missing(path))
+    return FileState(_state_at(revision, world), revision, frozenset((markers or "").split()))
 
 
 # One statement for the common case: a fleet at head is opened, asked this, and closed.
@@ -96,27 +102,26 @@ _ADOPTED: Final = """
     FROM alembic_version, pragma_user_version"""
 
 
-def _read_unadopted(connection: sqlite3.Connection, path: Path) -> FileState:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    _require_known_version(path, version)
+def _read_piecemeal(connection: sqlite3.Connection) -> tuple[str | None, int, str | None]:
+    """Read the same where alembic_version or `_streamhub_meta` is missing or empty."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    if not tables:
-        return FileState(State.MISSING, error=missing(path))
-    markers = read_markers(connection) if "_streamhub_meta" in tables else frozenset[str]()
-    revision = _revision(connection) if "alembic_version" in tables else None
-    state = State.UNADOPTED if revision is None else State.BEHIND
-    return FileState(state, revision, markers)
+    revision = markers = None
+    if "alembic_version" in tables:
+        revision = connection.execute("SELECT max(version_num) FROM alembic_version").fetchone()[0]
+    if "_streamhub_meta" in tables:
+        query = "SELECT group_concat(key, ' ') FROM _streamhub_meta WHERE value = '1'"
+        markers = connection.execute(query).fetchone()[0]
+    return revision, connection.execute("PRAGMA user_version").fetchone()[0], markers
 
 
-def _read_without_revision(connection: sqlite3.Connection, path: Path, versions: int) -> FileState:
-    if versions > 1:
-        raise CorruptDatabaseError(
-            path,
-            f"{versions} rows in alembic_version",
-            "one row",
-            "Restore this file from its newest backup (<file>.bak-…), then run again.",
-        )
-    return _read_unadopted(connection, path)
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+
+
+def _state_at(revision: str | None, world: World) -> State:
+    if revision is None:
+        return State.UNADOPTED
+    return State.CURRENT if revision == world.head else State.BEHIND
 
 
 def _require_known_version(path: Path, version: int) -> None:
@@ -128,12 +133,6 @@ def require_adoptable(path: Path, world: World) -> None:
     """Raise `UnknownStructureError` where an unadopted file fits no state of the history."""
     with reading(path) as connection:
         adoptable_revision(connection, world, path)
-
-
-def read_markers(connection: sqlite3.Connection) -> frozenset[str]:
-    """Return the keys of `_streamhub_meta` that are set to 1."""
-    rows = connection.execute("SELECT key FROM _streamhub_meta WHERE value = '1'")
-    return frozenset(key for (key,) in rows)
 
 
 def missing(path: Path) -> MissingDatabaseError:
@@ -162,8 +161,3 @@ def newer(path: Path, found: str, expected: str) -> NewerDatabaseError:
         expected,
         "A newer release has written this file: run that release or a later one.",
     )
-
-
-def _revision(connection: sqlite3.Connection) -> str | None:
-    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return None if row is None else str(row[0])
