@@ -25,15 +25,20 @@ class Registry:
     ids: dict[str, int]
     """`apps.id` by name, in the order of the ids; names may lie outside the allow-list."""
     split_done: bool
-    ids_with_rows: frozenset[int]
-    """Apps that have rows in global streams or vods."""
-    names_with_ingress: frozenset[str]
+    rows_by_id: dict[int, int]
+    """Number of rows in global streams and vods, for each `app_id` that has any."""
+    ingress_by_name: dict[str, int]
+    """Number of rows in global ingress_auth, for each `app` that has any."""
     orphans: RowCounts
     """Rows of the global tables that belong to no registered app."""
 
     def has_global_rows(self, name: str) -> bool:
         """Tell whether the global database holds legacy rows of this app."""
-        return self.ids[name] in self.ids_with_rows or name in self.names_with_ingress
+        return self.global_rows(name) > 0
+
+    def global_rows(self, name: str) -> int:
+        """Return how many legacy rows of this app the global database holds."""
+        return self.rows_by_id.get(self.ids[name], 0) + self.ingress_by_name.get(name, 0)
 
     def require(self, names: Iterable[str]) -> None:
         """Raise `UnknownAppError` for the first name that is not registered."""
@@ -44,8 +49,15 @@ class Registry:
     def legacy_files(self, name: str, vods_db: Path, row_index: Path | None = None) -> LegacyFiles:
         """Return where the legacy rows of one app may lie."""
         self.require([name])
-        app_id = self.ids[name]
-        return LegacyFiles(name, app_id, self.global_db, vods_db, self.split_done, row_index)
+        return LegacyFiles(
+            name,
+            self.ids[name],
+            self.global_db,
+            vods_db,
+            self.split_done,
+            self.global_rows(name),
+            row_index,
+        )
 
 
 def read_registry(global_db: Path) -> Registry:
@@ -67,14 +79,14 @@ def read_registry(global_db: Path) -> Registry:
         global_db,
         ids,
         split_done,
-        frozenset(owner for _, owner, _ in rows),
-        frozenset(owner for _, owner, _ in ingress),
+        _totals(rows),
+        _totals(ingress),
         orphans,
     )
 
 
 def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
-    """Return where the legacy rows of one app may lie, by two look-ups and no scan.
+    """Return where the legacy rows of one app may lie.
 
     Raises `UnknownAppError` for a name that is not registered.
     """
@@ -84,7 +96,30 @@ def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
         if row is None:
             names = connection.execute("SELECT name FROM apps ORDER BY id").fetchall()
             raise UnknownAppError(name, place.global_db, [known for (known,) in names])
-        return LegacyFiles(name, row[0], place.global_db, vods_db, _is_split(connection))
+        rows = sum(
+            _count(connection, table, owner, value)
+            for table, owner, value in (
+                ("streams", "app_id", row[0]),
+                ("vods", "app_id", row[0]),
+                ("ingress_auth", "app", name),
+            )
+        )
+        split_done = _is_split(connection)
+    return LegacyFiles(name, row[0], place.global_db, vods_db, split_done, rows)
+
+
+def _count(connection: sqlite3.Connection, table: str, owner: str, value: object) -> int:
+    if owner not in columns_of(connection, "main", table):
+        return 0
+    query = f"SELECT count(*) FROM {table} WHERE {owner} = ?"  # noqa: S608 - names of this module
+    return int(connection.execute(query, (value,)).fetchone()[0])
+
+
+def _totals(counted: list[tuple[str, Any, int]]) -> dict[Any, int]:
+    totals: dict[Any, int] = {}
+    for _, owner, count in counted:
+        totals[owner] = totals.get(owner, 0) + count
+    return totals
 
 
 def _is_split(connection: sqlite3.Connection) -> bool:

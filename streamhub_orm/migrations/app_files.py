@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+import sqlite3
+from contextlib import closing, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,8 +19,13 @@ from streamhub_orm.engine.durable_files import (
     temporary_beside,
 )
 from streamhub_orm.errors import DatabaseFileError
-from streamhub_orm.legacy.importing import account_of, import_legacy
-from streamhub_orm.legacy.sources import VODS_MARKER
+from streamhub_orm.legacy.importing import (
+    account_of,
+    import_legacy,
+    indices_after_rows,
+    set_markers,
+)
+from streamhub_orm.legacy.sources import MARKERS, VODS_MARKER, Account
 from streamhub_orm.migrations.legacy_files import require_importable
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.states import State
@@ -33,7 +40,7 @@ from streamhub_orm.migrations.upgrading import (
 from streamhub_orm.migrations.worlds import APP
 
 if TYPE_CHECKING:
-    from streamhub_orm.legacy.sources import Account, LegacyFiles
+    from streamhub_orm.legacy.sources import LegacyFiles
     from streamhub_orm.migrations.states import FileState
 
 
@@ -115,10 +122,24 @@ def _upgrade_copy(scratch: Path, files: LegacyFiles) -> Account:
 
 def _fill(temporary: Path, files: LegacyFiles) -> Account:
     """Write the template and import into it; the file is nobody's yet, so it needs no journal."""
+    if not files.hold_rows():
+        temporary.write_bytes(_template_without_rows())
+        mark_as_wal(temporary)
+        return Account()
     temporary.write_bytes(template(APP))
     with closing(open_scratch(temporary)) as connection:
         connection.execute("BEGIN")
-        account = import_legacy(connection, files)
+        with indices_after_rows(connection) if files.are_large() else nullcontext():
+            account = import_legacy(connection, files)
         connection.execute("COMMIT")
     mark_as_wal(temporary)
     return account
+
+
+@cache
+def _template_without_rows() -> bytes:
+    """Return an app.db that had nothing to import: the template with its markers set."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.deserialize(template(APP))
+        set_markers(connection, MARKERS)
+        return connection.serialize()

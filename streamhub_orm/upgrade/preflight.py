@@ -47,7 +47,7 @@ class Plan:
     def apps_with_rows(self) -> int:
         """The number of selected apps that have rows in global streams or vods."""
         ids = self.registry.ids
-        return sum(ids[name] in self.registry.ids_with_rows for name in self.selected)
+        return sum(ids[name] in self.registry.rows_by_id for name in self.selected)
 
     def has_legacy_rows(self, name: str) -> bool:
         """Tell whether rows of an app may lie in one of the old places."""
@@ -114,7 +114,7 @@ def look_at_everything(place: DataDir, apps: Iterable[str], *, recover: bool) ->
         raise global_state.error
     registry = read_registry(place.global_db)
     registry.require(apps)
-    if registry.ids_with_rows:
+    if registry.rows_by_id:
         with reading(place.global_db) as connection:
             require_legacy_tables(connection, place.global_db)
     plan = Plan(place, registry, global_state, list(apps) or list(registry.ids))
