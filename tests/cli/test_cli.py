@@ -90,7 +90,7 @@ finally:
 @pytest.mark.parametrize("command", ["status", "check"])
 def test_global_options_are_taken_before_and_after_the_command(fresh: Path, command: str) -> None:
     """The place of an option changes nothing."""
-    orders = [
+    orders: list[tuple[str | Path, ...]] = [
         ("--data-dir", fresh, "--json", command),
         (command, "--data-dir", fresh, "--json"),
         ("--json", command, "--data-dir", fresh),

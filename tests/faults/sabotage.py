@@ -41,7 +41,7 @@ def mark_first() -> None:
     """The split is marked as done before the apps have their rows."""
     record = global_file.record_split_backup
 
-    def record_and_mark(path: Path, backup: Path, **options: Any) -> None:
+    def record_and_mark(path: Path, backup: Path, **options: Any) -> None:  # noqa: ANN401
         record(path, backup, **options)
         global_file.mark_split_done(path)
 

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.faults import fork_server
 from tests.faults.state import Contents, Reader, names_of
@@ -195,6 +195,7 @@ def is_split_early(state: dict[str, Contents | None], global_name: str) -> bool:
     registry = state[global_name]
     if registry is None or registry.meta.get(SPLIT_DONE) != "1":
         return False
-    apps = [dict(row)["name"] for row in registry.tables["apps"]]  # type: ignore[call-overload]
+    rows: list[Any] = list(registry.tables["apps"])
+    apps = [dict(row)["name"] for row in rows]
     files = [state.get(f"apps/{app}/app.db") for app in apps]
     return any(it is None or any(it.meta.get(key) != "1" for key in APP_MARKERS) for it in files)

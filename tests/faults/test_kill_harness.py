@@ -43,7 +43,7 @@ def pre_tenancy() -> Scenario:
         ("rewrite_at_every_run", monolith, 200, "the third run changed data/streamhub.db"),
     ],
 )
-def test_sabotaged_product_is_found_out(  # noqa: PLR0913
+def test_sabotaged_product_is_found_out(  # noqa: PLR0913, PLR0917
     server: ForkServer,
     preparations: Preparations,
     sabotage: str,

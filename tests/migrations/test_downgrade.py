@@ -47,7 +47,10 @@ LOSSES = {
     ),
     "narrowed CHECK": (
         APP,
-        "INSERT INTO streams (app_id, stream_id, type) VALUES (1, '', 'ws-mjpeg'), (1, 'b', 'whip')",
+        (
+            "INSERT INTO streams (app_id, stream_id, type) "
+            "VALUES (1, '', 'ws-mjpeg'), (1, 'b', 'whip')"
+        ),
         "a0007",
         "1 rows of table streams that the older CHECK",
     ),
