@@ -13,6 +13,7 @@ from streamhub_orm.cli.output import print_table, progress_bar
 from streamhub_orm.upgrade import UpgradeReport
 from streamhub_orm.upgrade import upgrade as run_upgrade
 from streamhub_orm.upgrade.report import refused_json
+from streamhub_orm.upgrade.run import KEPT_BACKUPS
 
 if TYPE_CHECKING:
     from streamhub_orm.legacy.sources import RowCounts
@@ -29,13 +30,22 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Wait so long for another upgrade to end; default: do not wait.",
 )
+@click.option(
+    "--keep-backups",
+    type=click.IntRange(min=1),
+    default=KEPT_BACKUPS,
+    show_default=True,
+    metavar="N",
+    help="After success, keep the newest N backups of each file; the pre-split one always stays.",
+)
 @global_options
 @click.pass_obj
-def upgrade(
+def upgrade(  # noqa: PLR0913 - one parameter for each option
     settings: Settings,
     apps: tuple[str, ...],
     jobs: int | None,
     lock_timeout: float,
+    keep_backups: int,
     *,
     dry_run: bool,
 ) -> int:
@@ -51,6 +61,7 @@ def upgrade(
             jobs=jobs,
             dry_run=dry_run,
             lock_timeout_seconds=lock_timeout,
+            keep_backups=keep_backups,
             progress=progress,
         )
     if settings.json:

@@ -52,6 +52,13 @@ def list_backups(path: Path) -> list[Path]:
     return sorted(entry for entry in path.parent.iterdir() if entry.name.startswith(prefix))
 
 
+def prune_backups(path: Path, *, keep: int, protected: frozenset[str]) -> None:
+    """Remove all but the newest `keep` backups beside `path`; never one that is `protected`."""
+    for backup in list_backups(path)[:-keep]:
+        if backup.name not in protected:
+            backup.unlink()
+
+
 def is_intact(path: Path) -> bool:
     """Tell whether `path` is a database that passes quick_check."""
     try:

@@ -74,6 +74,12 @@ def named_backup(path: Path) -> Path | None:
     return path.with_name(name) if name.startswith(f"{path.name}.bak-") else None
 
 
+def protected_backups(path: Path) -> frozenset[str]:
+    """Return the names of the pre-split backups, ours and the Node core's, which stay for ever."""
+    recorded = (read_meta(path, key) for key in (OWN_SPLIT_BACKUP, SPLIT_BACKUP))
+    return frozenset(Path(value).name for value in recorded if value)
+
+
 def record_split_backup(path: Path, backup: Path, *, for_core: bool) -> None:
     """Record the backup once and for all under our own key, and `for_core` under the core's."""
     with _meta_transaction(path) as connection:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import back_up
+from streamhub_orm.engine.backups import back_up, prune_backups, time_stamp
 from streamhub_orm.engine.durable_files import remove_aliases, remove_leftovers, temporary_beside
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
@@ -21,6 +21,7 @@ from streamhub_orm.migrations.app_files import bring_app_to_head, rehearse_app, 
 from streamhub_orm.migrations.global_file import (
     bring_global_to_head,
     mark_split_done,
+    protected_backups,
     record_split_backup,
     recorded_backup,
     rehearse_global,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 
+KEPT_BACKUPS: Final = 3
+
+
 def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
     data_dir: Path,
     *,
@@ -50,10 +54,12 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
     jobs: int | None = None,
     dry_run: bool = False,
     lock_timeout_seconds: float = 0.0,
+    keep_backups: int = KEPT_BACKUPS,
     progress: Progress = lambda *_: None,
 ) -> UpgradeReport:
     """Bring an installation, or some of its apps, to head.
 
+    After a run without a failure, files that it backed up keep their `keep_backups` newest ones.
     `progress` is called with a phase, the files done and their number. Raises a `StreamHubError`
     where the run is refused before anything is touched; later failures are in the report.
     """
@@ -70,6 +76,7 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
             run.remove_leftovers()
             with run.temporary_row_index():
                 run.upgrade()
+            run.prune_backups(keep_backups)
     run.finish(time.monotonic() - started)
     return run.report
 
@@ -77,12 +84,13 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
 def _begin(
     place: DataDir, apps: Iterable[str], jobs: int | None, progress: Progress, *, dry_run: bool
 ) -> _Run:
+    started = time_stamp()
     plan = look_at_everything(place, list(apps), recover=not dry_run)
     require_workable(plan)
     report = UpgradeReport(place.root, dry_run=dry_run, orphans=plan.registry.orphans)
     report.unregistered = list(place.unregistered(set(plan.registry.ids)))
     report.global_ = GlobalReport(plan.global_state.revision, plan.global_state.revision)
-    return _Run(plan, report, jobs or os.cpu_count() or 1, progress)
+    return _Run(plan, report, jobs or os.cpu_count() or 1, progress, started)
 
 
 @dataclass
@@ -91,6 +99,8 @@ class _Run:
     report: UpgradeReport
     jobs: int
     progress: Progress
+    started: str
+    """When the run began, as backups are named."""
 
     def upgrade(self) -> None:
         """Back up, split app by app, mark the split, then global and app upgrades."""
@@ -133,6 +143,21 @@ class _Run:
                 yield
         else:
             yield
+
+    def prune_backups(self, keep: int) -> None:
+        """Remove old backups of the files that this run backed up anew, if all went well.
+
+        A run that took up an interrupted one used that one's backup, and prunes nothing there.
+        """
+        if self.report.failed or self.plan.errors:
+            return
+        place = self.plan.place
+        protected = protected_backups(place.global_db)
+        made = {place.app_db(app.app): app.backup for app in self.report.apps if app.backup}
+        made[place.global_db] = str(self.report.backup or "")
+        for path, backup in made.items():
+            if Path(backup).name > f"{path.name}.bak-{self.started}":
+                prune_backups(path, keep=keep, protected=protected)
 
     def remove_leftovers(self) -> None:
         """Remove what killed runs left beside the databases."""
