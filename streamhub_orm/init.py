@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.connections import open_scratch, translated
-from streamhub_orm.engine.durable_files import mark_as_wal, publish, temporary_beside
+from streamhub_orm.engine.durable_files import (
+    mark_as_wal,
+    publish,
+    require_no_stray_wal,
+    temporary_beside,
+)
 from streamhub_orm.errors import DataDirError
 from streamhub_orm.legacy.registry import find_legacy_files
 from streamhub_orm.legacy.sources import SPLIT_DONE
@@ -29,6 +34,7 @@ def make_installation(data_dir: Path) -> DataDir:
     """
     place = DataDir.fresh(data_dir)
     _require_fresh(place)
+    require_no_stray_wal(place.global_db)
     with translated(place.global_db, "creating it"):
         for folder in (place.root, place.global_db.parent, place.apps):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -142,7 +142,8 @@ def _print_failures(report: UpgradeReport) -> None:
             click.echo(f"Error: app {app.app}: {app.error}", err=True)
     if report.failed:
         click.echo(
-            f"{report.failed} databases failed, the others are done. Cure what is named above and "
+            f"{report.failed} {'database' if report.failed == 1 else 'databases'} failed, "
+            "the others are done. Cure what is named above and "
             "run the same command again.",
             err=True,
         )

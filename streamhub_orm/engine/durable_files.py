@@ -8,6 +8,8 @@ import secrets
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.errors import CorruptDatabaseError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -108,6 +110,23 @@ def take_owner(path: Path, like: Path) -> None:
         wanted, present = like.stat(), path.stat()
         if (wanted.st_uid, wanted.st_gid) != (present.st_uid, present.st_gid):
             os.chown(path, wanted.st_uid, wanted.st_gid)
+
+
+def require_no_stray_wal(path: Path) -> None:
+    """Raise `CorruptDatabaseError` where a -wal or -journal lies beside a missing database.
+
+    SQLite would play it into whatever is put in the database's place. It may hold the last rows of
+    a file that was lost, so it is not ours to remove.
+    """
+    for suffix in ("-wal", "-journal"):
+        stray = path.with_name(path.name + suffix)
+        if stray.exists() and stray.stat().st_size > 0 and not path.exists():
+            raise CorruptDatabaseError(
+                path,
+                f"no such file, but its {stray.name}",
+                "both or neither",
+                f"Put {path.name} back beside it, or move {stray.name} away, then run again.",
+            )
 
 
 def publish(temporary: Path, target: Path, *, like: Path, mode: int) -> None:

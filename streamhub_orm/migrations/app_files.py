@@ -16,6 +16,7 @@ from streamhub_orm.engine.durable_files import (
     make_folder,
     mark_as_wal,
     publish,
+    require_no_stray_wal,
     temporary_beside,
 )
 from streamhub_orm.errors import DatabaseFileError
@@ -52,6 +53,7 @@ def bring_app_to_head(path: Path, files: LegacyFiles) -> Upgraded:
     found = look_for_upgrade(path, APP)
     if is_done(found):
         return Upgraded(found.revision, found.revision, changed=False)
+    require_no_stray_wal(path)
     if VODS_MARKER not in found.markers:
         require_importable(files.vods_db)
     if not path.exists():
@@ -89,6 +91,7 @@ def rehearse_app(path: Path, files: LegacyFiles) -> Upgraded:
     found = look_for_upgrade(path, APP, recover=False)
     if is_done(found):
         return Upgraded(found.revision, found.revision, changed=False)
+    require_no_stray_wal(path)
     if VODS_MARKER not in found.markers:
         require_importable(files.vods_db, recover=False)
     with TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:

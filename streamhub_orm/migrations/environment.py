@@ -18,7 +18,7 @@ from alembic import context, util
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import open_read_only, translated
-from streamhub_orm.engine.durable_files import create_empty
+from streamhub_orm.engine.durable_files import create_empty, require_no_stray_wal
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.importing import import_legacy
 from streamhub_orm.legacy.registry import Registry, read_registry
@@ -132,6 +132,7 @@ def _run_on_file(command: str, target: Target, world: World) -> None:
 
 def _upgrade(target: Target, world: World) -> None:
     if target.files is not None:
+        require_no_stray_wal(target.path)
         create_empty(target.path, like=target.owner)
     found = look_for_upgrade(target.path, world)
     if found.revision is not None:
