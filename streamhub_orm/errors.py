@@ -244,6 +244,20 @@ class ForkedInSessionError(StreamHubError):
         self.name = name
 
 
+class UnforeseenError(StreamHubError):
+    """Something that no part of this package foresaw: its message is all that an operator sees."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, error: Exception) -> None:
+        """Keep the error."""
+        super().__init__(
+            f"found {type(error).__name__}: {error}; expected no such fault. What was done is "
+            "whole; run the same command again, and report it with what -vv shows."
+        )
+        self.error = error
+
+
 class DatabasesClosedError(StreamHubError):
     """A `Databases` was used after `close()`."""
 
@@ -252,103 +266,7 @@ class DatabasesClosedError(StreamHubError):
         super().__init__("this Databases is closed; open a new one")
 
 
-def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileError:
-    """Turn an error of sqlite3 or the operating system into one that says what to do.
-
-    `doing` completes the sentence "while …". SQLite's own result code decides the class
-    (https://www.sqlite.org/rescode.html); the text of SQLite stays in the message.
-    """
-    for name, case in _CASES:
-        if name in (getattr(error, "sqlite_errorname", None) or _errno_name(error) or str(error)):
-            kind, expected, todo = case
-            return kind(path, f"{error} while {doing}", expected, todo)
-    return MigrationFailedError(
-        path,
-        f"{type(error).__name__}: {error} while {doing}",
-        "every statement to succeed",
-        "Nothing was changed; correct what the message names, then run again.",
-    )
-
-
 def _first(items: Sequence[str], separator: str, limit: int) -> str:
     """Join the first items and say how many more there are."""
     more = [f"and {len(items) - limit} more"] if len(items) > limit else []
     return separator.join([*items[:limit], *more])
-
-
-def _errno_name(error: BaseException) -> str | None:
-    import errno  # noqa: PLC0415 - needed only on the way to an error message
-
-    return errno.errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
-
-
-_LOCKED = (
-    LockedDatabaseError,
-    "the write lock within the busy timeout",
-    "Stop the process that writes to it, or wait for it, then run again.",
-)
-_READ_ONLY = (
-    ReadOnlyDatabaseError,
-    "a file and folder that this user can write",
-    (
-        "Run as the owner of the installation (or with sudo), check the mount and its free space, "
-        "then run again."
-    ),
-)
-_CORRUPT = (
-    CorruptDatabaseError,
-    "an intact SQLite database",
-    "Restore this file from its newest backup (<file>.bak-…), then run again.",
-)
-_DISK = (
-    DiskError,
-    "to read and write without a fault of the disk",
-    "Check the disk, its free space and the system's log, then run again; nothing was changed.",
-)
-_NO_SPACE = (
-    SpaceError,
-    "room for a copy of the file",
-    "Free space on this file system, then run again; nothing was changed.",
-)
-# In order: the first name that occurs in SQLite's result code, errno or message decides.
-_CASES: tuple[tuple[str, tuple[type[DatabaseFileError], str, str]], ...] = (
-    (
-        "SQLITE_READONLY_ROLLBACK",
-        (
-            InterruptedWriteError,
-            "no interrupted write",
-            "Run `streamhub-db upgrade`: it lets SQLite roll the interrupted write back.",
-        ),
-    ),
-    ("SQLITE_BUSY", _LOCKED),
-    ("SQLITE_LOCKED", _LOCKED),
-    ("SQLITE_READONLY", _READ_ONLY),
-    ("SQLITE_PERM", _READ_ONLY),
-    ("SQLITE_CANTOPEN", _READ_ONLY),
-    ("EACCES", _READ_ONLY),
-    ("EPERM", _READ_ONLY),
-    ("EROFS", _READ_ONLY),
-    ("SQLITE_CORRUPT", _CORRUPT),
-    (
-        "SQLITE_NOTADB",
-        (
-            NotADatabaseError,
-            "a SQLite database",
-            "Put the right file in its place, or restore it from its newest backup.",
-        ),
-    ),
-    (
-        "SQLITE_IOERR_SHMSIZE",
-        (
-            SpaceError,
-            "room for the file's -shm",
-            "Free space on this file system, then run again; nothing was changed.",
-        ),
-    ),
-    ("SQLITE_IOERR", _DISK),
-    ("EIO", _DISK),
-    ("SQLITE_FULL", _NO_SPACE),
-    ("ENOSPC", _NO_SPACE),
-    ("EFBIG", _NO_SPACE),
-    ("EDQUOT", _NO_SPACE),
-)

@@ -10,7 +10,7 @@ import click
 
 from streamhub_orm import __version__
 from streamhub_orm.cli.options import Settings, global_options, print_json
-from streamhub_orm.errors import StreamHubError
+from streamhub_orm.errors import StreamHubError, UnforeseenError
 
 _COMMANDS: Final = {
     "upgrade": "upgrade",
@@ -74,4 +74,9 @@ def main() -> None:
         status = error.exit_code
     except BrokenPipeError:
         status = 1
+    except Exception as error:
+        if settings.verbosity > 1:
+            raise
+        settings.refuse(UnforeseenError(error))
+        status = UnforeseenError.exit_code
     sys.exit(status if isinstance(status, int) else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import shutil
 import sqlite3
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -56,7 +56,8 @@ def prune_backups(path: Path, *, keep: int, protected: frozenset[str]) -> None:
     """Remove all but the newest `keep` backups beside `path`; never one that is `protected`."""
     for backup in list_backups(path)[:-keep]:
         if backup.name not in protected:
-            backup.unlink()
+            with suppress(OSError):  # one that stays costs space, and no run should fail for it
+                backup.unlink()
 
 
 def is_intact(path: Path) -> bool:

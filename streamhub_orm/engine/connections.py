@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from streamhub_orm.errors import from_sqlite
+from streamhub_orm.engine.sqlite_errors import from_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

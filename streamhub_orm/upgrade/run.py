@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import back_up, prune_backups, time_stamp
+from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.durable_files import remove_aliases, remove_leftovers, temporary_beside
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
@@ -131,8 +132,10 @@ class _Run:
 
     def index_rows(self, target: Path) -> None:
         """Look up whose the global rows are, where more than one app will ask."""
+        global_db = self.plan.place.global_db
         if self.plan.apps_with_rows > 1:
-            self.plan.row_index = build_row_index(self.plan.place.global_db, target)
+            with translated(global_db, "looking up whose its rows are"):
+                self.plan.row_index = build_row_index(global_db, target)
 
     @contextmanager
     def temporary_row_index(self) -> Iterator[None]:
@@ -162,10 +165,16 @@ class _Run:
     def remove_leftovers(self) -> None:
         """Remove what killed runs left beside the databases."""
         place = self.plan.place
-        remove_leftovers(place.global_db.parent)
-        remove_aliases(place.global_db)
+        with translated(place.global_db, "clearing what killed runs left beside it"):
+            remove_leftovers(place.global_db.parent)
+            remove_aliases(place.global_db)
         for name in self.plan.states:
-            remove_leftovers(place.app_folder(name))
+            path = place.app_folder(name) / "app.db"
+            try:
+                with translated(path, "clearing what killed runs left beside it"):
+                    remove_leftovers(path.parent)
+            except StreamHubError as error:
+                self.plan.errors[name] = str(error)
 
     def _bring_global(self, path: Path) -> Upgraded:
         """End the split, where every app has its rows, and bring the global database to head."""
