@@ -23,7 +23,7 @@ from streamhub_orm.errors import AppsInUseError, DatabasesClosedError, MissingDa
 from streamhub_orm.migrations.states import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import MakeInstallation
     from tests.databases.conftest import MakeFresh
@@ -37,6 +37,7 @@ class Opener:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.opened: list[str] = []
+        self.engines: list[sa.Engine] = []
         self.gate = threading.Event()
         self.gate.set()
 
@@ -47,12 +48,17 @@ class Opener:
         if name.startswith("bad"):
             raise missing(path)
         path.touch()
-        return immediate_engine(partial(open_for_session, path), sa.pool.QueuePool)
+        engine = immediate_engine(partial(open_for_session, path), sa.pool.QueuePool)
+        self.engines.append(engine)
+        return engine
 
 
 @pytest.fixture
-def opener(tmp_path: Path) -> Opener:
-    return Opener(tmp_path)
+def opener(tmp_path: Path) -> Iterator[Opener]:
+    opener = Opener(tmp_path)
+    yield opener
+    for engine in opener.engines:
+        engine.dispose()
 
 
 def touch(cache: EngineCache, *names: str) -> None:
