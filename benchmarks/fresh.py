@@ -80,10 +80,14 @@ def _timed_floor(work: Callable[..., None]) -> Callable[..., Sample]:
 
 
 def _peak() -> Sample:
-    """Return the highest resident memory so far: of this process, and of a finished worker."""
-    usage = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    own, worker = (figures.ru_maxrss / _KIB for figures in usage)
-    return {"peak_rss_mib": own, "worker_peak_rss_mib": worker}
+    """Return the highest resident memory so far: of this process, and of a finished worker.
+
+    Not ru_maxrss for this process: it begins with what the parent held at fork.
+    """
+    status = Path("/proc/self/status").read_text()
+    (own,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return {"peak_rss_mib": int(own) / _KIB, "worker_peak_rss_mib": worker / _KIB}
 
 
 JOBS: Final[dict[str, Callable[..., Sample]]] = {

@@ -22,26 +22,36 @@ _COMPANIONS: Final = ("", "-journal", "-wal", "-shm")
 def temporary_beside(path: Path) -> Iterator[Path]:
     """Create an empty file (mode 0600) in the folder of `path`; remove it at the end.
 
-    It is held by flock, which dies with its process: that is how `remove_leftovers` tells the
-    file of a dead run from one that is being written. SQLite's own locks are of another kind.
+    A second file beside it is held by flock, which dies with its process: that is how
+    `remove_leftovers` tells the file of a dead run from one that is being written. It is not the
+    temporary file itself, since closing a descriptor of that would drop the POSIX locks of whoever
+    in this process has opened the published database by then.
     """
     temporary, descriptor = _create_held(path)
     try:
         yield temporary
     finally:
         remove_database(temporary)
+        _holder_of(temporary).unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def _create_held(path: Path) -> tuple[Path, int]:
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        holder = _holder_of(temporary)
+        descriptor = os.open(holder, flags, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Between open and flock a clean-up may have taken the file for a dead run's.
-        if temporary.exists():
+        if holder.exists():
+            os.close(os.open(temporary, flags, 0o600))
             return temporary, descriptor
         os.close(descriptor)
+
+
+def _holder_of(temporary: Path) -> Path:
+    return temporary.with_name(temporary.name + "-held")
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -56,15 +66,18 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _remove_if_dead(path: Path) -> None:
-    main = path.with_name(path.name.partition(_SUFFIX)[0] + _SUFFIX)
+    temporary = path.with_name(path.name.partition(_SUFFIX)[0] + _SUFFIX)
+    holder = _holder_of(temporary)
     try:
-        descriptor = os.open(main, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(holder, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        path.unlink(missing_ok=True)
+        # The holder is made first and removed last: without it nobody is at work.
+        remove_database(temporary)
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove_database(main)
+        remove_database(temporary)
+        holder.unlink(missing_ok=True)
     except BlockingIOError:
         pass
     finally:

@@ -114,7 +114,9 @@ class TableCopy:
     def _highest_id(self) -> int:
         attached = {row[1] for row in self.connection.execute("PRAGMA database_list")}
         highest = [
-            self._number(f"SELECT coalesce(max(id), 0) FROM {schema}.{self.table}")  # noqa: S608
+            self._number(
+                f"SELECT coalesce(max(id), 0) FROM {schema}.{self.table} WHERE id < {_ROOMY}"  # noqa: S608
+            )
             for schema in attached.intersection(("main", *(source.schema for source in SOURCES)))
             if "id" in columns_of(self.connection, schema, self.table)
         ]

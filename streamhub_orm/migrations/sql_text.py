@@ -77,6 +77,25 @@ def checks(table_sql: str) -> list[str]:
     )
 
 
+def reactions(table_sql: str) -> list[str]:
+    """Return what a table does otherwise than by default with a row that breaks a rule.
+
+    ON CONFLICT REPLACE deletes the other row silently; a deferred key is checked at commit only.
+    """
+    found = tokens(table_sql)
+    named = [
+        f"on conflict {found[position + 2]}"
+        for position in range(len(found) - 2)
+        if found[position : position + 2] == ["on", "conflict"] and found[position + 2] != "abort"
+    ]
+    deferred = [
+        "initially deferred"
+        for position in range(len(found) - 1)
+        if found[position : position + 2] == ["initially", "deferred"]
+    ]
+    return sorted(named + deferred)
+
+
 def collations(table_sql: str) -> dict[str, str]:
     """Return the collation of each column that declares one."""
     found = tokens(table_sql)

@@ -62,6 +62,7 @@ class Table:
     foreign_keys: frozenset[ForeignKey]
     uniques: frozenset[tuple[str, ...]]
     checks: tuple[str, ...]
+    reactions: tuple[str, ...]
 
 
 class Index(NamedTuple):
@@ -163,6 +164,7 @@ class _TableParts:
             frozenset(self._foreign_keys(name)),
             frozenset(tuple(columns) for columns in self.uniques[name].values()),
             tuple(sql_text.checks(sql)),
+            tuple(sql_text.reactions(sql)),
         )
 
     def _columns(self, name: str, sql: str) -> dict[str, Column]:
@@ -280,6 +282,7 @@ def _facets(expected: Table, found: Table, own: set[str]) -> list[tuple[str, obj
     return [
         ("AUTOINCREMENT", expected.autoincrement, found.autoincrement),
         ("options", expected.options, found.options),
+        ("ON CONFLICT and DEFERRED", expected.reactions, found.reactions),
         (
             "foreign keys",
             sorted(expected.foreign_keys),

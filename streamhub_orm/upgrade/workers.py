@@ -107,5 +107,5 @@ def _serve(
     try:
         while True:
             pipe.send(work(pipe.recv()))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         os._exit(0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,29 @@ def test_publish_makes_the_whole_file_appear_with_the_mode_asked_for(tmp_path: P
     assert entries(tmp_path) == ["app.db"]
 
 
+def test_publish_leaves_the_locks_of_who_opens_the_file_at_once(tmp_path: Path) -> None:
+    """Another thread may open the database as soon as it appears, and keeps its POSIX locks.
+
+    Closing any descriptor of a file drops all locks of the process on it; without its lock, the
+    next process that closes the database deletes the -wal under the thread's connection.
+    """
+    target = tmp_path / "app.db"
+    with closing(sqlite3.connect(":memory:")) as made:
+        made.execute("CREATE TABLE vods (name TEXT)")
+        content = made.serialize()
+    with temporary_beside(target) as temporary:
+        temporary.write_bytes(content)
+        publish(temporary, target, like=tmp_path, mode=0o600)
+        connection = sqlite3.connect(target, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("INSERT INTO vods VALUES ('committed')")
+    other = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('ANALYZE'); c.close()"
+    subprocess.run([sys.executable, "-c", other, str(target)], check=True)
+    kept = entries(tmp_path)
+    connection.close()
+    assert kept == ["app.db", "app.db-shm", "app.db-wal"]
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "link to nowhere"])
 def test_publish_never_replaces_what_is_there(tmp_path: Path, kind: str) -> None:
     """A file that another process made meanwhile stays, and the caller is told."""
@@ -112,7 +136,7 @@ def test_leftovers_of_a_killed_run_are_removed_with_their_journals(tmp_path: Pat
         process.kill()
         process.wait()
         assert temporary.exists()
-        assert len(entries(tmp_path)) == 5
+        assert len(entries(tmp_path)) == 6
         remove_leftovers(tmp_path)
     assert entries(tmp_path) == ["app.db"]
     assert path.read_bytes() == b"mine"

@@ -35,12 +35,22 @@ class Job:
     uid: int = 0
     file_size: int = 0
     """RLIMIT_FSIZE, or 0 for none."""
+    racers: int = 1
+    """How many processes make the attempt at once."""
     log: str | None = None
     """A file that takes one line per call."""
 
     def at(self, number: int, mode: Mode, error: int = 0) -> Job:
         """Return the same attempt with something befalling it at a call."""
         return replace(self, number=number, mode=mode, error=error)
+
+    def limited(self, file_size: int) -> Job:
+        """Return the same attempt under a limit of file size."""
+        return replace(self, file_size=file_size)
+
+    def by_user(self, uid: int) -> Job:
+        """Return the same attempt by another user; 0 for the present one."""
+        return replace(self, uid=uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ class Ended:
 
     status: int
     """The exit status; negative, the signal."""
+    pid: int
     points: int
     """How many calls it made below its folder."""
     last: str
@@ -84,19 +95,23 @@ class ForkServer:
 
     def run(self, job: Job, halfway: Callable[[], None] = lambda: None) -> Ended:
         """Run one attempt to its end; where it pauses, do something `halfway`."""
-        assert self._process.stdin is not None
+        (ended,) = self.race(job, 1, halfway)
+        return ended
+
+    def race(
+        self, job: Job, racers: int, halfway: Callable[[], None] = lambda: None
+    ) -> list[Ended]:
+        """Run the same attempt in several processes at once."""
         if not self.has_shim:
             assert job.mode in (Mode.COUNT, Mode.KILL)
             job = replace(job, by_python=True)
-        self._process.stdin.write(json.dumps(asdict(job)) + "\n")
-        self._process.stdin.flush()
+        self._tell(json.dumps(asdict(replace(job, racers=racers))))
         answer = self._answer()
         while answer == "paused":
             halfway()
-            self._process.stdin.write("go on\n")
-            self._process.stdin.flush()
+            self._tell("go on")
             answer = self._answer()
-        return Ended(**json.loads(answer))
+        return [Ended(**ended) for ended in json.loads(answer)]
 
     def close(self) -> None:
         """Let the zygote end."""
@@ -110,6 +125,11 @@ class ForkServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
@@ -130,9 +150,9 @@ def cli(data_dir: Path, *arguments: str) -> Job:
     return Job("cli", ("--data-dir", str(data_dir), "--json", *arguments), str(data_dir))
 
 
-def upgrade(data_dir: Path) -> Job:
+def upgrade(data_dir: Path, *options: str) -> Job:
     """Return the attempt to upgrade an installation in one process."""
-    return cli(data_dir, "upgrade", "--jobs", "1")
+    return cli(data_dir, "upgrade", "--jobs", "1", *options)
 
 
 def open_app(data_dir: Path, name: str) -> Job:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import signal
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.fork_server import upgrade
@@ -16,7 +18,6 @@ from tests.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from tests.faults.fork_server import Ended, ForkServer
     from tests.faults.scenarios import Prepared
@@ -58,6 +59,16 @@ def attack_at(
     ]
 
 
+def calls_of(server: ForkServer, prepared: Prepared) -> list[str]:
+    """List, in order, every call of an undisturbed command that can be made to fail."""
+    with tempfile.NamedTemporaryFile() as log:
+        shutil.copytree(prepared.folder, prepared.place, symlinks=True)
+        job = prepared.scenario.attacked(prepared.place)
+        server.run(replace(job, mode=Mode.FAIL_ON, log=log.name))
+        shutil.rmtree(prepared.place)
+        return Path(log.name).read_text().splitlines()
+
+
 def _attack_at(
     server: ForkServer, prepared: Prepared, number: int, attack: Attack
 ) -> Iterator[Violation]:
@@ -72,7 +83,7 @@ def _attack_at(
     else:
         complaints = list(check_failed(prepared, folder, ended))
     complaints += check_interrupted(prepared, folder)
-    complaints += _cure(server, prepared, folder, attack.sabotage)
+    complaints += check_cured(server, prepared, attack.sabotage)
     shutil.rmtree(folder)
     for complaint in complaints:
         yield Violation(number, ended.last, complaint)
@@ -86,16 +97,32 @@ def check_failed(prepared: Prepared, folder: Path, ended: Ended) -> Iterator[str
     report = ended.report
     if report["ok"] is not (ended.status == 0):
         yield f"status {ended.status} and ok {report['ok']}"
-    if ended.status and str(folder) not in report["error"]:
-        yield f"names no file: {report['error']}"
-    if ended.status and "Please report it" in report["error"]:
-        yield f"takes a fault of the disk for one of its own: {report['error']}"
+    if ended.status:
+        yield from _check_words(str(report["error"]), folder)
     if ended.status == 3:
-        now = prepared.reader.read_all(folder)
-        for name, contents in prepared.before.items():
-            found = now.get(name)
-            if contents is not None and (found is None or not found.is_like(contents)):
-                yield f"refused with status 3, but {name} was changed: {report['error']}"
+        for change in _changes(prepared, folder):
+            yield f"refused with status 3, but {change}: {report['error']}"
+
+
+def _check_words(error: str, folder: Path) -> Iterator[str]:
+    advice = error.partition("; expected")[2]
+    if str(folder) not in error:
+        yield f"names no file: {error}"
+    if "disk" not in advice and "space" not in advice:
+        yield f"does not speak of the disk: {error}"
+    if "report it" in advice:
+        yield f"takes a fault of the disk for one of its own: {error}"
+
+
+def _changes(prepared: Prepared, folder: Path) -> Iterator[str]:
+    now = prepared.reader.read_all(folder)
+    for name, contents in prepared.before.items():
+        found = now.get(name)
+        if contents is not None and (found is None or not found.is_like(contents)):
+            yield f"{name} was changed"
+    for name in now.keys() - prepared.before.keys():
+        if not name.endswith(".bak-*"):
+            yield f"{name} was made"
 
 
 def check_interrupted(prepared: Prepared, folder: Path) -> Iterator[str]:
@@ -162,10 +189,11 @@ def is_split_early_by_us(prepared: Prepared, now: dict[str, Contents | None]) ->
     return is_split_early(now, prepared.global_name)
 
 
-def _cure(
-    server: ForkServer, prepared: Prepared, folder: Path, sabotage: str | None
+def check_cured(
+    server: ForkServer, prepared: Prepared, sabotage: str | None = None
 ) -> Iterator[str]:
-    scenario = prepared.scenario
+    """Run what must cure it, and check that the end is that of an undisturbed run."""
+    scenario, folder = prepared.scenario, prepared.place
     for position, cure in enumerate(scenario.cures):
         ended = server.run(replace(cure(folder), sabotage=sabotage))
         may_refuse = position == 0 and scenario.refusal is not None

@@ -15,7 +15,7 @@ from typing import Final
 
 COMPANIONS: Final = ("", "-wal", "-journal")
 BOOKKEEPING: Final = "_streamhub_meta"
-_STAMP: Final = re.compile(r"\.(bak|rolled-back)-\d{4}-\d\d-\d\dT[\d-]+Z")
+_STAMP: Final = re.compile(r"\.(bak|rolled-back)-(\d{4}-\d\d-\d\d)T[\d-]+Z")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
 _TODAY: Final = datetime.now(UTC).strftime("%Y-%m-%d")
 _SCRATCH: Final = Path("/dev/shm")  # noqa: S108 - memory, where there is some
@@ -101,8 +101,8 @@ def shared_inodes(data_dir: Path) -> list[str]:
 
 
 def mask(text: str) -> str:
-    """Take the time out of a backup's name."""
-    return _STAMP.sub(r".\1-*", text)
+    """Take the time out of the name of a backup that was made since the tests began."""
+    return _STAMP.sub(lambda it: f".{it[1]}-*" if it[2] >= _TODAY else it[0], text)
 
 
 def scratch_folder() -> Path | None:

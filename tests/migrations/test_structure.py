@@ -186,3 +186,18 @@ def test_drift_of_what_is_missing_is_found_and_named(
     drift = drift_of(at_head(tmp_path / "lacking.db", world, script), world)
     assert drift.lines() == [f"{thing} is missing" for thing in named]
     assert not drift.conflicts
+
+
+CLAUSES = {
+    "ON CONFLICT of UNIQUE": (APP, "UNIQUE (stream_id)", "UNIQUE (stream_id) ON CONFLICT REPLACE"),
+    "ON CONFLICT of NOT NULL": (APP, "name TEXT NOT NULL", "name TEXT NOT NULL ON CONFLICT IGNORE"),
+    "DEFERRABLE": (GLOBAL, KEY_TO_APPS, f"{KEY_TO_APPS} DEFERRABLE INITIALLY DEFERRED"),
+}
+
+
+@pytest.mark.parametrize(("world", "old", "new"), CLAUSES.values(), ids=CLAUSES)
+def test_drift_of_what_happens_to_a_row_that_is_refused_is_found(
+    tmp_path: Path, world: World, old: str, new: str
+) -> None:
+    """A constraint that replaces or drops rows instead of refusing them is another constraint."""
+    assert drift_of(altered(tmp_path / "drifted.db", world, (old, new)), world).lines()

@@ -1,0 +1,1 @@
+"""Installations as they once were, frozen as SQL text."""

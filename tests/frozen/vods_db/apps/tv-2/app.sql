@@ -1,0 +1,3 @@
+BEGIN TRANSACTION;
+COMMIT;
+PRAGMA user_version = 0;
