@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,8 +57,10 @@ def bring_app_to_head(path: Path, files: LegacyFiles) -> Upgraded:
     if VODS_MARKER not in found.markers:
         require_importable(files.vods_db)
     if not path.exists():
-        with suppress(FileExistsError):  # another process created it meanwhile
+        try:
             return create_app_db(path, files)
+        except FileExistsError:
+            return bring_app_to_head(path, files)  # another process created it meanwhile
     return upgrade_file(
         path, APP, like=files.global_db, finish=lambda raw: import_legacy(raw, files)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,7 +77,8 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
             run.remove_leftovers()
             with run.temporary_row_index():
                 run.upgrade()
-            run.prune_backups(keep_backups)
+            with suppress(StreamHubError):  # old backups that stay are no failure of the upgrade
+                run.prune_backups(keep_backups)
     run.finish(time.monotonic() - started)
     return run.report
 
@@ -105,10 +106,10 @@ class _Run:
 
     def upgrade(self) -> None:
         """Back up, split app by app, mark the split, then global and app upgrades."""
-        place = self.plan.place
         if self.plan.changes_global:
-            try_write_lock(place.global_db)
-            self.report.backup = self._back_up_global()
+            self._back_up_global()
+            if not self._record_backup():
+                return
         self._on_each("split", _bring_app, self.plan.to_split)
         if self._upgrade_global(self._bring_global):
             self._on_each("upgrade", _bring_app, self.plan.to_upgrade)
@@ -140,11 +141,11 @@ class _Run:
     @contextmanager
     def temporary_row_index(self) -> Iterator[None]:
         """Keep the look-up beside the global database, where the next run finds a dead one's."""
-        if self.plan.apps_with_rows > 1:
-            with temporary_beside(self.plan.place.global_db) as target:
-                self.index_rows(target)
-                yield
-        else:
+        global_db = self.plan.place.global_db
+        with ExitStack() as stack:
+            if self.plan.apps_with_rows > 1:
+                with translated(global_db, "looking up whose its rows are"):
+                    self.index_rows(stack.enter_context(temporary_beside(global_db)))
             yield
 
     def prune_backups(self, keep: int) -> None:
@@ -190,24 +191,36 @@ class _Run:
             revision = self.plan.states[name].revision
             self.report.apps.append(AppReport(name, revision, revision))
 
-    def _back_up_global(self) -> Path:
+    def _back_up_global(self) -> None:
         path = self.plan.place.global_db
-        backup = recorded_backup(path) or back_up(path, like=path)
+        try_write_lock(path)
+        self.report.backup = recorded_backup(path) or back_up(path, like=path)
+
+    def _record_backup(self) -> bool:
+        """Record the pre-split backup; where that fails, the run ends and names the global file."""
+        path, backup = self.plan.place.global_db, self.report.backup
         split_done = self.plan.registry.split_done
-        if self.plan.to_split or not split_done:
+        if backup is None or (split_done and not self.plan.to_split):
+            return True
+        try:
             record_split_backup(path, backup, for_core=not split_done)
-        return backup
+        except StreamHubError as error:
+            self._stop(error, self.plan.to_split + self.plan.to_upgrade)
+            return False
+        return True
+
+    def _stop(self, error: StreamHubError, names: list[str]) -> None:
+        """Report the global database as failed, and these apps as not attempted."""
+        self.report.global_.error = str(error)
+        stopped = "not attempted, since the global database failed; run again when that is cured"
+        self.report.apps += [AppReport(name, error=stopped) for name in names]
 
     def _upgrade_global(self, bring: Callable[[Path], Upgraded]) -> bool:
         report = self.report.global_
         try:
             outcome = bring(self.plan.place.global_db)
         except StreamHubError as error:
-            report.error = str(error)
-            stopped = (
-                "not attempted, since the global database failed; run again when that is cured"
-            )
-            self.report.apps += [AppReport(name, error=stopped) for name in self.plan.to_upgrade]
+            self._stop(error, self.plan.to_upgrade)
             return False
         report.to_revision = outcome.to_revision
         report.changed = outcome.changed or self.plan.changes_global
