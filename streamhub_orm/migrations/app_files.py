@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,17 +50,16 @@ def bring_app_to_head(path: Path, files: LegacyFiles) -> Upgraded:
 
     Raises a `DatabaseFileError`; then an existing file is as it was, and a missing one missing.
     """
+    if not path.exists():
+        require_no_stray_wal(path)
+        require_importable(files.vods_db)
+        with suppress(FileExistsError):  # another process created it meanwhile
+            return create_app_db(path, files)
     found = look_for_upgrade(path, APP)
     if is_done(found):
         return Upgraded(found.revision, found.revision, changed=False)
-    require_no_stray_wal(path)
     if VODS_MARKER not in found.markers:
         require_importable(files.vods_db)
-    if not path.exists():
-        try:
-            return create_app_db(path, files)
-        except FileExistsError:
-            return bring_app_to_head(path, files)  # another process created it meanwhile
     return upgrade_file(
         path, APP, like=files.global_db, finish=lambda raw: import_legacy(raw, files)
     )
