@@ -1,7 +1,7 @@
 """Every point of every scenario, in every way: `python -m tests.faults.kill_all [NAME]…`.
 
-Takes about an hour on two cores. Prints a line per scenario and ends with status 1 if any promise
-was broken.
+Takes about twenty minutes on two cores. Prints a line per scenario and ends with status 1 if any
+promise was broken.
 """
 
 from __future__ import annotations

@@ -52,6 +52,8 @@ def test_sabotaged_product_is_found_out(  # noqa: PLR0913, PLR0917
     complaint: str,
 ) -> None:
     """Each promise that is taken out of the product is missed by the check made for it."""
+    if sabotage == "publish_in_place" and not server.has_shim:
+        pytest.skip("no C compiler, so no half writes")
     prepared = preparations.get(make())
     mode = Mode.TORN if server.has_shim else Mode.KILL
     attack = Attack(mode, sabotage=sabotage)
