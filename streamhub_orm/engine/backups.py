@@ -32,12 +32,15 @@ def back_up(path: Path, *, like: Path) -> Path:
     with translated(path, "making the backup"), temporary_beside(path) as temporary:
         _require_space(path)
         _copy_verified(path, temporary)
-        for backup in list_backups(path)[-1:]:
-            if filecmp.cmp(temporary, backup, shallow=False):
-                return backup
-        target = _backup_path(path)
-        publish(temporary, target, like=like, mode=0o600)
-        return target
+        while True:
+            for backup in list_backups(path)[-1:]:
+                if filecmp.cmp(temporary, backup, shallow=False):
+                    return backup
+            target = _backup_path(path)
+            # Another process may have taken this millisecond's name; perhaps for the same copy.
+            with suppress(FileExistsError):
+                publish(temporary, target, like=like, mode=0o600)
+                return target
 
 
 def copy_to_scratch(path: Path, target: Path) -> None:

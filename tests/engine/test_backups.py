@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,25 @@ def test_backup_is_made_anew_where_the_newest_one_does_not_match(path: Path, dam
     assert second != first
     assert list_backups(path) == [first, second]
     assert count(second) == ROWS + (damage == "changed source")
+
+
+def test_backup_whose_name_another_process_takes_first_gets_the_next_one(path: Path) -> None:
+    """Names count milliseconds; every one of the next second is taken by another file."""
+    now = datetime.now(UTC)
+    taken = set()
+    for milliseconds in range(1000):
+        moment = now + timedelta(milliseconds=milliseconds)
+        stamp = moment.strftime("%Y-%m-%dT%H-%M-%S-%f")[:-3]
+        taken.add(path.with_name(f"{path.name}.bak-{stamp}Z"))
+    for other in taken:
+        other.write_bytes(b"of another process")
+
+    backup = back_up(path, like=path)
+
+    assert backup not in taken
+    assert is_intact(backup)
+    assert {it.read_bytes() for it in taken} == {b"of another process"}
+    assert set(list_backups(path)) == {*taken, backup}
 
 
 def test_backup_holds_the_rows_of_a_wal_that_a_killed_writer_left(path: Path) -> None:

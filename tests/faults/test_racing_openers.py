@@ -136,7 +136,6 @@ def test_app_that_many_processes_open_at_once_has_its_rows_and_theirs(
     assert_perfect(before, data_dir)
 
 
-@pytest.mark.xfail(strict=False, reason="a file made after the look at it is backed up at head")
 def test_processes_that_open_one_new_app_at_once_leave_nothing_but_the_app(
     line: StartingLine, make_installation: MakeInstallation
 ) -> None:
