@@ -43,7 +43,7 @@ def open_for_migration(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "rw")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _set_wal(connection)
     return connection
 
 
@@ -66,14 +66,21 @@ def _begin_amid_writers(connection: sqlite3.Connection) -> None:
     SQLite's own busy handler sleeps up to 100 ms between attempts and may miss every gap.
     """
     connection.execute("PRAGMA busy_timeout = 0")
+    _retry_while_busy(connection, "BEGIN IMMEDIATE", pause_seconds=0.0005)
+
+
+def _retry_while_busy(
+    connection: sqlite3.Connection, statement: str, *, pause_seconds: float
+) -> None:
+    """Run a statement that SQLite's busy handler does not, or hardly, help."""
     deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(statement)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
                 raise
-            time.sleep(0.0005)
+            time.sleep(pause_seconds)
         else:
             return
 
@@ -83,8 +90,21 @@ def open_for_session(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "rw")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _set_wal(connection)
     return connection
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Set WAL mode, which is final; close the connection where it cannot be had.
+
+    SQLite reads the header under a shared lock and then wants it exclusive, which its busy handler
+    does not wait for: two openers of a file in rollback mode would refuse each other at once.
+    """
+    try:
+        _retry_while_busy(connection, "PRAGMA journal_mode = WAL", pause_seconds=0.005)
+    except sqlite3.Error:
+        connection.close()
+        raise
 
 
 def open_scratch(path: Path) -> sqlite3.Connection:
