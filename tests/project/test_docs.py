@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = (ROOT / "docs/CLI.md").read_text(encoding="utf-8")
 CONTEXT = click.Context(cli, info_name="streamhub-db")
-COMMANDS = cli.list_commands(CONTEXT)
 GLOBAL_OPTIONS: Final = {"--data-dir", "--json", "--quiet", "--verbose", "--version", "--help"}
 
 
@@ -40,9 +39,25 @@ def section(command: str) -> str:
 
 
 def command_named(name: str) -> click.Command:
-    command = cli.get_command(CONTEXT, name)
+    command: click.Command | None = cli
+    for word in name.split():
+        assert isinstance(command, click.Group)
+        command = command.get_command(CONTEXT, word)
     assert command is not None
     return command
+
+
+def commands_below(group: click.Group, *path: str) -> Iterator[str]:
+    """Yield every command as it is typed: `upgrade`, `backup create`."""
+    for name in group.list_commands(CONTEXT):
+        command = group.get_command(CONTEXT, name)
+        if isinstance(command, click.Group):
+            yield from commands_below(command, *path, name)
+        else:
+            yield " ".join((*path, name))
+
+
+COMMANDS = list(commands_below(cli))
 
 
 def options_of(name: str) -> set[str]:
@@ -82,11 +97,16 @@ def test_shell_line_names_what_exists(document: str, line: str) -> None:
 
 def parse(arguments: list[str]) -> None:
     """Parse a command line without running it; click raises for what it does not know."""
-    with cli.make_context("streamhub-db", list(arguments), obj=Settings()) as context:
-        rest = [*context._protected_args, *context.args]
-        name, command, left = cli.resolve_command(context, rest)
-        assert command is not None
-        command.make_context(name, left, parent=context)
+    command: click.Command | None = cli
+    name: str | None = "streamhub-db"
+    context, left = None, list(arguments)
+    while command is not None:
+        context = command.make_context(name, left, parent=context, obj=Settings())
+        if not isinstance(command, click.Group):
+            return
+        name, command, left = command.resolve_command(
+            context, [*context._protected_args, *context.args]
+        )
 
 
 def test_unknown_option_in_a_shell_line_would_be_found() -> None:
