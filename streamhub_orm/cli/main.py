@@ -22,6 +22,9 @@ _COMMANDS: Final = {
     "downgrade": "revisions",
     "history": "revisions",
     "revision": "revisions",
+    "health": "health",
+    "optimize": "optimize",
+    "sizes": "sizes",
 }
 
 

@@ -31,6 +31,18 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     Console().print(table)
 
 
+def in_bytes(count: int | None) -> str | None:
+    """Return a size as people read it: `512 B`, `1.5 MiB`; None stays None."""
+    if count is None:
+        return None
+    size, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):  # noqa: B007 - its last value counts
+        if abs(size) < 1024 or unit == "PiB":  # noqa: PLR2004 - the step between two units
+            break
+        size /= 1024
+    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
 @contextmanager
 def progress_bar(*, shown: bool) -> Iterator[Progress]:
     """Yield a progress callback: bars on a terminal's stderr, nothing elsewhere."""
