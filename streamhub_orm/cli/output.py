@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     Progress = Callable[[str, int, int], None]
+
+_NEXT_UNIT: Final = 1024
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -35,12 +37,19 @@ def in_bytes(count: int | None) -> str | None:
     """Return a size as people read it: `512 B`, `1.5 MiB`; None stays None."""
     if count is None:
         return None
-    size, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):  # noqa: B007 - its last value counts
-        if abs(size) < 1024 or unit == "PiB":  # noqa: PLR2004 - the step between two units
-            break
-        size /= 1024
-    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(size) < _NEXT_UNIT:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _NEXT_UNIT
+    return f"{size:.1f} PiB"
+
+
+def require_consent(deed: str, *, yes: bool, dry_run: bool) -> None:
+    """Raise click's usage error where a command that deletes was given neither option."""
+    if not yes and not dry_run:
+        message = f"This {deed}. Pass --dry-run to see what would go, --yes to do it."
+        raise click.UsageError(message)
 
 
 @contextmanager

@@ -34,6 +34,9 @@ from streamhub_orm.errors.installation import (
     UnknownAppError,
     UnknownRevisionError,
 )
+from streamhub_orm.errors.maintenance import (
+    SplitCleanupError,
+)
 from streamhub_orm.errors.runs import (
     AppsInUseError,
     DatabasesClosedError,
@@ -65,6 +68,7 @@ __all__ = [
     "RollbackError",
     "SchemaOutdatedError",
     "SpaceError",
+    "SplitCleanupError",
     "StoredValueError",
     "StreamHubError",
     "UnadoptedDatabaseError",

@@ -1,4 +1,4 @@
-"""How each database is: its size, what of it is unused, what its tables hold. Nothing is written."""
+"""How each database is: its size, what of it is unused, what its tables hold; read-only."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def _bytes_by_table(connection: sqlite3.Connection) -> dict[str, int] | None:
         return None
     return dict(
         connection.execute(
-            "SELECT m.tbl_name, sum(d.pgsize) FROM dbstat d JOIN sqlite_master m ON m.name = d.name "
-            "WHERE d.aggregate = 1 GROUP BY m.tbl_name"
+            "SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_master USING (name) "
+            "WHERE aggregate = 1 GROUP BY tbl_name"
         )
     )
 
