@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "optimize": "optimize",
     "sizes": "sizes",
     "split": "split",
+    "report": "report",
 }
 
 

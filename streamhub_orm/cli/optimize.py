@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from streamhub_orm.cli.options import Settings, global_options, print_json
-from streamhub_orm.cli.output import in_bytes, print_table
+from streamhub_orm.cli.output import print_table
 from streamhub_orm.cli.selection import selection_options
 from streamhub_orm.maintenance.optimize import OK
 from streamhub_orm.maintenance.optimize import optimize as run_optimize
+from streamhub_orm.maintenance.sizes import in_bytes
 
 if TYPE_CHECKING:
     from streamhub_orm.maintenance.optimize import Optimized

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     Progress = Callable[[str, int, int], None]
-
-_NEXT_UNIT: Final = 1024
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -31,18 +29,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for row in texts:
         table.add_row(*(escape(cell) for cell in row))
     Console().print(table)
-
-
-def in_bytes(count: int | None) -> str | None:
-    """Return a size as people read it: `512 B`, `1.5 MiB`; None stays None."""
-    if count is None:
-        return None
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if abs(size) < _NEXT_UNIT:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= _NEXT_UNIT
-    return f"{size:.1f} PiB"
 
 
 def require_consent(deed: str, *, yes: bool, dry_run: bool) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from streamhub_orm.cli.options import Settings, global_options, print_json
-from streamhub_orm.cli.output import in_bytes, print_table
-from streamhub_orm.maintenance.sizes import read_sizes
+from streamhub_orm.cli.output import print_table
+from streamhub_orm.maintenance.sizes import in_bytes, read_sizes
 
 if TYPE_CHECKING:
     from streamhub_orm.maintenance.sizes import Sizes

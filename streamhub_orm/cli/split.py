@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from streamhub_orm.cli.options import Settings, global_options, print_json
-from streamhub_orm.cli.output import in_bytes, require_consent
+from streamhub_orm.cli.output import require_consent
 from streamhub_orm.errors import SplitCleanupError
+from streamhub_orm.maintenance.sizes import in_bytes
 from streamhub_orm.maintenance.split_cleanup import clean_up_split
 
 if TYPE_CHECKING:

@@ -35,6 +35,8 @@ from streamhub_orm.errors.installation import (
     UnknownRevisionError,
 )
 from streamhub_orm.errors.maintenance import (
+    MissingExtraError,
+    ReportTargetError,
     SplitCleanupError,
 )
 from streamhub_orm.errors.runs import (
@@ -62,9 +64,11 @@ __all__ = [
     "LockedDatabaseError",
     "MigrationFailedError",
     "MissingDatabaseError",
+    "MissingExtraError",
     "NewerDatabaseError",
     "NotADatabaseError",
     "ReadOnlyDatabaseError",
+    "ReportTargetError",
     "RollbackError",
     "SchemaOutdatedError",
     "SpaceError",

@@ -28,3 +28,29 @@ class SplitCleanupError(StreamHubError):
         self.global_db = global_db
         self.findings = tuple(findings)
         self.more = more
+
+
+class ReportTargetError(StreamHubError):
+    """The report is asked for under a name that something else has."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        """Keep the path and what was `found` there."""
+        super().__init__(
+            f"{path}: found {found}; expected a new name in a folder that exists, or an older "
+            "report. Name another file."
+        )
+        self.path = path
+        self.found = found
+
+
+class MissingExtraError(StreamHubError):
+    """A package that only this work needs is not installed."""
+
+    def __init__(self, extra: str, package: str) -> None:
+        """Keep the name of the `extra` and of the `package` that is missing."""
+        super().__init__(
+            f"found no package {package}; expected the extra {extra!r} to be installed. "
+            f"Install streamhub-orm[{extra}]."
+        )
+        self.extra = extra
+        self.package = package

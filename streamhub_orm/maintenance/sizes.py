@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import wal_bytes
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.maintenance.selection import Database
+
+_NEXT_UNIT: Final = 1024
 
 
 @dataclass
@@ -139,6 +141,20 @@ def read_variant_sizes(connection: sqlite3.Connection) -> VodSizes:
         return VodSizes()
     query = "SELECT count(*), coalesce(sum(size_bytes), 0) FROM vod_variants"
     return VodSizes(*connection.execute(query).fetchone())
+
+
+def in_bytes(count: int | None) -> str:
+    """Return a size as people read it: `512 B`, `1.5 MiB`; a dash for None."""
+    if count is None:
+        return "-"
+    if abs(count) < _NEXT_UNIT:
+        return f"{count} B"
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(size) < _NEXT_UNIT:
+            return f"{size:.1f} {unit}"
+        size /= _NEXT_UNIT
+    return f"{size:.1f} PiB"
 
 
 def _sizes_of(database: Database) -> Sizes:

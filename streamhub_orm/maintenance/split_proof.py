@@ -1,4 +1,4 @@
-"""The proof that the global copies of moved rows are no longer needed, or what speaks against it."""
+"""The proof that the global copies of moved rows are needed no more, or what speaks against it."""
 
 from __future__ import annotations
 

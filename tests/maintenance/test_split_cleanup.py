@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import MakeInstallation
     from tests.installations import Installation
+    from tests.installations.facts import Row
 
 WITHOUT_ORPHANS = Options(orphans=False)
 
@@ -137,7 +138,7 @@ def test_cleanup_with_one_row_unmatched_is_refused_and_names_it(
     assert fingerprint_files(moved.data_dir) == before
 
 
-def owner(row: dict[str, object], installation: Installation) -> str:
+def owner(row: Row, installation: Installation) -> str:
     ids = {number: name for name, number in installation.apps.items()}
     return str(row["app"]) if "app" in row else ids.get(int(str(row["app_id"])), "")
 
