@@ -33,6 +33,6 @@ def sizes(settings: Settings, apps: tuple[str, ...]) -> int:
 
 def _row(one: Sizes) -> tuple[object, ...]:
     name = f"({one.name})" if one.name in ("global", "total") else one.name
-    numbers = (one.db_bytes, one.wal_bytes, one.vod_bytes, one.variants.bytes, one.total_bytes)
+    numbers = (one.db_bytes, one.wal_bytes, one.vod_bytes, one.variants.size_bytes, one.total_bytes)
     database, wal, vod, variants, total = map(in_bytes, numbers)
     return (name, database, wal, one.vod_count, vod, variants, total)

@@ -9,6 +9,7 @@ from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import wal_bytes
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import MissingDatabaseError, StreamHubError
+from streamhub_orm.fleet import VodTotal, vod_totals
 from streamhub_orm.legacy.sources import columns_of
 from streamhub_orm.maintenance.selection import Selection, iter_databases
 
@@ -23,34 +24,22 @@ _NEXT_UNIT: Final = 1024
 
 
 @dataclass
-class VodSizes:
-    """A number of recordings and the bytes that their rows name; unknown sizes count as 0."""
-
-    count: int = 0
-    bytes: int = 0
-
-    def __add__(self, other: VodSizes) -> VodSizes:
-        """Add both."""
-        return VodSizes(self.count + other.count, self.bytes + other.bytes)
-
-
-@dataclass
 class Sizes:
     """What one app, the global database or the whole server takes, in bytes."""
 
     name: str
     db_bytes: int = 0
     wal_bytes: int = 0
-    vods: dict[str, VodSizes] = field(default_factory=dict)
+    vods: dict[str, VodTotal] = field(default_factory=dict)
     """By status."""
-    variants: VodSizes = field(default_factory=VodSizes)
+    variants: VodTotal = field(default_factory=VodTotal)
     """Further files of the recordings, such as renditions."""
     error: str | None = None
 
     @property
     def vod_bytes(self) -> int:
         """The bytes of the recordings with their variants."""
-        return sum(it.bytes for it in self.vods.values()) + self.variants.bytes
+        return sum(it.size_bytes for it in self.vods.values()) + self.variants.size_bytes
 
     @property
     def vod_count(self) -> int:
@@ -68,7 +57,7 @@ class Sizes:
         self.wal_bytes += other.wal_bytes
         self.variants += other.variants
         for status, sizes in other.vods.items():
-            self.vods[status] = self.vods.get(status, VodSizes()) + sizes
+            self.vods[status] = self.vods.get(status, VodTotal()) + sizes
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `sizes --json`."""
@@ -127,20 +116,20 @@ def read_sizes(data_dir: Path, apps: Iterable[str] = ()) -> ServerSizes:
     return ServerSizes(place.root, global_, others)
 
 
-def read_vod_sizes(connection: sqlite3.Connection) -> dict[str, VodSizes]:
-    """Return number and bytes of an app's recordings by status."""
-    if not columns_of(connection, "main", "vods"):
+def read_vod_sizes(connection: sqlite3.Connection) -> dict[str, VodTotal]:
+    """Return what an app's recordings add up to, by status."""
+    if "size_bytes" not in columns_of(connection, "main", "vods"):
         return {}
-    query = "SELECT status, count(*), coalesce(sum(size_bytes), 0) FROM vods GROUP BY status"
-    return {str(status): VodSizes(*sizes) for status, *sizes in connection.execute(query)}
+    return dict(vod_totals(connection).by_status)
 
 
-def read_variant_sizes(connection: sqlite3.Connection) -> VodSizes:
-    """Return number and bytes of the variants of an app's recordings."""
+def read_variant_sizes(connection: sqlite3.Connection) -> VodTotal:
+    """Return what the variants of an app's recordings add up to."""
     if not columns_of(connection, "main", "vod_variants"):
-        return VodSizes()
-    query = "SELECT count(*), coalesce(sum(size_bytes), 0) FROM vod_variants"
-    return VodSizes(*connection.execute(query).fetchone())
+        return VodTotal()
+    query = "SELECT count(*), total(size_bytes) FROM vod_variants"
+    count, size = connection.execute(query).fetchone()
+    return VodTotal(count, int(size))
 
 
 def in_bytes(count: int | None) -> str:

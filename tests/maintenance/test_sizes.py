@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from streamhub_orm.maintenance.sizes import VodSizes, read_sizes
+from streamhub_orm.fleet import VodTotal
+from streamhub_orm.maintenance.sizes import read_sizes
 from tests.installations.commands import run_in_process
 from tests.maintenance.conftest import app_db, run_sql
 
@@ -28,8 +29,8 @@ def test_sizes_add_up_recordings_by_status_and_put_the_largest_first(data_dir: P
     found = read_sizes(data_dir)
     assert [one.name for one in found.apps] == ["radio", "arena", "live"]
     radio, arena, _ = found.apps
-    assert radio.vods == {"ready": VodSizes(2, 2**40 + 1), "failed": VodSizes(1, 0)}
-    assert (arena.vod_bytes, arena.variants) == (75, VodSizes(1, 70))
+    assert radio.vods == {"ready": VodTotal(2, 2**40 + 1), "failed": VodTotal(1, 0)}
+    assert (arena.vod_bytes, arena.variants) == (75, VodTotal(1, 70))
     assert found.total.vod_count == 4
     files = [data_dir / "data" / "streamhub.db", *(app_db(data_dir, it.name) for it in found.apps)]
     assert found.total.db_bytes == sum(path.stat().st_size for path in files)

@@ -13,7 +13,7 @@ from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import MissingDatabaseError, StreamHubError
 from streamhub_orm.legacy.sources import columns_of
 from streamhub_orm.maintenance.selection import Selection, iter_databases
-from streamhub_orm.maintenance.sizes import Sizes, VodSizes, read_variant_sizes, read_vod_sizes
+from streamhub_orm.maintenance.sizes import Sizes, read_variant_sizes, read_vod_sizes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,8 +41,9 @@ class DatabaseFacts:
     pages: int = 0
     unused_pages: int = 0
     page_size: int = 0
-    backups: VodSizes = field(default_factory=VodSizes)
-    """Number and bytes of the backups beside it."""
+    backups: int = 0
+    """How many backups lie beside it."""
+    backup_bytes: int = 0
     error: str | None = None
 
     @property
@@ -119,7 +120,8 @@ def _facts_of(database: Database, months: Counter[str]) -> DatabaseFacts:
             if database.name != "global":
                 _read_recordings(connection, sizes, months)
         for backup in list_backups(path):
-            facts.backups += VodSizes(1, backup.stat().st_size)
+            facts.backups += 1
+            facts.backup_bytes += backup.stat().st_size
     except (StreamHubError, OSError) as error:
         facts.error = str(error)
     return facts
@@ -138,7 +140,7 @@ def _read_recordings(connection: sqlite3.Connection, sizes: Sizes, months: Count
     sizes.variants = read_variant_sizes(connection)
     if "started_at" not in columns_of(connection, "main", "vods"):
         return
-    query = "SELECT substr(started_at, 1, 7), sum(size_bytes) FROM vods GROUP BY 1"
+    query = "SELECT substr(started_at, 1, 7), total(size_bytes) FROM vods GROUP BY 1"
     for month, size in connection.execute(query):
         if _MONTH.fullmatch(str(month)):  # both stored formats begin with it
-            months[month] += int(size or 0)
+            months[month] += int(size)

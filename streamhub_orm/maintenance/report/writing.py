@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streamhub_orm.durable_files import write_whole
 from streamhub_orm.engine.connections import translated
-from streamhub_orm.engine.durable_files import sync, temporary_beside
 from streamhub_orm.errors import ReportTargetError
 from streamhub_orm.maintenance.report.facts import FleetFacts, read_fleet
 from streamhub_orm.maintenance.report.page import render_page
@@ -29,10 +29,8 @@ def write_report(
     _require_replaceable(target)
     fleet = read_fleet(data_dir, progress)
     page = render_page(fleet)
-    with translated(target, "writing the report"), temporary_beside(target) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-        sync(temporary)
-        temporary.replace(target)
+    with translated(target, "writing the report"):
+        write_whole(target, page.encode(), like=target.parent, mode=0o600)
     return fleet
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.engine.backups import back_up
+from streamhub_orm.fleet import VodTotal
 from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts, read_fleet
 from streamhub_orm.maintenance.report.page import SHOWN, render_page
-from streamhub_orm.maintenance.sizes import Sizes, VodSizes
+from streamhub_orm.maintenance.sizes import Sizes
 from streamhub_orm.migrations.states import State
 from tests.installations.commands import CHECKOUT, run_in_process
 from tests.installations.snapshot import fingerprint_files
@@ -74,9 +75,9 @@ def test_facts_are_those_of_the_databases(recorded: Path) -> None:
     assert fleet.months == {"2025-11": 4 * 2**30, "2026-02": 2**30}
     radio = next(app for app in fleet.apps if app.name == "radio")
     assert (radio.state, radio.revision, radio.error) == (State.CURRENT, radio.head, None)
-    assert radio.sizes.vods == {"ready": VodSizes(5, 5 * 2**30 + 14)}
+    assert radio.sizes.vods == {"ready": VodTotal(5, 5 * 2**30 + 14)}
     assert radio.sizes.db_bytes == path.stat().st_size == radio.pages * radio.page_size
-    assert radio.backups.count == 1
+    assert radio.backups == 1
     assert fleet.total.vod_bytes == 5 * 2**30 + 14
 
 
@@ -161,7 +162,7 @@ def made_up_fleet(apps: int) -> FleetFacts:
     """Return facts of a fleet that would take long to write."""
 
     def facts(name: str, size: int) -> DatabaseFacts:
-        sizes = Sizes(name, db_bytes=size * 4096, vods={"ready": VodSizes(size, size << 30)})
+        sizes = Sizes(name, db_bytes=size * 4096, vods={"ready": VodTotal(size, size << 30)})
         return DatabaseFacts(
             name,
             "a0009",
