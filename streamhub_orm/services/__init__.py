@@ -1,4 +1,5 @@
-"""The data access of the services: one module per aggregate, plain functions over a session.
+"""What services do with the tables: one module per aggregate, functions over a session.
 
-They flush where they have to and never commit: the session's block does, and rolls back on error.
+A function flushes but never commits: the session it was given does, at its end. Where a result
+depends on the time, `now` takes an aware datetime and is the present by default.
 """
