@@ -7,6 +7,9 @@ A message names the file, says what was found and what was expected, and ends wi
 
 from streamhub_orm.errors.access import (
     AddressError,
+    TokenFormError,
+    UnknownRowError,
+    UnknownTokenError,
 )
 from streamhub_orm.errors.base import (
     StoredValueError,
@@ -71,10 +74,13 @@ __all__ = [
     "SpaceError",
     "StoredValueError",
     "StreamHubError",
+    "TokenFormError",
     "UnadoptedDatabaseError",
     "UnforeseenError",
     "UnknownAppError",
     "UnknownRevisionError",
+    "UnknownRowError",
     "UnknownStructureError",
+    "UnknownTokenError",
     "UpgradeRunningError",
 ]
