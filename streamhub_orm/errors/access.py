@@ -49,3 +49,87 @@ class TokenFormError(StreamHubError, ValueError):
             "characters of A-Z, a-z, 0-9, - and _. Make one with `streamhub-db tokens issue`."
         )
         self.found = found
+
+
+class UnknownTenantError(UnknownRowError):
+    """No tenant has this id."""
+
+    def __init__(self, tenant_id: str) -> None:
+        """Keep the id."""
+        super().__init__("tenant", tenant_id, "tenants")
+
+
+class UnknownUserError(UnknownRowError):
+    """No user has this id."""
+
+    def __init__(self, user_id: str) -> None:
+        """Keep the id."""
+        super().__init__("user", user_id, "users")
+
+
+class UnknownMembershipError(UnknownRowError):
+    """The user does not belong to the tenant."""
+
+    def __init__(self, tenant_id: str, user_id: str) -> None:
+        """Keep both ids."""
+        super().__init__(f"member of tenant {tenant_id!r},", user_id, "memberships")
+        self.tenant_id = tenant_id
+        self.user_id = user_id
+
+
+class TenantExistsError(StreamHubError):
+    """The id of a new tenant is taken."""
+
+    def __init__(self, tenant_id: str) -> None:
+        """Keep the id."""
+        super().__init__(f"found a tenant {tenant_id!r}; expected none. Choose another id.")
+        self.tenant_id = tenant_id
+
+
+class LastOwnerError(StreamHubError):
+    """A tenant would be left without an owner, so without anybody to look after it."""
+
+    def __init__(self, tenant_id: str, user_id: str) -> None:
+        """Keep the tenant and its last owner."""
+        super().__init__(
+            f"user {user_id!r} is the last owner of the tenant {tenant_id!r}; expected another "
+            "owner to be left. Make another member the owner first."
+        )
+        self.tenant_id = tenant_id
+        self.user_id = user_id
+
+
+class EmailError(StreamHubError, ValueError):
+    """The text is no e-mail address."""
+
+    def __init__(self, text: str) -> None:
+        """Keep the text."""
+        super().__init__(
+            f"found {text!r}; expected an e-mail address: one @, something on either side of it, "
+            "no white space, at most 254 characters. Correct it."
+        )
+        self.text = text
+
+
+class EmailTakenError(StreamHubError):
+    """Another user has this e-mail address, be it in other upper and lower case."""
+
+    def __init__(self, email: str, user_id: str) -> None:
+        """Keep the address and who has it."""
+        super().__init__(
+            f"found the e-mail address {email!r} with the user {user_id!r}; expected nobody to "
+            "have it. Name another address, or change that user's first."
+        )
+        self.email = email
+        self.user_id = user_id
+
+
+class PasswordHashError(StreamHubError, ValueError):
+    """The text given to be stored is no hash; it is not kept here, since it may be a password."""
+
+    def __init__(self) -> None:
+        """Take no data."""
+        super().__init__(
+            "found another text than a password's hash; expected scrypt$<N>$<r>$<p>$<salt>$<hash>. "
+            "Make it with hash_password."
+        )

@@ -21,6 +21,7 @@ from streamhub_orm.schema import utc_now
 from streamhub_orm.services.addresses import parse_network
 from streamhub_orm.services.allow_lists import entries_of, lets_in
 from streamhub_orm.services.last_use import LastUse, is_due
+from streamhub_orm.services.point_query import PointQuery
 from streamhub_orm.services.registry import get_registered
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _TOKENS: Final = GlobalBase.metadata.tables[ApiToken.__tablename__]
 _APPS: Final = GlobalBase.metadata.tables[App.__tablename__]
 _WITH_APP: Final = _TOKENS.outerjoin(_APPS, _APPS.c.id == _TOKENS.c.app_id)
 # As stored: no other value of the row may keep a request from being answered.
-FIND: Final = (
+FIND: Final = PointQuery(
     sa.select(
         *_TOKENS.c["id", "name", "tenant_id"],
         *(
@@ -51,7 +52,8 @@ FIND: Final = (
     )
     .select_from(_WITH_APP)
     .where(_TOKENS.c.token_hash == sa.bindparam("hash"))
-    .order_by(_TOKENS.c.revoked.desc(), _TOKENS.c.id)
+    .order_by(_TOKENS.c.revoked.desc(), _TOKENS.c.id),
+    "hash",
 )
 """The row of a token by its hash; of several with one hash, a revoked one."""
 _TENANT: Final = sa.func.coalesce(_TOKENS.c.tenant_id, PLATFORM_TENANT)
@@ -159,10 +161,10 @@ def verify(
     """
     if not (token.startswith(PREFIX) and len(token) <= _LONGEST):
         return TokenCheck(TokenRefusal.MALFORMED)
-    found = session.connection().execute(FIND, {"hash": _hash(token)}).first()
+    found = FIND.first(session, _hash(token))
     if found is None:
         return TokenCheck(TokenRefusal.UNKNOWN)
-    token_id, name, tenant_id, scope, allowed_ips, last_used_at, revoked, own_app = tuple(found)
+    token_id, name, tenant_id, scope, allowed_ips, last_used_at, revoked, own_app = found
     refusal = None
     if revoked:
         refusal = TokenRefusal.REVOKED
@@ -225,7 +227,7 @@ def seed(session: Session, source: TextIO, *, name: str = "bootstrap") -> Seeded
     plaintext = source.read(2 * _LONGEST).strip()
     if _FORM.fullmatch(plaintext) is None:
         raise TokenFormError(_described(plaintext))
-    found = session.connection().execute(FIND, {"hash": _hash(plaintext)}).first()
+    found = session.execute(FIND.statement, {"hash": _hash(plaintext)}).first()
     if found is not None:
         return SeededToken(found.id, is_new=False, is_revoked=bool(found.revoked))
     return SeededToken(_insert(session, plaintext, name, None, []), is_new=True, is_revoked=False)

@@ -338,7 +338,7 @@ def test_touch_of_many_callers_writes_once(databases: Databases) -> None:
 
 
 def test_verify_searches_the_index_of_the_hash(global_session: Session) -> None:
-    plan = plan_of(global_session, tokens.FIND, {"hash": "x"})
+    plan = plan_of(global_session, tokens.FIND.statement, {"hash": "x"})
     assert "SEARCH api_tokens USING INDEX idx_api_tokens_hash (token_hash=?)" in plan
     assert "SEARCH apps USING INTEGER PRIMARY KEY" in plan
     assert "SCAN" not in plan
@@ -440,3 +440,13 @@ def test_token_goes_with_its_app(acme: Databases) -> None:
 def test_stored_allow_list_is_what_the_node_core_reads(global_session: Session) -> None:
     made = tokens.issue(global_session, "x", allowed_ips=[" 10.0.0.0/8 "])
     assert json.loads(str(row_of(global_session, made.id)["allowed_ips_json"])) == ["10.0.0.0/8"]
+
+
+def test_error_of_sqlite_comes_as_sqlalchemys_own_without_the_hash(
+    global_session: Session,
+) -> None:
+    global_session.execute(sa.text("ALTER TABLE api_tokens RENAME TO elsewhere"))
+    token = "sk_" + "A" * 43
+    with pytest.raises(sa.exc.OperationalError, match="no such table: api_tokens") as caught:
+        check(global_session, token)
+    assert hashlib.sha256(token.encode()).hexdigest() not in str(caught.value)
