@@ -11,13 +11,16 @@ from streamhub_orm.errors.access import (
     EmailTakenError,
     LastOwnerError,
     PasswordHashError,
+    QuotaExceededError,
     TenantExistsError,
     TokenFormError,
+    TooManyLinksError,
     UnknownMembershipError,
     UnknownRowError,
     UnknownTenantError,
     UnknownTokenError,
     UnknownUserError,
+    UsageUnknownError,
 )
 from streamhub_orm.errors.base import (
     StoredValueError,
@@ -80,6 +83,7 @@ __all__ = [
     "NewerDatabaseError",
     "NotADatabaseError",
     "PasswordHashError",
+    "QuotaExceededError",
     "ReadOnlyDatabaseError",
     "RollbackError",
     "SchemaOutdatedError",
@@ -88,6 +92,7 @@ __all__ = [
     "StreamHubError",
     "TenantExistsError",
     "TokenFormError",
+    "TooManyLinksError",
     "UnadoptedDatabaseError",
     "UnforeseenError",
     "UnknownAppError",
@@ -99,4 +104,5 @@ __all__ = [
     "UnknownTokenError",
     "UnknownUserError",
     "UpgradeRunningError",
+    "UsageUnknownError",
 ]

@@ -133,3 +133,46 @@ class PasswordHashError(StreamHubError, ValueError):
             "found another text than a password's hash; expected scrypt$<N>$<r>$<p>$<salt>$<hash>. "
             "Make it with hash_password."
         )
+
+
+class TooManyLinksError(StreamHubError):
+    """Enough links were sent to this e-mail address, or asked for from this IP address, lately."""
+
+    def __init__(self, key: str, limit: int, retry_after_seconds: float) -> None:
+        """Keep what the window counts by (email or ip), its limit, and when to come again."""
+        super().__init__(
+            f"found {limit} links already asked for by this {key}; expected fewer within the "
+            f"window. Ask again in {retry_after_seconds:.0f} s."
+        )
+        self.key = key
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QuotaExceededError(StreamHubError):
+    """The tenant has used up what its plan allows."""
+
+    def __init__(self, tenant_id: str, metric: str, limit: float, used: float) -> None:
+        """Keep the tenant, the metric, its limit and what is used, in the metric's unit."""
+        super().__init__(
+            f"tenant {tenant_id!r}: found {used:g} in use of {metric}; expected room for more "
+            f"under its limit of {limit:g}. Free some of it, or raise the limit."
+        )
+        self.tenant_id = tenant_id
+        self.metric = metric
+        self.limit = limit
+        self.used = used
+
+
+class UsageUnknownError(StreamHubError):
+    """What a tenant uses cannot be counted, so nothing more is let in."""
+
+    def __init__(self, tenant_id: str, metric: str, reason: str) -> None:
+        """Keep the tenant, the metric and the reason."""
+        super().__init__(
+            f"tenant {tenant_id!r}: the use of {metric} is unknown: {reason}; expected it to be "
+            "counted. See to what the reason names, or set the limit to -1, which is unlimited."
+        )
+        self.tenant_id = tenant_id
+        self.metric = metric
+        self.reason = reason
