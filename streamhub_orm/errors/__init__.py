@@ -5,6 +5,9 @@ A message names the file, says what was found and what was expected, and ends wi
 3 means that nothing was touched.
 """
 
+from streamhub_orm.errors.access import (
+    AddressError,
+)
 from streamhub_orm.errors.base import (
     StoredValueError,
     StreamHubError,
@@ -44,6 +47,7 @@ from streamhub_orm.errors.runs import (
 )
 
 __all__ = [
+    "AddressError",
     "AppNameError",
     "AppsInUseError",
     "BackupError",

@@ -23,6 +23,8 @@ _TIMESTAMP: Final = re.compile(
     r"\s*(?P<offset>Z|[+-]\d\d:?\d\d)?",
     re.ASCII | re.IGNORECASE,
 )
+_ISO_LENGTH: Final = len("2026-01-31T23:59:59.123Z")
+_SQL_LENGTH: Final = len("2026-01-31 23:59:59")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -57,7 +59,7 @@ class _UtcText(TypeDecorator[datetime]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401 - the driver's
         """Read either format into an aware datetime."""
         del dialect
-        return None if value is None else _parsed(value)
+        return None if value is None else utc_from_text(value)
 
     def formatted(self, utc: datetime) -> str:
         """Return the text for a naive datetime in UTC."""
@@ -84,7 +86,28 @@ class UtcSql(_UtcText):
         return utc.isoformat(sep=" ", timespec="seconds")
 
 
+def utc_from_text(stored: object) -> datetime:
+    """Read a stored timestamp of either format, aware, in UTC; raises `StoredValueError`."""
+    if isinstance(stored, str):
+        size = len(stored)
+        try:
+            if (
+                size == _ISO_LENGTH
+                and stored[10] == "T"
+                and stored[19] == "."
+                and stored[23] == "Z"
+            ):
+                if stored[5] != "W":  # fromisoformat reads week dates too
+                    return datetime.fromisoformat(stored)
+            elif size == _SQL_LENGTH and stored[10] == " " and stored[5] != "W":
+                return datetime.fromisoformat(stored + "Z")
+        except ValueError:
+            pass  # not what its length promised
+    return _parsed(stored)
+
+
 def _parsed(stored: object) -> datetime:
+    """Read the other forms that are in the field here and there."""
     expected = "a timestamp such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59.123Z"
     match = _TIMESTAMP.fullmatch(stored.strip()) if isinstance(stored, str) else None
     if match is None:
@@ -95,6 +118,15 @@ def _parsed(stored: object) -> datetime:
         )
         return found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
+        raise StoredValueError(expected, stored) from error
+
+
+def json_from_text(stored: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Read stored JSON; raises `StoredValueError`."""
+    try:
+        return json.loads(stored)
+    except (TypeError, ValueError) as error:
+        expected = "JSON text"
         raise StoredValueError(expected, stored) from error
 
 
@@ -123,13 +155,7 @@ class JsonText(TypeDecorator[Any]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
         """Read JSON; NULL is None."""
         del dialect
-        if value is None:
-            return None
-        try:
-            return json.loads(value)
-        except (TypeError, ValueError) as error:
-            expected = "JSON text"
-            raise StoredValueError(expected, value) from error
+        return None if value is None else json_from_text(value)
 
 
 class IntBool(TypeDecorator[bool]):
@@ -169,6 +195,7 @@ class EnumText(TypeDecorator[_Word]):
         """Keep the words that the column may hold."""
         super().__init__()
         self.words = words
+        self._members: dict[Any, _Word] = {word.value: word for word in words}
 
     def process_bind_param(self, value: _Word | None, dialect: Dialect) -> str | None:
         """Write a member's value; its plain text is accepted too."""
@@ -182,7 +209,7 @@ class EnumText(TypeDecorator[_Word]):
 
     def _member(self, value: Any) -> _Word:  # noqa: ANN401 - what is stored or given
         try:
-            return self.words(value)
-        except ValueError as error:
+            return self._members[value]
+        except (KeyError, TypeError) as error:
             expected = f"one of {', '.join(self.words)}"
             raise StoredValueError(expected, value) from error
