@@ -37,6 +37,12 @@ from streamhub_orm.errors.installation import (
     UnknownAppError,
     UnknownRevisionError,
 )
+from streamhub_orm.errors.operations import (
+    LogHandlerError,
+    NodeNameError,
+    NodeStatsError,
+    UnknownNodeError,
+)
 from streamhub_orm.errors.runs import (
     AppsInUseError,
     DatabasesClosedError,
@@ -61,9 +67,12 @@ __all__ = [
     "ForkedInSessionError",
     "InterruptedWriteError",
     "LockedDatabaseError",
+    "LogHandlerError",
     "MigrationFailedError",
     "MissingDatabaseError",
     "NewerDatabaseError",
+    "NodeNameError",
+    "NodeStatsError",
     "NotADatabaseError",
     "ReadOnlyDatabaseError",
     "RollbackError",
@@ -74,6 +83,7 @@ __all__ = [
     "UnadoptedDatabaseError",
     "UnforeseenError",
     "UnknownAppError",
+    "UnknownNodeError",
     "UnknownRevisionError",
     "UnknownStructureError",
     "UpgradeRunningError",

@@ -28,3 +28,10 @@ def app_session(databases: Databases) -> Iterator[Session]:
     """A session on the database of `live`, committed when the test has passed."""
     with databases.app_session("live") as session:
         yield session
+
+
+@pytest.fixture
+def global_session(databases: Databases) -> Iterator[Session]:
+    """A session on the global database, committed when the test has passed."""
+    with databases.global_session() as session:
+        yield session
