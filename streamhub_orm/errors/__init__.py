@@ -51,6 +51,12 @@ from streamhub_orm.errors.installation import (
     UnknownAppError,
     UnknownRevisionError,
 )
+from streamhub_orm.errors.operations import (
+    LogHandlerError,
+    NodeNameError,
+    NodeStatsError,
+    UnknownNodeError,
+)
 from streamhub_orm.errors.runs import (
     AppsInUseError,
     DatabasesClosedError,
@@ -78,9 +84,12 @@ __all__ = [
     "InterruptedWriteError",
     "LastOwnerError",
     "LockedDatabaseError",
+    "LogHandlerError",
     "MigrationFailedError",
     "MissingDatabaseError",
     "NewerDatabaseError",
+    "NodeNameError",
+    "NodeStatsError",
     "NotADatabaseError",
     "PasswordHashError",
     "QuotaExceededError",
@@ -97,6 +106,7 @@ __all__ = [
     "UnforeseenError",
     "UnknownAppError",
     "UnknownMembershipError",
+    "UnknownNodeError",
     "UnknownRevisionError",
     "UnknownRowError",
     "UnknownStructureError",
