@@ -144,11 +144,13 @@ def test_lists_show_members_and_tenants(
 LEAVE = """
 from streamhub_orm.errors import LastOwnerError
 from streamhub_orm.services import memberships
+import time
 (tenant,) = arguments
 try:
     with databases.global_session() as session:
         me = next(it.user_id for it in memberships.list_members(session, tenant)
                   if it.role == "owner")
+        time.sleep(0.1)
         memberships.remove(session, tenant, me)
     print("left")
 except LastOwnerError:

@@ -283,10 +283,11 @@ from streamhub_orm.app_db import Stream
 from streamhub_orm.errors import QuotaExceededError
 from streamhub_orm.services.limits import Metric
 from streamhub_orm.services.quotas import reserve
-import os
+import os, time
 app = ("tv-2", "tv-3")[os.getpid() % 2]
 try:
     with reserve(databases, "acme", Metric.CONCURRENT_STREAMS):
+        time.sleep(0.3)
         with databases.app_session(app) as session:
             session.add(Stream(app_id=1, stream_id=f"r/{os.getpid()}", type="rtmp"))
     print("in")
@@ -298,9 +299,10 @@ from streamhub_orm.errors import QuotaExceededError
 from streamhub_orm.global_db import App
 from streamhub_orm.services.limits import Metric
 from streamhub_orm.services.quotas import reserve
-import os
+import os, time
 try:
     with reserve(databases, "acme", Metric.APPS) as session:
+        time.sleep(0.3)
         session.add(App(name=f"tv-{os.getpid()}", tenant_id="acme"))
     print("in")
 except QuotaExceededError:
@@ -309,7 +311,7 @@ except QuotaExceededError:
 
 
 def test_last_stream_of_several_processes_goes_to_one(acme: Databases) -> None:
-    """Though they write to different files."""
+    """Though they write to different files, and wait between the count and the insert."""
     limit(acme, max_concurrent_streams=2)
     with acme.app_session("tv-2") as session:
         add_stream(session, "r/1", StreamStatus.ACTIVE)
