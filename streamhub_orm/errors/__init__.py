@@ -34,6 +34,12 @@ from streamhub_orm.errors.installation import (
     UnknownAppError,
     UnknownRevisionError,
 )
+from streamhub_orm.errors.media import (
+    PluginInstalledError,
+    UnknownMediaError,
+    VodFieldError,
+    VodStateError,
+)
 from streamhub_orm.errors.runs import (
     AppsInUseError,
     DatabasesClosedError,
@@ -61,6 +67,7 @@ __all__ = [
     "MissingDatabaseError",
     "NewerDatabaseError",
     "NotADatabaseError",
+    "PluginInstalledError",
     "ReadOnlyDatabaseError",
     "RollbackError",
     "SchemaOutdatedError",
@@ -70,7 +77,10 @@ __all__ = [
     "UnadoptedDatabaseError",
     "UnforeseenError",
     "UnknownAppError",
+    "UnknownMediaError",
     "UnknownRevisionError",
     "UnknownStructureError",
     "UpgradeRunningError",
+    "VodFieldError",
+    "VodStateError",
 ]
