@@ -126,7 +126,7 @@ def list_vods(  # noqa: PLR0913 - each is one choice of the caller
     which = which or VodFilter()
     values = _values(which, after) | {"offset": offset}
     rows: list[VodRow] = []
-    for part in _parts(order, after):
+    for part in _parts(which, order, after):
         statement = _page(_shape(which, order, part))
         values["limit"] = limit - len(rows)
         rows += map(VodRow._make, connection_of(session).execute(statement, values).all())
@@ -155,7 +155,7 @@ def count_vods_by_status(session: Session) -> dict[VodStatus, int]:
     return {status: found.get(status, 0) for status in VodStatus}
 
 
-def _parts(order: VodOrder, after: PageKey | None) -> tuple[_Part, ...]:
+def _parts(which: VodFilter, order: VodOrder, after: PageKey | None) -> tuple[_Part, ...]:
     """Return what follows a key. NULLs are the least, and no comparison with one holds."""
     if after is None:
         return (_Part.ALL,)
@@ -163,7 +163,9 @@ def _parts(order: VodOrder, after: PageKey | None) -> tuple[_Part, ...]:
         return (_Part.AFTER_TIME,)
     if after.started_at_text is None:
         return (_Part.AFTER_NULL,) if order.descending else (_Part.AFTER_NULL, _Part.TIMES)
-    return (_Part.AFTER_TIME, _Part.NULLS) if order.descending else (_Part.AFTER_TIME,)
+    if order.descending and which.since is None and which.until is None:
+        return (_Part.AFTER_TIME, _Part.NULLS)
+    return (_Part.AFTER_TIME,)
 
 
 def _shape(which: VodFilter, order: VodOrder, part: _Part) -> _Shape:
