@@ -5,6 +5,23 @@ A message names the file, says what was found and what was expected, and ends wi
 3 means that nothing was touched.
 """
 
+from streamhub_orm.errors.access import (
+    AddressError,
+    EmailError,
+    EmailTakenError,
+    LastOwnerError,
+    PasswordHashError,
+    QuotaExceededError,
+    TenantExistsError,
+    TokenFormError,
+    TooManyLinksError,
+    UnknownMembershipError,
+    UnknownRowError,
+    UnknownTenantError,
+    UnknownTokenError,
+    UnknownUserError,
+    UsageUnknownError,
+)
 from streamhub_orm.errors.base import (
     StoredValueError,
     StreamHubError,
@@ -12,8 +29,8 @@ from streamhub_orm.errors.base import (
 from streamhub_orm.errors.files import (
     BackupError,
     CorruptDatabaseError,
-    DatabaseFileError,
     DataLossError,
+    DatabaseFileError,
     DiskError,
     InterruptedWriteError,
     LockedDatabaseError,
@@ -35,10 +52,15 @@ from streamhub_orm.errors.installation import (
     UnknownRevisionError,
 )
 from streamhub_orm.errors.media import (
+    NodeNameError,
+    NodeStatsError,
     PluginInstalledError,
     UnknownMediaError,
+    UnknownNodeError,
     VodFieldError,
     VodStateError,
+    from streamhub_orm.errors.operations import (
+    LogHandlerError,
 )
 from streamhub_orm.errors.runs import (
     AppsInUseError,
@@ -50,6 +72,7 @@ from streamhub_orm.errors.runs import (
 )
 
 __all__ = [
+    "AddressError",
     "AppNameError",
     "AppsInUseError",
     "BackupError",
@@ -60,27 +83,46 @@ __all__ = [
     "DatabasesClosedError",
     "DemoTargetError",
     "DiskError",
+    "EmailError",
+    "EmailTakenError",
     "ForkedInSessionError",
     "InterruptedWriteError",
+    "LastOwnerError",
     "LockedDatabaseError",
     "MigrationFailedError",
     "MissingDatabaseError",
     "NewerDatabaseError",
+    "NodeNameError",
+    "NodeStatsError",
     "NotADatabaseError",
+    "PasswordHashError",
     "PluginInstalledError",
+    "QuotaExceededError",
     "ReadOnlyDatabaseError",
     "RollbackError",
     "SchemaOutdatedError",
     "SpaceError",
     "StoredValueError",
     "StreamHubError",
+    "TenantExistsError",
+    "TokenFormError",
+    "TooManyLinksError",
     "UnadoptedDatabaseError",
     "UnforeseenError",
     "UnknownAppError",
     "UnknownMediaError",
+    "UnknownMembershipError",
+    "UnknownNodeError",
     "UnknownRevisionError",
+    "UnknownRowError",
     "UnknownStructureError",
+    "UnknownTenantError",
+    "UnknownTokenError",
+    "UnknownUserError",
     "UpgradeRunningError",
+    "UsageUnknownError",
     "VodFieldError",
     "VodStateError",
+    "from streamhub_orm.errors.operations import (
+    LogHandlerError",
 ]

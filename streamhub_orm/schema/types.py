@@ -130,6 +130,17 @@ def json_from_text(stored: Any) -> Any:  # noqa: ANN401 - any JSON
         raise StoredValueError(expected, stored) from error
 
 
+def json_to_text(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return compact JSON as JSON.stringify writes it; raises `StoredValueError`."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        expected = "a value that JSON can hold"
+        raise StoredValueError(expected, value) from error
+    # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
+    return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 class JsonText(TypeDecorator[Any]):
     """JSON as TEXT, written as JavaScript's JSON.stringify does.
 
@@ -142,15 +153,7 @@ class JsonText(TypeDecorator[Any]):
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ANN401 - any JSON
         """Write compact JSON; None is NULL."""
         del dialect
-        if value is None:
-            return None
-        try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        except (TypeError, ValueError) as error:
-            expected = "a value that JSON can hold"
-            raise StoredValueError(expected, value) from error
-        # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
-        return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+        return None if value is None else json_to_text(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
         """Read JSON; NULL is None."""
