@@ -29,8 +29,8 @@ from streamhub_orm.errors.base import (
 from streamhub_orm.errors.files import (
     BackupError,
     CorruptDatabaseError,
-    DataLossError,
     DatabaseFileError,
+    DataLossError,
     DiskError,
     InterruptedWriteError,
     LockedDatabaseError,
@@ -52,15 +52,19 @@ from streamhub_orm.errors.installation import (
     UnknownRevisionError,
 )
 from streamhub_orm.errors.media import (
-    NodeNameError,
-    NodeStatsError,
     PluginInstalledError,
-    UnknownMediaError,
-    UnknownNodeError,
+    UnknownPluginError,
+    UnknownTargetError,
+    UnknownVariantError,
+    UnknownVodError,
     VodFieldError,
     VodStateError,
-    from streamhub_orm.errors.operations import (
+)
+from streamhub_orm.errors.operations import (
     LogHandlerError,
+    NodeNameError,
+    NodeStatsError,
+    UnknownNodeError,
 )
 from streamhub_orm.errors.runs import (
     AppsInUseError,
@@ -89,6 +93,7 @@ __all__ = [
     "InterruptedWriteError",
     "LastOwnerError",
     "LockedDatabaseError",
+    "LogHandlerError",
     "MigrationFailedError",
     "MissingDatabaseError",
     "NewerDatabaseError",
@@ -110,19 +115,20 @@ __all__ = [
     "UnadoptedDatabaseError",
     "UnforeseenError",
     "UnknownAppError",
-    "UnknownMediaError",
     "UnknownMembershipError",
     "UnknownNodeError",
+    "UnknownPluginError",
     "UnknownRevisionError",
     "UnknownRowError",
     "UnknownStructureError",
+    "UnknownTargetError",
     "UnknownTenantError",
     "UnknownTokenError",
     "UnknownUserError",
+    "UnknownVariantError",
+    "UnknownVodError",
     "UpgradeRunningError",
     "UsageUnknownError",
     "VodFieldError",
     "VodStateError",
-    "from streamhub_orm.errors.operations import (
-    LogHandlerError",
 ]

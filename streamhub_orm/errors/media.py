@@ -4,23 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamhub_orm.errors.access import UnknownRowError
 from streamhub_orm.errors.base import StreamHubError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-class UnknownMediaError(StreamHubError):
-    """The app's database has no such row; `key` says which was asked for."""
+class UnknownVodError(UnknownRowError):
+    """No recording of the app has this id."""
 
-    def __init__(self, what: str, key: object) -> None:
-        """Keep what was asked for in words (`recording`) and its key."""
-        super().__init__(
-            f"there is no {what} {key!r} in this app's database; expected one that is there. "
-            "It may have been deleted meanwhile: list them again.",
-        )
-        self.what = what
-        self.key = key
+    def __init__(self, vod_id: int) -> None:
+        """Keep the id."""
+        super().__init__("recording", vod_id, "vods")
+
+
+class UnknownVariantError(UnknownRowError):
+    """No file of a recording has this id."""
+
+    def __init__(self, variant_id: int) -> None:
+        """Keep the id."""
+        super().__init__("variant", variant_id, "vod_variants")
+
+
+class UnknownPluginError(UnknownRowError):
+    """The plugin is not installed in this app."""
+
+    def __init__(self, plugin_id: str) -> None:
+        """Keep the id."""
+        super().__init__("plugin", plugin_id, "app_plugins")
+
+
+class UnknownTargetError(UnknownRowError):
+    """No restream target of the app has this id."""
+
+    def __init__(self, target_id: int) -> None:
+        """Keep the id."""
+        super().__init__("restream target", target_id, "restream_targets")
 
 
 class VodFieldError(StreamHubError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import AppPlugin
-from streamhub_orm.errors import PluginInstalledError, UnknownMediaError
+from streamhub_orm.errors import PluginInstalledError, UnknownPluginError
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def find_plugin(session: Session, plugin_id: str) -> AppPlugin | None:
 
 
 def enable_plugin(session: Session, plugin_id: str, *, now: datetime | None = None) -> None:
-    """Enable a plugin; raises `UnknownMediaError` where it is not installed."""
+    """Enable a plugin; raises `UnknownPluginError` where it is not installed."""
     _change(session, plugin_id, now, enabled=True)
 
 
 def disable_plugin(session: Session, plugin_id: str, *, now: datetime | None = None) -> None:
-    """Disable a plugin and keep its settings; raises `UnknownMediaError`."""
+    """Disable a plugin and keep its settings; raises `UnknownPluginError`."""
     _change(session, plugin_id, now, enabled=False)
 
 
@@ -63,7 +63,7 @@ def configure_plugin(
     *,
     now: datetime | None = None,
 ) -> None:
-    """Replace a plugin's settings; raises `UnknownMediaError`."""
+    """Replace a plugin's settings; raises `UnknownPluginError`."""
     _change(session, plugin_id, now, config_json=config)
 
 
@@ -75,7 +75,7 @@ def _change(session: Session, plugin_id: str, now: datetime | None, **values: ob
 
 
 def remove_plugin(session: Session, plugin_id: str) -> None:
-    """Remove a plugin and its settings; raises `UnknownMediaError`."""
+    """Remove a plugin and its settings; raises `UnknownPluginError`."""
     session.delete(_get(session, plugin_id))
     session.flush()
 
@@ -91,6 +91,5 @@ def list_plugins(session: Session, *, enabled: bool | None = None) -> Sequence[A
 def _get(session: Session, plugin_id: str) -> AppPlugin:
     plugin = session.get(AppPlugin, plugin_id)
     if plugin is None:
-        what = "plugin"
-        raise UnknownMediaError(what, plugin_id)
+        raise UnknownPluginError(plugin_id)
     return plugin

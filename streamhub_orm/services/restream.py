@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import RestreamStatus, RestreamTarget
-from streamhub_orm.errors import UnknownMediaError
+from streamhub_orm.errors import UnknownTargetError
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.core_access import connection_of, table_of
 from streamhub_orm.services.secret_urls import mask_url, without_secrets
@@ -87,7 +87,7 @@ def add_target(  # noqa: PLR0913 - what a row is made of
 
 
 def get_target(session: Session, target_id: int) -> TargetRow:
-    """Return a target; raises `UnknownMediaError`."""
+    """Return a target; raises `UnknownTargetError`."""
     return _made(target_id, connection_of(session).execute(_GET, {"id_": target_id}).first())
 
 
@@ -95,7 +95,7 @@ def get_target_url(session: Session, target_id: int) -> str:
     """Return the full URL, a secret: for the process that sends the stream, and nobody else."""
     found = connection_of(session).execute(_GET_URL, {"id_": target_id}).scalar_one_or_none()
     if found is None:
-        raise _unknown(target_id)
+        raise UnknownTargetError(target_id)
     return cast("str", found)
 
 
@@ -118,7 +118,7 @@ def list_targets(
 
 
 def set_target_egress(session: Session, target_id: int, egress_id: str | None) -> TargetRow:
-    """Note which egress sends to the target; raises `UnknownMediaError`."""
+    """Note which egress sends to the target; raises `UnknownTargetError`."""
     return _update(session, target_id, egress_id=egress_id)
 
 
@@ -130,7 +130,7 @@ def set_target_status(
     error: str | None = None,
     now: datetime | None = None,
 ) -> TargetRow:
-    """Set how the sending goes, with the reason where it failed; raises `UnknownMediaError`.
+    """Set how the sending goes, with the reason where it failed; raises `UnknownTargetError`.
 
     `failed` and `stopped` end the target, the first time they are set; any other status opens it
     again. The URL and its parts are hidden in `error`.
@@ -144,16 +144,16 @@ def set_target_status(
 
 
 def count_target_retry(session: Session, target_id: int) -> TargetRow:
-    """Count one more attempt and set the target to `starting`; raises `UnknownMediaError`."""
+    """Count one more attempt and set the target to `starting`; raises `UnknownTargetError`."""
     starting = {"status": RestreamStatus.STARTING, "ended_at": None}
     return _update(session, target_id, retries=_TABLE.c.retries + 1, **starting)
 
 
 def delete_target(session: Session, target_id: int) -> None:
-    """Forget a target and its URL; raises `UnknownMediaError`."""
+    """Forget a target and its URL; raises `UnknownTargetError`."""
     deleted = connection_of(session).execute(sa.delete(_TABLE).where(_BY_ID), {"id_": target_id})
     if deleted.rowcount == 0:
-        raise _unknown(target_id)
+        raise UnknownTargetError(target_id)
 
 
 def _update(session: Session, target_id: int, **values: Any) -> TargetRow:  # noqa: ANN401 - values and expressions
@@ -163,9 +163,5 @@ def _update(session: Session, target_id: int, **values: Any) -> TargetRow:  # no
 
 def _made(target_id: int, row: sa.Row[Any] | None) -> TargetRow:
     if row is None:
-        raise _unknown(target_id)
+        raise UnknownTargetError(target_id)
     return TargetRow._make(row)
-
-
-def _unknown(target_id: int) -> UnknownMediaError:
-    return UnknownMediaError("restream target", target_id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import VariantKind, Vod, VodVariant
-from streamhub_orm.errors import UnknownMediaError
+from streamhub_orm.errors import UnknownVariantError, UnknownVodError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,13 +43,12 @@ def add_variant(  # noqa: PLR0913 - what a row is made of
     size_bytes: int | None = None,
     extra_json: dict[str, Any] | None = None,
 ) -> VodVariant:
-    """Add a file of a recording; raises `UnknownMediaError` where there is no such recording.
+    """Add a file of a recording; raises `UnknownVodError` where there is no such recording.
 
     No foreign key holds the two together, so whoever deletes a recording calls `delete_vod`.
     """
     if session.scalar(sa.select(Vod.id).where(Vod.id == vod_id)) is None:
-        what = "recording"
-        raise UnknownMediaError(what, vod_id)
+        raise UnknownVodError(vod_id)
     variant = VodVariant(
         vod_id=vod_id,
         kind=kind,
@@ -77,12 +76,11 @@ def list_variants(session: Session, vod_id: int) -> Sequence[VodVariant]:
 def delete_variant(session: Session, variant_id: int) -> str | None:
     """Delete one file's row; return its object key, for the caller to delete the object.
 
-    Raises `UnknownMediaError`.
+    Raises `UnknownVariantError`.
     """
     variant = session.get(VodVariant, variant_id)
     if variant is None:
-        what = "variant"
-        raise UnknownMediaError(what, variant_id)
+        raise UnknownVariantError(variant_id)
     session.delete(variant)
     session.flush()
     return variant.file_key

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import Vod, VodStatus, VodVariant
-from streamhub_orm.errors import UnknownMediaError, VodFieldError, VodStateError
+from streamhub_orm.errors import UnknownVodError, VodFieldError, VodStateError
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.core_access import connection_of
 from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
@@ -114,10 +114,10 @@ def insert_vod(
 
 
 def get_vod(session: Session, vod_id: int) -> VodRow:
-    """Return a recording; raises `UnknownMediaError`."""
+    """Return a recording; raises `UnknownVodError`."""
     found = _find(session, _BY_ID, {"id_": vod_id})
     if found is None:
-        raise _unknown(vod_id)
+        raise UnknownVodError(vod_id)
     return found
 
 
@@ -139,11 +139,11 @@ def _find(session: Session, statement: sa.Executable, values: dict[str, Any]) ->
 def patch_vod(session: Session, vod_id: int, /, **changes: Unpack[VodChanges]) -> None:
     """Change a recording; raises `VodFieldError` for a column that is not in `VodChanges`.
 
-    Raises `UnknownMediaError` where there is no such recording.
+    Raises `UnknownVodError` where there is no such recording.
     """
     _check(changes)
     if _update(session, vod_id, sa.true(), dict(changes)) == 0:
-        raise _unknown(vod_id)
+        raise UnknownVodError(vod_id)
 
 
 def move_vod(
@@ -152,7 +152,7 @@ def move_vod(
     """Move a recording to a status, and change it in the same statement.
 
     Raises `VodStateError` where the move is not legal, with nothing changed, and
-    `UnknownMediaError` where there is no such recording. Of two that try the same move at once,
+    `UnknownVodError` where there is no such recording. Of two that try the same move at once,
     one succeeds.
     """
     _check(changes)
@@ -176,11 +176,11 @@ def _update(
 def delete_vod(session: Session, vod_id: int) -> DeletedVod:
     """Delete a recording and its variants; return what is left of it outside the database.
 
-    Raises `UnknownMediaError`.
+    Raises `UnknownVodError`.
     """
     vod = session.get(Vod, vod_id)
     if vod is None:
-        raise _unknown(vod_id)
+        raise UnknownVodError(vod_id)
     dropped = (
         sa.delete(VodVariant).where(VodVariant.vod_id == vod_id).returning(VodVariant.file_key)
     )
@@ -194,7 +194,3 @@ def _check(changes: VodFields) -> None:
     refused = changes.keys() - _ALLOWED
     if refused:
         raise VodFieldError(refused, _ALLOWED)
-
-
-def _unknown(vod_id: int) -> UnknownMediaError:
-    return UnknownMediaError("recording", vod_id)

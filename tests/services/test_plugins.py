@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from streamhub_orm.errors import PluginInstalledError, UnknownMediaError
+from streamhub_orm.errors import PluginInstalledError, UnknownPluginError
 from streamhub_orm.services.plugins import (
     configure_plugin,
     disable_plugin,
@@ -89,7 +89,7 @@ def test_change_changes_one_thing_and_its_time(
 def test_change_of_what_is_not_installed_raises(
     app_session: Session, change: Callable[[Session, str], None]
 ) -> None:
-    with pytest.raises(UnknownMediaError, match="no plugin 'chat'"):
+    with pytest.raises(UnknownPluginError, match="no plugin 'chat'"):
         change(app_session, "chat")
 
 

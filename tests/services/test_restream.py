@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import RestreamStatus, RestreamTarget
-from streamhub_orm.errors import UnknownMediaError
+from streamhub_orm.errors import UnknownTargetError
 from streamhub_orm.services.restream import (
     TargetRow,
     add_target,
@@ -184,7 +184,7 @@ def test_deleted_target_is_gone_with_its_url(app_session: Session) -> None:
 def test_call_for_no_target_raises(
     app_session: Session, call: Callable[[Session, int], object]
 ) -> None:
-    with pytest.raises(UnknownMediaError, match="no restream target 7"):
+    with pytest.raises(UnknownTargetError, match="no restream target 7"):
         call(app_session, 7)
 
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import VariantKind, VodVariant
-from streamhub_orm.errors import UnknownMediaError
+from streamhub_orm.errors import UnknownVariantError, UnknownVodError
 from streamhub_orm.services.variants import (
     add_variant,
     delete_variant,
@@ -61,7 +61,7 @@ def test_variant_is_stored_as_the_node_core_stores_it(app_session: Session, vod_
 
 def test_variant_of_no_recording_is_refused(app_session: Session, vod_id: int) -> None:
     """There is no foreign key that would."""
-    with pytest.raises(UnknownMediaError, match="no recording 8"):
+    with pytest.raises(UnknownVodError, match="no recording 8"):
         add_variant(app_session, vod_id + 7, format="mp4")
     assert app_session.scalars(sa.select(VodVariant)).all() == []
 
@@ -71,7 +71,7 @@ def test_deleted_variant_leaves_its_key(app_session: Session, vod_id: int) -> No
     gone = add_variant(app_session, vod_id, format="hls", file_key="a.m3u8")
     assert delete_variant(app_session, gone.id) == "a.m3u8"
     assert list_variants(app_session, vod_id) == [kept]
-    with pytest.raises(UnknownMediaError, match="no variant 2"):
+    with pytest.raises(UnknownVariantError, match="no variant 2"):
         delete_variant(app_session, gone.id)
 
 

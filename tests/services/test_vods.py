@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from streamhub_orm.app_db import Vod, VodStatus, VodVariant
 from streamhub_orm.errors import (
     StoredValueError,
-    UnknownMediaError,
+    UnknownVodError,
     VodFieldError,
     VodStateError,
 )
@@ -145,7 +145,7 @@ def test_recording_in_progress_is_the_newest_one_of_the_stream(app_session: Sess
 
 
 def test_get_of_no_recording_raises(app_session: Session) -> None:
-    with pytest.raises(UnknownMediaError, match="no recording 7"):
+    with pytest.raises(UnknownVodError, match="no recording 7"):
         get_vod(app_session, 7)
 
 
@@ -203,7 +203,7 @@ def test_patch_refuses_what_is_not_on_its_list(
 @pytest.mark.parametrize("changes", [{}, {"name": "x"}])
 def test_patch_of_no_recording_raises(app_session: Session, changes: dict[str, Any]) -> None:
     insert(app_session)
-    with pytest.raises(UnknownMediaError):
+    with pytest.raises(UnknownVodError):
         patch_vod(app_session, 7, **changes)
 
 
@@ -235,7 +235,7 @@ def test_move_refuses_a_field_of_no_patch(app_session: Session) -> None:
 
 
 def test_move_of_no_recording_raises(app_session: Session) -> None:
-    with pytest.raises(UnknownMediaError):
+    with pytest.raises(UnknownVodError):
         move_vod(app_session, 7, VodStatus.UPLOADING)
 
 
@@ -282,5 +282,5 @@ def test_delete_takes_the_variants_along_and_returns_their_keys(app_session: Ses
 
 
 def test_delete_of_no_recording_raises(app_session: Session) -> None:
-    with pytest.raises(UnknownMediaError):
+    with pytest.raises(UnknownVodError):
         delete_vod(app_session, 7)
