@@ -49,10 +49,8 @@ _BY_ID: Final = _TABLE.c.id == sa.bindparam("id_")
 _SELECT: Final = sa.select(*_SHOWN)
 _GET: Final = _SELECT.where(_BY_ID)
 _GET_URL: Final = sa.select(_TABLE.c.url).where(_BY_ID)
-_BY_EGRESS: Final = (
-    _SELECT.where(_TABLE.c.egress_id == sa.bindparam("egress_id_"))
-    .order_by(_TABLE.c.id.desc())
-    .limit(sa.literal_column("1", sa.Integer))
+_BY_EGRESS: Final = _SELECT.where(_TABLE.c.egress_id == sa.bindparam("egress_id_")).order_by(
+    _TABLE.c.id.desc()
 )
 
 

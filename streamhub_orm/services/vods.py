@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from streamhub_orm.app_db import Vod, VodStatus, VodVariant
 from streamhub_orm.errors import UnknownVodError, VodFieldError, VodStateError
 from streamhub_orm.schema import utc_now
-from streamhub_orm.services.core_access import connection_of
+from streamhub_orm.services.point_query import PointQuery
 from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
 
 if TYPE_CHECKING:
@@ -63,27 +63,27 @@ class VodChanges(VodFields, total=False):
 _ALLOWED: Final = frozenset(VodChanges.__annotations__)
 
 # The condition of idx_vods_egress, as Vod.written_by_egress states it.
-_BY_EGRESS: Final = (
+BY_EGRESS: Final = PointQuery(
     sa.select(RAW_VODS)
     .where(
         sa.func.json_valid(RAW_VODS.c.metatags_json),
         sa.func.json_extract(RAW_VODS.c.metatags_json, sa.literal_column("'$.egressId'"))
-        == sa.bindparam("egress_id", type_=sa.Text),
+        == sa.bindparam("egress_id"),
     )
-    .order_by(RAW_VODS.c.id.desc())
-    .limit(sa.literal_column("1", sa.Integer))
+    .order_by(RAW_VODS.c.id.desc()),
+    "egress_id",
 )
 # The condition of idx_vods_in_progress, as Vod.in_progress states it.
-_IN_PROGRESS: Final = (
+IN_PROGRESS: Final = PointQuery(
     sa.select(RAW_VODS)
     .where(
-        RAW_VODS.c.stream_id == sa.bindparam("stream_id_", type_=sa.Text),
-        RAW_VODS.c.status == sa.literal_column("'recording'", sa.Text),
+        RAW_VODS.c.stream_id == sa.bindparam("stream_id_"),
+        RAW_VODS.c.status == sa.literal_column("'recording'"),
     )
-    .order_by(RAW_VODS.c.id.desc())
-    .limit(sa.literal_column("1", sa.Integer))
+    .order_by(RAW_VODS.c.id.desc()),
+    "stream_id_",
 )
-_BY_ID: Final = sa.select(RAW_VODS).where(RAW_VODS.c.id == sa.bindparam("id_", type_=sa.Integer))
+_BY_ID: Final = PointQuery(sa.select(RAW_VODS).where(RAW_VODS.c.id == sa.bindparam("id_")), "id_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def insert_vod(
 
 def get_vod(session: Session, vod_id: int) -> VodRow:
     """Return a recording; raises `UnknownVodError`."""
-    found = _find(session, _BY_ID, {"id_": vod_id})
+    found = _find(session, _BY_ID, vod_id)
     if found is None:
         raise UnknownVodError(vod_id)
     return found
@@ -123,16 +123,17 @@ def get_vod(session: Session, vod_id: int) -> VodRow:
 
 def find_vod_by_egress(session: Session, egress_id: str) -> VodRow | None:
     """Return the recording that an egress of the media server writes, the newest if several."""
-    return _find(session, _BY_EGRESS, {"egress_id": egress_id})
+    return _find(session, BY_EGRESS, egress_id)
 
 
 def find_vod_in_progress(session: Session, stream_id: str) -> VodRow | None:
     """Return the newest recording of the stream that is still in status `recording`."""
-    return _find(session, _IN_PROGRESS, {"stream_id_": stream_id})
+    return _find(session, IN_PROGRESS, stream_id)
 
 
-def _find(session: Session, statement: sa.Executable, values: dict[str, Any]) -> VodRow | None:
-    row = connection_of(session).execute(statement, values).first()
+def _find(session: Session, query: PointQuery, key: str | int) -> VodRow | None:
+    session.flush()
+    row = query.first(session, key)
     return None if row is None else VodRow._make(row)
 
 

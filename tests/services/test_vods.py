@@ -18,6 +18,8 @@ from streamhub_orm.errors import (
 )
 from streamhub_orm.services.vod_rows import VodRow
 from streamhub_orm.services.vods import (
+    BY_EGRESS,
+    IN_PROGRESS,
     SOURCES,
     DeletedVod,
     delete_vod,
@@ -28,12 +30,13 @@ from streamhub_orm.services.vods import (
     move_vod,
     patch_vod,
 )
-from tests.services.plans import plans_of
+from tests.services.plans import plan_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from streamhub_orm import Databases
+    from streamhub_orm.services.point_query import PointQuery
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123000, tzinfo=UTC)
 LEGAL = {
@@ -149,12 +152,18 @@ def test_get_of_no_recording_raises(app_session: Session) -> None:
         get_vod(app_session, 7)
 
 
-def test_look_ups_search_an_index(app_session: Session) -> None:
-    session = app_session
-    (by_egress,) = plans_of(session, lambda: find_vod_by_egress(session, "EG_1"))
-    (in_progress,) = plans_of(session, lambda: find_vod_in_progress(session, "stage/ann"))
-    assert by_egress == "SEARCH vods USING INDEX idx_vods_egress (<expr>=?)"
-    assert in_progress == "SEARCH vods USING INDEX idx_vods_in_progress (stream_id=? AND status=?)"
+@pytest.mark.parametrize(
+    ("query", "parameter", "plan"),
+    [
+        (BY_EGRESS, "egress_id", "idx_vods_egress (<expr>=?)"),
+        (IN_PROGRESS, "stream_id_", "idx_vods_in_progress (stream_id=? AND status=?)"),
+    ],
+)
+def test_look_up_searches_its_index(
+    app_session: Session, query: PointQuery, parameter: str, plan: str
+) -> None:
+    found = plan_of(app_session, query.statement, {parameter: "x"})
+    assert found == f"SEARCH vods USING INDEX {plan}"
 
 
 # --- patch ----------------------------------------------------------------------------------
