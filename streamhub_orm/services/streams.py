@@ -6,7 +6,7 @@ A stream is known by `<room>/<participant>` and is one row however often its pub
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 from streamhub_orm.app_db import Stream, StreamType
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.core_access import connection_of, table_of
+from streamhub_orm.services.point_query import PointQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,15 +29,13 @@ _PRESENT: Final = (
 )
 
 
-def _upsert_statement() -> sa.Executable:
-    new = insert(_STREAMS).values(
-        {
-            name: sa.bindparam(name)
-            for name in ("app_id", "stream_id", "type", "room", "participant", "started_at")
-        }
-    )
+_NEW: Final = ("app_id", "stream_id", "type", "room", "participant", "started_at")
+
+
+def _upsert_query() -> PointQuery:
+    new = insert(_STREAMS).values({name: sa.bindparam(name) for name in _NEW})
     is_webrtc = new.excluded.type == sa.literal_column("'webrtc'")
-    return new.on_conflict_do_update(
+    statement = new.on_conflict_do_update(
         index_elements=[_STREAMS.c.stream_id],
         set_={
             # Behind every other way in stands a WebRTC participant too, so webrtc says nothing new.
@@ -46,10 +45,11 @@ def _upsert_statement() -> sa.Executable:
             "status": sa.literal_column("'active'"),
             "ended_at": sa.null(),
         },
-    ).returning(_STREAMS.c.id)
+    )
+    return PointQuery(statement.returning(_STREAMS.c.id), *_NEW)
 
 
-_UPSERT: Final = _upsert_statement()
+_UPSERT: Final = _upsert_query()
 _END: Final = (
     sa.update(_STREAMS)
     .where(_IS_ACTIVE)
@@ -107,19 +107,13 @@ def upsert_stream(  # noqa: PLR0913 - what a row is made of
 
     One that comes back keeps its `started_at`, the time it was first seen, loses its `ended_at`,
     and keeps its type where the new one is webrtc only: a WHIP or RTMP publisher also shows as a
-    WebRTC participant. Hot: one statement. Objects of it that the session has loaded stay as they
-    are.
+    WebRTC participant. Objects of it that the session has loaded stay as they are. Raises
+    `StoredValueError` for a type that is none.
     """
-    values = {
-        "app_id": app_id,
-        "stream_id": stream_id_of(room, participant),
-        "type": type,
-        "room": room,
-        "participant": participant,
-        "started_at": now or utc_now(),
-    }
-    found: int = connection_of(session).execute(_UPSERT, values).scalar_one()
-    return found
+    session.flush()
+    stream_id = stream_id_of(room, participant)
+    row = _UPSERT.first(session, app_id, stream_id, type, room, participant, now or utc_now())
+    return cast("tuple[int]", row)[0]
 
 
 def end_stream(session: Session, stream_id: str, *, now: datetime | None = None) -> bool:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import Stream, StreamStatus, StreamType
+from streamhub_orm.errors import StoredValueError
 from streamhub_orm.services.streams import (
     Reconciled,
     count_active_streams,
@@ -85,7 +86,7 @@ def test_stream_that_comes_back_is_active_and_keeps_its_row(app_session: Session
 
 
 def test_upsert_refuses_a_type_that_is_none(app_session: Session) -> None:
-    with pytest.raises(sa.exc.StatementError, match="expected one of webrtc"):
+    with pytest.raises(StoredValueError, match="expected one of webrtc"):
         upsert(app_session, type="srt")  # type: ignore[arg-type]
 
 
@@ -93,6 +94,20 @@ def test_upsert_sees_what_the_session_has_not_written_yet(app_session: Session) 
     app_session.add(Stream(app_id=1, stream_id="stage/ann", type=StreamType.RTMP))
     row_id = upsert(app_session)
     assert raw(app_session, row_id)["type"] == "rtmp"
+
+
+def test_upsert_that_the_file_refuses_leaves_the_session_usable(app_session: Session) -> None:
+    """It raises what any statement of the session would raise."""
+    with pytest.raises(sa.exc.IntegrityError, match="NOT NULL"):
+        upsert_stream(
+            app_session,
+            app_id=None,  # type: ignore[arg-type]
+            room="stage",
+            participant="ann",
+            type=StreamType.WHIP,
+        )
+    upsert(app_session)
+    assert count_active_streams(app_session) == 1
 
 
 def test_end_says_whether_the_stream_was_active(app_session: Session) -> None:
