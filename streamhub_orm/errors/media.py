@@ -49,7 +49,7 @@ class VodFieldError(StreamHubError):
     def __init__(self, names: Collection[str], allowed: Collection[str]) -> None:
         """Keep the names that are refused and those that are allowed."""
         super().__init__(
-            f"a recording's {', '.join(sorted(names))} cannot be patched; expected some of "
+            f"a recording's {', '.join(sorted(names))} cannot be set this way; expected some of "
             f"{', '.join(sorted(allowed))}. The status is changed by move_vod.",
         )
         self.names = tuple(sorted(names))

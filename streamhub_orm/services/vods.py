@@ -103,14 +103,17 @@ def insert_vod(
     stream_id: str | None = None,
     now: datetime | None = None,
     **fields: Unpack[VodFields],
-) -> Vod:
-    """Add a recording in status `recording`, begun `now` unless `started_at` says otherwise."""
+) -> VodRow:
+    """Add a recording in status `recording`, begun `now` unless `started_at` says otherwise.
+
+    Raises `VodFieldError` for a column that is not in `VodFields`.
+    """
     _check(fields)
     values = {"started_at": now or utc_now(), **fields}
     vod = Vod(app_id=app_id, name=name, stream_id=stream_id, status=VodStatus.RECORDING, **values)
     session.add(vod)
     session.flush()
-    return vod
+    return get_vod(session, vod.id)
 
 
 def get_vod(session: Session, vod_id: int) -> VodRow:

@@ -93,7 +93,7 @@ def test_recording_may_have_begun_earlier_or_at_no_known_time(app_session: Sessi
 
 
 def test_insert_refuses_what_is_not_its_to_set(app_session: Session) -> None:
-    with pytest.raises(VodFieldError, match="id, status cannot be patched"):
+    with pytest.raises(VodFieldError, match="id, status cannot be set"):
         insert_vod(app_session, app_id=1, name="a", status="ready", id=7)  # type: ignore[call-arg]
 
 
@@ -204,7 +204,7 @@ def test_patch_refuses_what_is_not_on_its_list(
     """One refused column stops all of the patch."""
     vod_id = insert(app_session)
     before = raw(app_session, vod_id)
-    with pytest.raises(VodFieldError, match=f"{next(iter(changes))} cannot be patched"):
+    with pytest.raises(VodFieldError, match=f"{next(iter(changes))} cannot be set"):
         patch_vod(app_session, vod_id, **{"name": "closing", **changes})
     assert raw(app_session, vod_id) == before
 
