@@ -5,6 +5,13 @@ A message names the file, says what was found and what was expected, and ends wi
 3 means that nothing was touched.
 """
 
+from streamhub_orm.errors.backup import (
+    ArchiveError,
+    DamagedArchiveError,
+    DatabaseInUseError,
+    HostileArchiveError,
+    NoSuchBackupError,
+)
 from streamhub_orm.errors.base import (
     StoredValueError,
     StreamHubError,
@@ -46,20 +53,25 @@ from streamhub_orm.errors.runs import (
 __all__ = [
     "AppNameError",
     "AppsInUseError",
+    "ArchiveError",
     "BackupError",
     "CorruptDatabaseError",
+    "DamagedArchiveError",
     "DataDirError",
     "DataLossError",
     "DatabaseFileError",
+    "DatabaseInUseError",
     "DatabasesClosedError",
     "DemoTargetError",
     "DiskError",
     "ForkedInSessionError",
+    "HostileArchiveError",
     "InterruptedWriteError",
     "LockedDatabaseError",
     "MigrationFailedError",
     "MissingDatabaseError",
     "NewerDatabaseError",
+    "NoSuchBackupError",
     "NotADatabaseError",
     "ReadOnlyDatabaseError",
     "RollbackError",
