@@ -1,7 +1,7 @@
 """How it is known for sure that a file is unchanged, without reading it.
 
 Every write to a database goes through write() to the file or to its -wal, and the kernel then sets
-both times of the inode; ctime cannot be set by a program. A file whose inode, sizes and times, and
+both times of the inode; ctime cannot be set by a program. A file whose inode, size and times, and
 those of its -wal, are as they were has therefore not been written since, with one gap: times are
 as coarse as a tick of the kernel, so a write that follows another within one tick leaves no trace.
 A fingerprint counts only if the last change was well past when it was taken; then a later write
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
 _SETTLED_NS: Final = 2_000_000_000
@@ -25,28 +24,24 @@ _SETTLED_NS: Final = 2_000_000_000
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The inodes of a file and its -wal, as lists of device, inode, size, mtime and ctime (ns)."""
+    """What the inodes of a file and its -wal say; times in nanoseconds."""
 
     file: list[int]
+    """Device, inode, size, mtime, ctime."""
     wal: list[int] | None
-    """None where there is no -wal, or an empty one, which a mere reader may leave."""
+    """Device, inode, size, mtime; None without a -wal, or with an empty one, as readers leave it.
+
+    Its ctime moves whenever root opens the database, for SQLite then sets the owner of the -wal.
+    """
 
     @classmethod
     def take(cls, path: Path) -> Fingerprint | None:
         """Look at a file; None where it changed so lately that the times prove nothing."""
-        found = cls(_inode(path.stat()), _wal(path))
-        latest = max(*found.file[3:], *(found.wal or [0])[-2:])
+        status = path.stat()
+        file = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
+        found = cls([*file, status.st_ctime_ns], _wal(path))
+        latest = max(*found.file[3:], *(found.wal or [0])[3:])
         return found if latest < time.time_ns() - _SETTLED_NS else None
-
-
-def _inode(status: os.stat_result) -> list[int]:
-    return [
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    ]
 
 
 def _wal(path: Path) -> list[int] | None:
@@ -54,4 +49,6 @@ def _wal(path: Path) -> list[int] | None:
         status = path.with_name(path.name + "-wal").stat()
     except FileNotFoundError:
         return None
-    return _inode(status) if status.st_size else None
+    if status.st_size == 0:
+        return None
+    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]

@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 _PROCESSES: Final = Path("/proc")
 
 
-def require_unused(databases: Iterable[Path]) -> None:
+def require_unused(databases: Iterable[Path], *, touching: bool) -> None:
     """Raise `DatabaseInUseError` where another process has one of the databases open.
 
-    A -wal is brought into its file on the way. A file that SQLite cannot use is no obstacle: it may
-    be what the restore is for.
+    SQLite is asked only if files may be touched, for it brings a -wal into its file on the way. A
+    file that SQLite cannot use is no obstacle: it may be what the restore is for.
     """
     present = [path for path in databases if path.is_file()]
-    users = list(_open_files(present)) or [
-        f"{path} by a process that this user cannot see" for path in present if _is_locked(path)
-    ]
+    users = list(_open_files(present))
+    if touching and not users:
+        unseen = "by a process that this user cannot see"
+        users = [f"{path} {unseen}" for path in present if _is_locked(path)]
     if users:
         raise DatabaseInUseError(users)
 

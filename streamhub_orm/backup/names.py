@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
 
 MANIFEST_NAME: Final = "manifest.json"
-_ARCHIVE: Final = re.compile(r"streamhub-backup-(\d{8}T\d{6}Z)(\.incomplete)?\.tar\.gz")
+_ARCHIVE: Final = re.compile(r"streamhub-backup-(\d{8}T\d{6}Z)(\.incomplete)?\.tar\.gz", re.ASCII)
 _TIME: Final = "%Y%m%dT%H%M%SZ"
 _MEMBER: Final = re.compile(
     rf"data/(?:{re.escape(GLOBAL_DB_NAME)}|secrets\.json|"

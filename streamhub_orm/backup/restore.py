@@ -82,7 +82,7 @@ def restore_archive(  # noqa: PLR0913 - one keyword for each option of the comma
     if app is not None:
         require_app_name(app)
     place = _place_of(data_dir)
-    with _alone_in(place), _staging_in(place.root) as staging:
+    with _alone_in(place), _staging_in(place) as staging:
         members = _unpack_verified(
             archive, staging, app, allow_incomplete=allow_incomplete, progress=progress
         )
@@ -122,6 +122,7 @@ def _alone_in(place: DataDir) -> Iterator[None]:
     with translated(place.root, "restoring"):
         make_folder(place.global_db.parent, like=_existing(place.root))
         with run_lock(place.lock_path, like=_like(place)):
+            shutil.rmtree(_staging_of(place), ignore_errors=True)  # a dead run's
             yield
 
 
@@ -134,11 +135,14 @@ def _existing(folder: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if each.exists())
 
 
+def _staging_of(place: DataDir) -> Path:
+    return place.root / ".streamhub-restore"
+
+
 @contextmanager
-def _staging_in(root: Path) -> Iterator[Path]:
-    """Make a private folder for the unpacked files; a dead run's had the same name and goes."""
-    staging = root / ".streamhub-restore"
-    shutil.rmtree(staging, ignore_errors=True)
+def _staging_in(place: DataDir) -> Iterator[Path]:
+    """Make a private folder for the unpacked files."""
+    staging = _staging_of(place)
     staging.mkdir(mode=0o700)
     try:
         yield staging
@@ -184,7 +188,8 @@ def _unpack_verified(
 
 
 def _swap_all(place: DataDir, source: Path, swaps: Sequence[Swap], *, dry_run: bool) -> Restored:
-    require_unused(swap.target for swap in swaps if swap.member.kind.is_database)
+    databases = [swap.target for swap in swaps if swap.member.kind.is_database]
+    require_unused(databases, touching=not dry_run)
     _require_one_file_system(place, swaps)
     restored = Restored(place.root, source, [swap.member.name for swap in swaps], dry_run=dry_run)
     if not dry_run:
