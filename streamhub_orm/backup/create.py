@@ -17,8 +17,8 @@ from streamhub_orm.backup.names import ArchiveName
 from streamhub_orm.backup.preparing import Preparation
 from streamhub_orm.backup.sources import find_sources
 from streamhub_orm.data_dir import DataDir
+from streamhub_orm.durable_files import make_folder, publish
 from streamhub_orm.engine.connections import translated
-from streamhub_orm.engine.durable_files import make_folder, publish
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import DamagedArchiveError
 

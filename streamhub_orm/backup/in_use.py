@@ -1,40 +1,43 @@
 """Whether another process has a file open that is about to be replaced.
 
-Two looks, since neither sees all. Linux lists the open files of each process that this user may
-look at: as root of all, otherwise of its own. SQLite's locks tell of any process of this machine,
-whoever runs it, as long as the database is in WAL mode, in which every open connection holds one.
+Two looks, since neither sees all; they change no byte. Linux lists the open files of each process
+that this user may look at: as root of all, otherwise of its own. And the kernel tells who holds a
+lock on a file, whoever runs it: in WAL mode every open connection holds one on the database.
 Neither sees another machine that has the file by a network file system, nor a process that opens
-it a moment later.
+it a moment later; elsewhere than on Linux nothing is seen.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
-import sqlite3
+import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.engine.connections import fold_wal_in
 from streamhub_orm.errors import DatabaseInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _PROCESSES: Final = Path("/proc")
+_FLOCK: Final = struct.Struct("@hhqqi0q")
+"""struct flock of Linux: type, whence, start, length, process."""
 
 
-def require_unused(databases: Iterable[Path], *, touching: bool) -> None:
+def require_unused(databases: Iterable[Path]) -> None:
     """Raise `DatabaseInUseError` where another process has one of the databases open.
 
-    SQLite is asked only if files may be touched, for it brings a -wal into its file on the way. A
-    file that SQLite cannot use is no obstacle: it may be what the restore is for.
+    This process must not have one open: to close the file would drop its locks (POSIX).
     """
+    if not sys.platform.startswith("linux"):
+        return
     present = [path for path in databases if path.is_file()]
-    users = list(_open_files(present))
-    if touching and not users:
-        unseen = "by a process that this user cannot see"
-        users = [f"{path} {unseen}" for path in present if _is_locked(path)]
+    users = list(_open_files(present)) or [
+        f"{path} by {holder}" for path in present if (holder := _lock_holder(path))
+    ]
     if users:
         raise DatabaseInUseError(users)
 
@@ -66,11 +69,11 @@ def _name(process: Path) -> str:
         return "ended"
 
 
-def _is_locked(path: Path) -> bool:
-    try:
-        fold_wal_in(path)
-    except sqlite3.OperationalError as error:
-        return error.sqlite_errorname == "SQLITE_BUSY"
-    except sqlite3.DatabaseError:
-        return False
-    return False
+def _lock_holder(path: Path) -> str | None:
+    """Ask the kernel who would be in the way of an exclusive lock on the whole file."""
+    question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    with path.open("rb") as file:
+        kind, *_, process = _FLOCK.unpack(fcntl.fcntl(file, fcntl.F_GETLK, question))
+    if kind == fcntl.F_UNLCK:
+        return None
+    return f"process {process}" if process > 0 else "a process of another container"

@@ -72,7 +72,7 @@ class Member:
         if self.kind is Kind.GLOBAL:
             return place.global_db
         if self.kind is Kind.SECRETS:
-            return place.global_db.with_name("secrets.json")
+            return place.secrets
         return place.app_folder(self.app or "") / _FILES[self.kind]
 
 

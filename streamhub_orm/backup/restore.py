@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
+import sqlite3
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,9 +15,9 @@ from streamhub_orm.backup.swapping import Swap, remove_emptied, swap_in, swaps_b
 from streamhub_orm.backup.unpacking import only_app
 from streamhub_orm.backup.verify import Check
 from streamhub_orm.data_dir import DataDir, require_app_name
+from streamhub_orm.durable_files import make_folder, mark_as_wal
 from streamhub_orm.engine.backups import time_stamp
-from streamhub_orm.engine.connections import reading, translated
-from streamhub_orm.engine.durable_files import make_folder, mark_as_wal
+from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
     ArchiveError,
@@ -188,15 +189,24 @@ def _unpack_verified(
 
 
 def _swap_all(place: DataDir, source: Path, swaps: Sequence[Swap], *, dry_run: bool) -> Restored:
-    databases = [swap.target for swap in swaps if swap.member.kind.is_database]
-    require_unused(databases, touching=not dry_run)
+    require_unused(swap.target for swap in swaps if swap.member.kind.is_database)
     _require_one_file_system(place, swaps)
     restored = Restored(place.root, source, [swap.member.name for swap in swaps], dry_run=dry_run)
     if not dry_run:
+        _make_single_files(swaps)
         restored.set_aside = place.root / f"pre-restore-{time_stamp()}"
         swap_in(swaps, restored.set_aside, like=_like(place))
         restored.unregistered = _unregistered(place, swaps)
     return restored
+
+
+def _make_single_files(swaps: Sequence[Swap]) -> None:
+    """Fold each -wal into its file: two files cannot be moved at one instant."""
+    for swap in swaps:
+        for path in (swap.target, swap.staged):
+            if swap.member.kind.is_database and path is not None and path.exists():
+                with suppress(sqlite3.DatabaseError):  # no database any more: it goes as it is
+                    fold_wal_in(path)
 
 
 def _require_one_file_system(place: DataDir, swaps: Sequence[Swap]) -> None:

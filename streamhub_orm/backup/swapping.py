@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.backup.names import Kind, member_named
-from streamhub_orm.engine.durable_files import file_mode, make_folder, sync, take_owner
+from streamhub_orm.durable_files import file_mode, make_folder, sync, take_owner
 from streamhub_orm.errors import ArchiveError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.backup.archive import load_manifest
-from streamhub_orm.backup.names import ArchiveName, Kind
+from streamhub_orm.backup.names import Kind
 from streamhub_orm.backup.unpacking import Unpacking
 from streamhub_orm.engine.backups import row_counts
 from streamhub_orm.engine.connections import open_read_only, translated
@@ -149,12 +149,3 @@ def _require_intact(unpacked: Unpacked) -> dict[str, int]:
         if damage != "ok":
             raise DamagedArchiveError(unpacked.path, [str(damage)])
         return row_counts(connection)
-
-
-def is_good(archive: Path) -> bool:
-    """Tell whether an archive is complete and every file in it verifies."""
-    name = ArchiveName.parse(archive.name)
-    try:
-        return bool(name and name.complete) and verify_archive(archive).ok
-    except StreamHubError:
-        return False

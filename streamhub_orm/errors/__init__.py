@@ -51,6 +51,7 @@ from streamhub_orm.errors.runs import (
 )
 from streamhub_orm.errors.settings import (
     ConfigFileError,
+    EnvironmentSettingError,
     MissingSecretError,
     SecretsFileError,
     SettingsError,
@@ -83,6 +84,7 @@ __all__ = [
     "DatabasesClosedError",
     "DemoTargetError",
     "DiskError",
+    "EnvironmentSettingError",
     "ForkedInSessionError",
     "HostileArchiveError",
     "InterruptedWriteError",

@@ -280,7 +280,7 @@ def test_restore_sees_a_user_that_only_sqlite_knows_of(
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        with pytest.raises(DatabaseInUseError, match="a process that this user cannot see"):
+        with pytest.raises(DatabaseInUseError, match=rf"app\.db by process {holder.pid}\)"):
             restore_archive(created.archive, installation.data_dir)
         holder.communicate()
 
