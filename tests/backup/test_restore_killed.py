@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.installations import Installation
 
 FEWEST_POINTS = 50
-EVERY = 4
+EVERY = 8
 
 KILLED_AT = """
 import os, signal, sys
