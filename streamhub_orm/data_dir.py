@@ -67,6 +67,11 @@ class DataDir:
         """The file whose flock admits one upgrade at a time; it is never removed."""
         return self.global_db.with_name(self.global_db.name + ".lock")
 
+    @property
+    def secrets(self) -> Path:
+        """The file that holds the keys of the object stores (0600), beside the global database."""
+        return self.global_db.with_name("secrets.json")
+
     def app_folder(self, name: str) -> Path:
         """Return the app's folder; raise `AppNameError` for a name outside the allow-list."""
         require_app_name(name)
@@ -86,6 +91,10 @@ class DataDir:
         path = self.app_folder(name) / "vods.db"
         self._check_contained(path)
         return path
+
+    def app_config(self, name: str) -> Path:
+        """Return the path of the app's config.yaml, existing or not."""
+        return self.app_folder(name) / "config.yaml"
 
     def unregistered(self, registered: set[str]) -> Iterator[str]:
         """Yield, sorted, the folders under apps/ that have an app.db but no registry row."""

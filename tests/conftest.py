@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.installations import Installation
 
+pytest_plugins = ["tests.object_stores.fixtures"]
+
 
 class MakeInstallation(Protocol):
     """Gives a test an installation of its own."""

@@ -1,193 +1,31 @@
-"""Files that appear whole or not at all: held temporary names, fsync, owner, publication."""
+"""The durable files of `streamhub_orm.durable_files`, under the name that they had here."""
 
-from __future__ import annotations
+from streamhub_orm.durable_files import (
+    create_empty,
+    file_mode,
+    make_folder,
+    mark_as_wal,
+    publish,
+    remove_aliases,
+    remove_database,
+    remove_leftovers,
+    require_no_stray_wal,
+    sync,
+    take_owner,
+    temporary_beside,
+)
 
-import fcntl
-import os
-import secrets
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
-
-from streamhub_orm.errors import CorruptDatabaseError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-_SUFFIX: Final = ".streamhub-tmp"
-_COMPANIONS: Final = ("", "-journal", "-wal", "-shm")
-
-
-@contextmanager
-def temporary_beside(path: Path) -> Iterator[Path]:
-    """Create an empty file (mode 0600) in the folder of `path`; remove it at the end.
-
-    A second file beside it is held by flock, which dies with its process: that is how
-    `remove_leftovers` tells the file of a dead run from one that is being written. It is not the
-    temporary file itself, since closing a descriptor of that would drop the POSIX locks of whoever
-    in this process has opened the published database by then.
-    """
-    temporary, descriptor = _create_held(path)
-    try:
-        yield temporary
-    finally:
-        remove_database(temporary)
-        _holder_of(temporary).unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _create_held(path: Path) -> tuple[Path, int]:
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-    while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
-        holder = _holder_of(temporary)
-        descriptor = os.open(holder, flags, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Between open and flock a clean-up may have taken the file for a dead run's.
-        if holder.exists():
-            os.close(os.open(temporary, flags, 0o600))
-            return temporary, descriptor
-        os.close(descriptor)
-
-
-def _holder_of(temporary: Path) -> Path:
-    return temporary.with_name(temporary.name + "-held")
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs left in `folder`: temporary databases and their journals."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if _SUFFIX in entry.name]
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for name in names:
-        _remove_if_dead(folder / name)
-
-
-def _remove_if_dead(path: Path) -> None:
-    temporary = path.with_name(path.name.partition(_SUFFIX)[0] + _SUFFIX)
-    holder = _holder_of(temporary)
-    try:
-        descriptor = os.open(holder, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        # The holder is made first and removed last: without it nobody is at work.
-        remove_database(temporary)
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove_database(temporary)
-        holder.unlink(missing_ok=True)
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(descriptor)
-
-
-def remove_aliases(path: Path) -> None:
-    """Remove other names of a database's file that a killed swap left beside it.
-
-    SQLite forbids two names for one database: each would have a -wal of its own.
-    """
-    if path.stat().st_nlink > 1:
-        for entry in path.parent.iterdir():
-            if entry.name.startswith(path.name + ".") and entry.samefile(path):
-                entry.unlink()
-
-
-def remove_database(path: Path) -> None:
-    """Remove a database file together with its -journal, -wal and -shm."""
-    for suffix in _COMPANIONS:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to the disk.
-
-    Never call it for a database that this process has open: closing the descriptor would drop
-    the POSIX locks that SQLite holds on the file.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def take_owner(path: Path, like: Path) -> None:
-    """Give `path` the owner and group of `like`, where this user may do so.
-
-    The Node core runs under a uid of its own, while an operator runs us with sudo.
-    """
-    if os.geteuid() == 0:
-        wanted, present = like.stat(), path.stat()
-        if (wanted.st_uid, wanted.st_gid) != (present.st_uid, present.st_gid):
-            os.chown(path, wanted.st_uid, wanted.st_gid)
-
-
-def require_no_stray_wal(path: Path) -> None:
-    """Raise `CorruptDatabaseError` where a -wal or -journal lies beside a missing database.
-
-    SQLite would play it into whatever is put in the database's place. It may hold the last rows of
-    a file that was lost, so it is not ours to remove.
-    """
-    for suffix in ("-wal", "-journal"):
-        stray = path.with_name(path.name + suffix)
-        if stray.exists() and stray.stat().st_size > 0 and not path.exists():
-            raise CorruptDatabaseError(
-                path,
-                f"no such file, but its {stray.name}",
-                "both or neither",
-                f"Put {path.name} back beside it, or move {stray.name} away, then run again.",
-            )
-
-
-def publish(temporary: Path, target: Path, *, like: Path, mode: int) -> None:
-    """Make a finished temporary file appear as `target`, durably and never over another file.
-
-    Raises `FileExistsError` where `target` exists: a hard link, unlike a rename, cannot replace
-    a database that another process created meanwhile.
-    """
-    take_owner(temporary, like)
-    temporary.chmod(mode)
-    sync(temporary)
-    os.link(temporary, target)
-    sync(target.parent)
-
-
-def make_folder(path: Path, like: Path) -> None:
-    """Make `path` with its parents, owned like `like`, each with the mode of the one it lies in."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    for folder in reversed(missing):
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-            take_owner(folder, like)
-            folder.chmod(file_mode(folder.parent))
-            sync(folder.parent)
-
-
-def create_empty(path: Path, *, like: Path) -> None:
-    """Create a zero-byte file with owner and mode of `like`, where there is none yet."""
-    make_folder(path.parent, like)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
-    take_owner(path, like)
-    path.chmod(file_mode(like))
-
-
-def file_mode(path: Path) -> int:
-    """Return the permission bits of a file."""
-    return path.stat().st_mode & 0o777
-
-
-def mark_as_wal(path: Path) -> None:
-    """Set a database file to WAL mode while no connection to it is open.
-
-    Bytes 18 and 19 of the header hold the mode (https://www.sqlite.org/fileformat2.html); the
-    pragma would make a -wal and a -shm to reach the same two bytes.
-    """
-    with path.open("r+b") as file:
-        file.seek(18)
-        file.write(b"\x02\x02")
+__all__ = [
+    "create_empty",
+    "file_mode",
+    "make_folder",
+    "mark_as_wal",
+    "publish",
+    "remove_aliases",
+    "remove_database",
+    "remove_leftovers",
+    "require_no_stray_wal",
+    "sync",
+    "take_owner",
+    "temporary_beside",
+]
