@@ -23,6 +23,11 @@ _COMMANDS: Final = {
     "downgrade": "revisions",
     "history": "revisions",
     "revision": "revisions",
+    "health": "health",
+    "optimize": "optimize",
+    "sizes": "sizes",
+    "split": "split",
+    "report": "report",
 }
 
 

@@ -87,8 +87,15 @@ def require_intact(path: Path) -> None:
 
 def size_bytes(path: Path) -> int:
     """Return the size of a database file with its -wal, an upper bound for its backup."""
-    wal = path.with_name(path.name + "-wal")
-    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+    return path.stat().st_size + wal_bytes(path)
+
+
+def wal_bytes(path: Path) -> int:
+    """Return the size of the -wal beside a database file; 0 where there is none."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _require_space(path: Path) -> None:

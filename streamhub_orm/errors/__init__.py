@@ -58,6 +58,11 @@ from streamhub_orm.errors.installation import (
     UnknownAppError,
     UnknownRevisionError,
 )
+from streamhub_orm.errors.maintenance import (
+    MissingExtraError,
+    ReportTargetError,
+    SplitCleanupError,
+)
 from streamhub_orm.errors.media import (
     PluginInstalledError,
     UnknownPluginError,
@@ -129,6 +134,7 @@ __all__ = [
     "MigrationFailedError",
     "MissingBucketError",
     "MissingDatabaseError",
+    "MissingExtraError",
     "MissingObjectError",
     "MissingSecretError",
     "NewerDatabaseError",
@@ -142,11 +148,13 @@ __all__ = [
     "PluginInstalledError",
     "QuotaExceededError",
     "ReadOnlyDatabaseError",
+    "ReportTargetError",
     "RollbackError",
     "SchemaOutdatedError",
     "SecretsFileError",
     "SettingsError",
     "SpaceError",
+    "SplitCleanupError",
     "StorageError",
     "StoreDeniedError",
     "StoreFaultError",

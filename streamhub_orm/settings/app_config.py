@@ -27,6 +27,10 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: Final = {}  # type: ignore[misc] # PyYAML's interface
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes a text that either version of YAML would take for something else."""
+
+
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     text = loader.construct_scalar(node)
     return int(text, 0) if text[1:2] in {"x", "o"} else int(text)
@@ -41,16 +45,17 @@ _INT: Final = r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
 _FLOAT: Final = (
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
-for _tag, _pattern, _first in (
+_CORE_SCHEMA: Final = (
     ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
     ("int", _INT, [*"-+0123456789"]),
     ("float", _FLOAT, [*"-+.0123456789"]),
     ("merge", r"<<", ["<"]),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
-    )
+)
+for _tag, _pattern, _first in _CORE_SCHEMA:
+    _resolver = (f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+    _Loader.add_implicit_resolver(*_resolver)
+    _Dumper.add_implicit_resolver(*_resolver)
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
@@ -86,8 +91,9 @@ def load_app_config(path: Path) -> AppConfig:
 
     Raises `ConfigFileError` with the line where it is no YAML, or no mapping.
     """
-    loader = _Loader(_read(path))
+    text = _read(path)
     try:
+        loader = _Loader(text)
         root = loader.get_single_node()
         document = None if root is None else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
@@ -97,8 +103,6 @@ def load_app_config(path: Path) -> AppConfig:
         raise ConfigFileError(path, found, "YAML", line) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigFileError(path, " ".join(str(error).split()), "YAML") from error
-    finally:
-        loader.dispose()
     if not isinstance(document, dict | None):
         raise ConfigFileError(path, kind_of(document), "a mapping of settings", 1)
     return AppConfig(path, document or {}, root)
@@ -112,7 +116,7 @@ def save_app_config(config: AppConfig, *, like: Path, mode: int) -> None:
     safe YAML does not know.
     """
     try:
-        text = yaml.safe_dump(config.document, allow_unicode=True, sort_keys=False)
+        text = yaml.dump(config.document, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
     except yaml.YAMLError as error:
         raise ConfigFileError(config.path, str(error), "plain values") from error
     write_whole(config.path, text.encode(), like=like, mode=mode)

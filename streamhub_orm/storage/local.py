@@ -41,6 +41,8 @@ _TEMPORARY: Final = ".streamhub-tmp"
 _MAX_NAME_BYTES: Final = 200
 """File systems take 255; a temporary name is longer than the name that it stands for."""
 
+_ABSENT: Final = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
 
 class LocalStore(BaseStore):
     """Objects are files below a folder, and their keys the paths there. Implements ObjectStore."""
@@ -59,7 +61,7 @@ class LocalStore(BaseStore):
     ) -> ObjectInfo:
         """Store a file; see `ObjectStore.put`."""
         key, target = self._locate(key)
-        with self._source(path, key, sha256) as reader, self._translated(key):
+        with self._source(path, key, sha256) as reader, self._faults(key):
             self._require_folder()
             make_folder(target.parent, like=self.folder)
             remove_leftovers(target.parent)
@@ -75,11 +77,11 @@ class LocalStore(BaseStore):
     def open(self, key: str) -> Iterator[VerifiedReader]:
         """Open an object; see `ObjectStore.open`."""
         key, path = self._locate(key)
-        with self._translated(key):
+        with self._reading(key):
             file = path.open("rb")
 
         def read(size: int) -> bytes:
-            with self._translated(key):
+            with self._reading(key):
                 return file.read(size)
 
         with file:
@@ -88,14 +90,14 @@ class LocalStore(BaseStore):
     def head(self, key: str) -> ObjectInfo:
         """Describe an object; see `ObjectStore.head`."""
         key, path = self._locate(key)
-        with self._translated(key):
+        with self._reading(key):
             if path.is_dir():
                 raise MissingObjectError(self.name, key)
             return self._described(key, path.stat())
 
     def iter_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Describe objects; see `ObjectStore.iter_objects`."""
-        with self._translated(""):
+        with self._reading(""):
             self._require_folder()
             keys = sorted(self._keys_below(self._whole_prefix(prefix)))
         for key in keys:
@@ -105,7 +107,7 @@ class LocalStore(BaseStore):
     def delete(self, key: str) -> None:
         """Delete an object; see `ObjectStore.delete`."""
         key, path = self._locate(key)
-        with self._translated(key):
+        with self._reading(key):
             self._require_folder()
             with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 path.unlink()
@@ -158,7 +160,8 @@ class LocalStore(BaseStore):
             for name in names:
                 path = Path(parent) / name
                 key = path.relative_to(self.folder).as_posix()
-                if key.startswith(prefix) and _TEMPORARY not in name and path.is_file():
+                is_none = _TEMPORARY in name or path.is_symlink() or not path.is_file()
+                if key.startswith(prefix) and not is_none:
                     yield key
 
     def _appear(self, temporary: Path, target: Path, key: str, *, no_clobber: bool) -> None:
@@ -178,6 +181,7 @@ class LocalStore(BaseStore):
         """
         path = self.folder / _CHECKSUMS / info.key
         make_folder(path.parent, like=self.folder)
+        remove_leftovers(path.parent)
         write_whole(path, f"{info.sha256} {info.etag}\n".encode(), like=self.folder, mode=0o600)
 
     def _described(self, key: str, found: os.stat_result) -> ObjectInfo:
@@ -193,12 +197,20 @@ class LocalStore(BaseStore):
             raise MissingBucketError(self.name)
 
     @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
+    def _reading(self, key: str) -> Iterator[None]:
+        try:
+            with self._faults(key):
+                yield
+        except StoreFaultError as error:
+            if not isinstance(error.__cause__, _ABSENT):
+                raise
+            self._require_folder()
+            raise MissingObjectError(self.name, key) from error.__cause__
+
+    @contextmanager
+    def _faults(self, key: str) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            self._require_folder()
-            raise MissingObjectError(self.name, key) from error
         except OSError as error:
             raise StoreFaultError(self.name, key, error.strerror or str(error)) from error
 

@@ -25,7 +25,7 @@ from tests.object_stores.proxy import Faults, proxy_before
 from tests.object_stores.seaweedfs import SECRET_KEY, start_seaweedfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from streamhub_orm.settings import S3Settings
@@ -64,15 +64,16 @@ def put_for_ever(store: S3Store, path: Path) -> None:
 def every_call(store: S3Store, tmp_path: Path) -> dict[str, StorageError]:
     """Make each call that asks the store, and return the error that it ends with."""
     (tmp_path / "source").write_bytes(b"x")
-    errors = {}
-    for name, call in {
+    calls: dict[str, Callable[[], object]] = {
         "put": lambda: store.put(tmp_path / "source", "k"),
         "put new": lambda: store.put(tmp_path / "source", "k", no_clobber=True),
         "get": lambda: store.get("k", tmp_path / "target"),
         "head": lambda: store.head("k"),
         "list": lambda: list(store.iter_objects()),
         "delete": lambda: store.delete("k"),
-    }.items():
+    }
+    errors = {}
+    for name, call in calls.items():
         with pytest.raises(StorageError) as caught:
             call()
         errors[name] = caught.value
@@ -85,7 +86,9 @@ def test_wrong_keys_are_named_as_such_by_every_call(
     s3_settings: S3Settings, tmp_path: Path, wrong: str
 ) -> None:
     """The error names the bucket and the refusal, and neither of the keys."""
-    with open_s3_store(replace(s3_settings, **{wrong: "made-up-credential"})) as store:
+    keys = {"access_key": s3_settings.access_key, "secret_key": s3_settings.secret_key}
+    keys[wrong] = "made-up-credential"
+    with open_s3_store(replace(s3_settings, **keys)) as store:  # type: ignore[arg-type]
         errors = every_call(store, tmp_path)
         failed = store.delete_many(["k", "l"])
     for error in errors.values():
