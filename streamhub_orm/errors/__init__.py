@@ -36,17 +36,20 @@ from streamhub_orm.errors.installation import (
 )
 from streamhub_orm.errors.runs import (
     AppsInUseError,
+    ConnectionsInUseError,
     DatabasesClosedError,
     ForkedInSessionError,
     RollbackError,
     UnforeseenError,
     UpgradeRunningError,
 )
+from streamhub_orm.errors.sessions import MissingExtraError, StrayRowError
 
 __all__ = [
     "AppNameError",
     "AppsInUseError",
     "BackupError",
+    "ConnectionsInUseError",
     "CorruptDatabaseError",
     "DataDirError",
     "DataLossError",
@@ -59,6 +62,7 @@ __all__ = [
     "LockedDatabaseError",
     "MigrationFailedError",
     "MissingDatabaseError",
+    "MissingExtraError",
     "NewerDatabaseError",
     "NotADatabaseError",
     "ReadOnlyDatabaseError",
@@ -66,6 +70,7 @@ __all__ = [
     "SchemaOutdatedError",
     "SpaceError",
     "StoredValueError",
+    "StrayRowError",
     "StreamHubError",
     "UnadoptedDatabaseError",
     "UnforeseenError",
