@@ -61,7 +61,11 @@ def bring_app_to_head(path: Path, files: LegacyFiles) -> Upgraded:
     if VODS_MARKER not in found.markers:
         require_importable(files.vods_db)
     return upgrade_file(
-        path, APP, like=files.global_db, finish=lambda raw: import_legacy(raw, files)
+        path,
+        APP,
+        like=files.global_db,
+        finish=lambda raw: import_legacy(raw, files),
+        is_done=is_done,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import roll_back_dead_write
+from streamhub_orm.engine.turns import turn_in
 from streamhub_orm.errors import InterruptedWriteError
 from streamhub_orm.legacy.sources import MARKERS, Account
 from streamhub_orm.migrations.adoption import adopt
@@ -73,16 +74,21 @@ def upgrade_file(
     like: Path,
     backup: Path | None = None,
     finish: Callable[[sqlite3.Connection], Account] = lambda _: Account(),
+    is_done: Callable[[FileState], bool] = lambda found: found.state is State.CURRENT,
 ) -> Upgraded:
     """Bring an existing file to head; `finish` runs in the same transaction, at head.
 
     A file that holds data is backed up first, unless the caller hands in a `backup` made for this
-    upgrade. Raises a `DatabaseFileError`, and then the file is as it was.
+    upgrade. Nothing happens where another process has done it and the file `is_done`. Raises a
+    `DatabaseFileError`, and then the file is as it was.
     """
-    found = look_for_upgrade(path, world)
-    if backup is None and found.state is not State.MISSING:
-        backup = back_up(path, like=like)
-    account = transform(path, world, run=lambda c: run_upgrade(c, world), finish=finish)
+    with turn_in(path.parent):
+        found = look_for_upgrade(path, world)
+        if is_done(found):
+            return Upgraded(found.revision, found.revision, changed=False)
+        if backup is None and found.state is not State.MISSING:
+            backup = back_up(path, like=like)
+        account = transform(path, world, run=lambda c: run_upgrade(c, world), finish=finish)
     return Upgraded(found.revision, world.head, backup, account)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -334,3 +336,21 @@ def test_hit_is_found_without_waiting_and_nothing_is_opened(opener: Opener) -> N
     assert cache.evict("one")
     assert not is_open(slot.database)
     assert cache.counters.open == 0
+
+
+def test_evicted_databases_leave_nothing_for_the_collector(opener: Opener) -> None:
+    """No reference cycle keeps them, so memory stays flat however many apps are touched."""
+    cache = DatabaseCache(opener, 1)
+    opener.databases = []
+    gc.collect()
+    gc.disable()
+    try:
+        gone = []
+        for number in range(20):
+            with cache.lease(f"app{number}") as database, connected(database) as connection:
+                gone += [weakref.ref(database), weakref.ref(connection)]
+            opener.databases.clear()
+        del database, connection
+        assert [it() for it in gone[:-2]] == [None] * 38
+    finally:
+        gc.enable()
