@@ -23,6 +23,7 @@ from streamhub_orm.migrations.transaction import (
     raw_connection,
     run_upgrade,
 )
+from streamhub_orm.migrations.worlds import APP
 
 if TYPE_CHECKING:
     import sqlite3
@@ -62,6 +63,11 @@ def look_for_upgrade(path: Path, world: World, *, recover: bool = True) -> FileS
     return found
 
 
+def nothing_left(found: FileState, world: World) -> bool:
+    """Tell whether a file is at head and, if it is an app.db, has its legacy rows."""
+    return found.state is State.CURRENT and not (world is APP and imports_pending(found))
+
+
 def imports_pending(found: FileState) -> bool:
     """Tell whether an app.db still lacks a marker of the split."""
     return not found.markers >= MARKERS
@@ -74,17 +80,16 @@ def upgrade_file(
     like: Path,
     backup: Path | None = None,
     finish: Callable[[sqlite3.Connection], Account] = lambda _: Account(),
-    is_done: Callable[[FileState], bool] = lambda found: found.state is State.CURRENT,
 ) -> Upgraded:
     """Bring an existing file to head; `finish` runs in the same transaction, at head.
 
     A file that holds data is backed up first, unless the caller hands in a `backup` made for this
-    upgrade. Nothing happens where another process has done it and the file `is_done`. Raises a
+    upgrade. Nothing happens where another process has done it meanwhile. Raises a
     `DatabaseFileError`, and then the file is as it was.
     """
     with turn_in(path.parent):
         found = look_for_upgrade(path, world)
-        if is_done(found):
+        if nothing_left(found, world):
             return Upgraded(found.revision, found.revision, changed=False)
         if backup is None and found.state is not State.MISSING:
             backup = back_up(path, like=like)
