@@ -59,7 +59,6 @@ from streamhub_orm.errors.installation import (
     UnknownRevisionError,
 )
 from streamhub_orm.errors.maintenance import (
-    MissingExtraError,
     ReportTargetError,
     SplitCleanupError,
 )
@@ -80,11 +79,16 @@ from streamhub_orm.errors.operations import (
 )
 from streamhub_orm.errors.runs import (
     AppsInUseError,
+    ConnectionsInUseError,
     DatabasesClosedError,
     ForkedInSessionError,
     RollbackError,
     UnforeseenError,
     UpgradeRunningError,
+)
+from streamhub_orm.errors.sessions import (
+    MissingExtraError,
+    StrayRowError,
 )
 from streamhub_orm.errors.settings import (
     ConfigFileError,
@@ -113,6 +117,7 @@ __all__ = [
     "BackupError",
     "ChecksumMismatchError",
     "ConfigFileError",
+    "ConnectionsInUseError",
     "CorruptDatabaseError",
     "DamagedArchiveError",
     "DataDirError",
@@ -160,6 +165,7 @@ __all__ = [
     "StoreFaultError",
     "StoreUnreachableError",
     "StoredValueError",
+    "StrayRowError",
     "StreamHubError",
     "TenantExistsError",
     "TokenFormError",

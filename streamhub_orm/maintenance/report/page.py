@@ -73,7 +73,7 @@ def _environment() -> jinja2.Environment:
     try:
         import jinja2  # noqa: PLC0415 - an extra, which only this command needs
     except ImportError as error:
-        raise MissingExtraError(_EXTRA, "jinja2") from error
+        raise MissingExtraError("report --html", "jinja2", _EXTRA) from error
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("streamhub_orm.maintenance.report", ""),
         autoescape=True,
