@@ -6,15 +6,12 @@ their order. Columns are matched by name; one that the source lacks takes its de
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.legacy.matching import any_found, count_unmatched
 from streamhub_orm.legacy.sources import (
     GLOBAL_ROWS,
     MARKERS,
-    TABLES,
     Account,
     LegacyFiles,
     Source,
@@ -25,7 +22,6 @@ from streamhub_orm.legacy.table_copy import TableCopy
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
 
 
 def import_legacy(connection: sqlite3.Connection, files: LegacyFiles) -> Account:
@@ -59,25 +55,6 @@ def account_of(connection: sqlite3.Connection, files: LegacyFiles) -> Account:
     for source in attach_sources(connection, files):
         _count_source(connection, source, files, account)
     return account
-
-
-@contextmanager
-def indices_after_rows(connection: sqlite3.Connection) -> Iterator[None]:
-    """Drop the secondary indices of the moved tables, and build them again at the end.
-
-    One sort per index beats one search of the tree per row and index.
-    """
-    marks = ", ".join("?" * len(TABLES))
-    indices = connection.execute(
-        "SELECT name, sql FROM sqlite_master "  # noqa: S608 - only question marks
-        f"WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ({marks}) ORDER BY rowid",
-        TABLES,
-    ).fetchall()
-    for name, _ in indices:
-        connection.execute(f"DROP INDEX {quoted(name)}")
-    yield
-    for _, sql in indices:
-        connection.execute(sql)
 
 
 def _import_source(

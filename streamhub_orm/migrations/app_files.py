@@ -13,6 +13,7 @@ from streamhub_orm.engine.backups import copy_to_scratch
 from streamhub_orm.engine.connections import open_scratch, reading, translated
 from streamhub_orm.engine.durable_files import (
     file_mode,
+    in_wal_mode,
     make_folder,
     mark_as_wal,
     publish,
@@ -20,13 +21,10 @@ from streamhub_orm.engine.durable_files import (
     temporary_beside,
 )
 from streamhub_orm.errors import DatabaseFileError
-from streamhub_orm.legacy.importing import (
-    account_of,
-    import_legacy,
-    indices_after_rows,
-    set_markers,
-)
-from streamhub_orm.legacy.sources import MARKERS, VODS_MARKER, Account
+from streamhub_orm.legacy.bulk import checks_after_rows, indices_after_rows
+from streamhub_orm.legacy.importing import account_of, import_legacy, set_markers
+from streamhub_orm.legacy.sources import MARKERS, TABLES, VODS_MARKER, Account
+from streamhub_orm.migrations import sql_text
 from streamhub_orm.migrations.legacy_files import require_importable
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.states import State
@@ -128,12 +126,12 @@ def _fill(temporary: Path, files: LegacyFiles) -> Account:
     """Write the template and import into it; the file is nobody's yet, so it needs no journal."""
     if not files.hold_rows():
         temporary.write_bytes(_template_without_rows())
-        mark_as_wal(temporary)
         return Account()
     temporary.write_bytes(template(APP))
     with closing(open_scratch(temporary)) as connection:
         connection.execute("BEGIN")
-        with indices_after_rows(connection) if files.are_large() else nullcontext():
+        late_indices = indices_after_rows(connection) if files.are_large() else nullcontext()
+        with checks_after_rows(connection, _checks()), late_indices:
             account = import_legacy(connection, files)
         connection.execute("COMMIT")
     mark_as_wal(temporary)
@@ -141,9 +139,21 @@ def _fill(temporary: Path, files: LegacyFiles) -> Account:
 
 
 @cache
+def _checks() -> dict[str, list[str]]:
+    """Return the CHECK expressions of the moved tables at head."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(template(APP))
+        query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return {
+            table: sql_text.checks(connection.execute(query, (table,)).fetchone()[0])
+            for table in TABLES
+        }
+
+
+@cache
 def _template_without_rows() -> bytes:
-    """Return an app.db that had nothing to import: the template with its markers set."""
+    """Return an app.db that had nothing to import: the template in WAL mode, its markers set."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.deserialize(template(APP))
         set_markers(connection, MARKERS)
-        return connection.serialize()
+        return in_wal_mode(connection.serialize())
