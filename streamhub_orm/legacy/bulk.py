@@ -13,14 +13,17 @@ from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.legacy.sources import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 @contextmanager
-def indices_after_rows(connection: sqlite3.Connection) -> Iterator[None]:
+def indices_after_rows(
+    connection: sqlite3.Connection, built: Callable[[int, int], None]
+) -> Iterator[None]:
     """Drop the secondary indices of the moved tables, and build them again at the end.
 
-    One sort per index beats one search of the tree per row and index.
+    One sort per index beats one search of the tree per row and index. `built` is called with the
+    number of those that are there again, and of all.
     """
     marks = ", ".join("?" * len(TABLES))
     indices = connection.execute(
@@ -31,8 +34,9 @@ def indices_after_rows(connection: sqlite3.Connection) -> Iterator[None]:
     for name, _ in indices:
         connection.execute(f"DROP INDEX {quoted(name)}")
     yield
-    for _, sql in indices:
+    for number, (_, sql) in enumerate(indices, start=1):
         connection.execute(sql)
+        built(number, len(indices))
 
 
 @contextmanager

@@ -18,13 +18,16 @@ from streamhub_orm.legacy.sources import (
     attach_sources,
     columns_of,
 )
+from streamhub_orm.legacy.progress import Progress, RowProgress, silent
 from streamhub_orm.legacy.table_copy import TableCopy
 
 if TYPE_CHECKING:
     import sqlite3
 
 
-def import_legacy(connection: sqlite3.Connection, files: LegacyFiles) -> Account:
+def import_legacy(
+    connection: sqlite3.Connection, files: LegacyFiles, progress: Progress = silent
+) -> Account:
     """Import every source that is not done yet, count the rows of the others, set the markers.
 
     The connection is an app.db at head, with a write transaction begun. Running it again changes
@@ -39,8 +42,10 @@ def import_legacy(connection: sqlite3.Connection, files: LegacyFiles) -> Account
         for source in sources
         if source.marker not in done and (source.name != GLOBAL_ROWS or forgotten)
     ]
+    rows = RowProgress(files, progress)
     for source in pending:
-        _import_source(connection, source, files, account)
+        _import_source(connection, source, files, account, rows)
+    rows.end()
     # Last, since a row that one source lost may have come from another.
     for source in sources:
         if source not in pending:
@@ -58,11 +63,17 @@ def account_of(connection: sqlite3.Connection, files: LegacyFiles) -> Account:
 
 
 def _import_source(
-    connection: sqlite3.Connection, source: Source, files: LegacyFiles, account: Account
+    connection: sqlite3.Connection,
+    source: Source,
+    files: LegacyFiles,
+    account: Account,
+    rows: RowProgress,
 ) -> None:
     for table in source.tables:
         if columns_of(connection, source.schema, table):
-            copy = TableCopy(connection, source, table, files.row_parameters)
+            copy = TableCopy(
+                connection, source, table, files.row_parameters, rows.parts, rows.copied
+            )
             account.superseded.add(table, copy.count_superseded())
             account.imported.add(table, copy.insert_missing())
 

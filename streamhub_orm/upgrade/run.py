@@ -17,6 +17,7 @@ from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.durable_files import remove_aliases, remove_leftovers, temporary_beside
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
+from streamhub_orm.legacy.progress import silent
 from streamhub_orm.legacy.row_index import build_row_index
 from streamhub_orm.migrations.app_files import bring_app_to_head, rehearse_app, unmatched_of
 from streamhub_orm.migrations.global_file import (
@@ -40,9 +41,8 @@ from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from streamhub_orm.legacy.progress import Progress
     from streamhub_orm.migrations.upgrading import Upgraded
-
-    Progress = Callable[[str, int, int], None]
 
 
 KEPT_BACKUPS: Final = 3
@@ -56,12 +56,13 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
     dry_run: bool = False,
     lock_timeout_seconds: float = 0.0,
     keep_backups: int = KEPT_BACKUPS,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> UpgradeReport:
     """Bring an installation, or some of its apps, to head.
 
     After a run without a failure, files that it backed up keep their `keep_backups` newest ones.
-    `progress` is called with a phase, the files done and their number. Raises a `StreamHubError`
+    `progress` is called with a phase, the files done and their number; and for a big app, with
+    `rows of NAME` and `indices of NAME` and how many of them are there. Raises a `StreamHubError`
     where the run is refused before anything is touched; later failures are in the report.
     """
     started = time.monotonic()
@@ -227,10 +228,12 @@ class _Run:
         return True
 
     def _on_each(
-        self, phase: str, work: Callable[[Plan, str], AppReport], names: list[str]
+        self, phase: str, work: Callable[[Plan, str, Progress], AppReport], names: list[str]
     ) -> None:
         self.progress(phase, 0, len(names))
-        outcomes = run_on_each(partial(work, self.plan), names, jobs=self.jobs)
+        outcomes = run_on_each(
+            partial(work, self.plan), names, jobs=self.jobs, progress=self.progress
+        )
         for done, (name, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, WorkerDiedError):
                 self.report.apps.append(_died(self.plan, name, outcome))
@@ -245,22 +248,22 @@ def _died(plan: Plan, name: str, error: WorkerDiedError) -> AppReport:
     return AppReport(name, error=message)
 
 
-def _bring_app(plan: Plan, name: str) -> AppReport:
+def _bring_app(plan: Plan, name: str, progress: Progress) -> AppReport:
     path = plan.place.app_db(name)
 
     def bring() -> Upgraded:
         require_writable(path)
-        return bring_app_to_head(path, plan.legacy_files(name))
+        return bring_app_to_head(path, plan.legacy_files(name), progress)
 
     return _reported(plan, name, bring)
 
 
-def _rehearse_app(plan: Plan, name: str) -> AppReport:
+def _rehearse_app(plan: Plan, name: str, progress: Progress) -> AppReport:
     path = plan.place.app_db(name)
 
     def rehearse() -> Upgraded:
         require_writable(path)
-        return rehearse_app(path, plan.legacy_files(name))
+        return rehearse_app(path, plan.legacy_files(name), progress)
 
     return _reported(plan, name, rehearse)
 
@@ -287,7 +290,7 @@ def _reported(plan: Plan, name: str, work: Callable[[], Upgraded]) -> AppReport:
     )
 
 
-def _count_unmatched(plan: Plan, name: str) -> AppReport:
+def _count_unmatched(plan: Plan, name: str, _progress: Progress) -> AppReport:
     revision = plan.states[name].revision
     report = AppReport(name, revision, revision)
     try:
