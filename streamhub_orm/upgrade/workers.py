@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from streamhub_orm.legacy.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     Pipe = Connection[Any, Any]
 
@@ -42,7 +42,7 @@ def run_on_each(
     *,
     jobs: int,
     progress: Progress = silent,
-) -> Iterator[tuple[str, Result | WorkerDiedError]]:
+) -> Generator[tuple[str, Result | WorkerDiedError]]:
     """Yield each item with the result of `work`, in the order in which they end.
 
     `work` also gets a `progress` to call, in this process or in a worker.

@@ -149,7 +149,7 @@ def test_interrupt_between_items_ends_those_begun_and_begins_no_other(tmp_path: 
     outcomes = run_on_each(partial(note, tmp_path), ITEMS, jobs=2)
     next(outcomes)
     with pytest.raises(KeyboardInterrupt):
-        outcomes.throw(KeyboardInterrupt)  # type: ignore[attr-defined]  # it is a generator
+        outcomes.throw(KeyboardInterrupt)
     begun = sorted(entry.name for entry in tmp_path.iterdir())
     assert 1 <= len(begun) <= 4
     assert all(name.endswith(".done") for name in begun)
