@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import is_intact, time_stamp
-from streamhub_orm.engine.connections import fold_wal_in, reading, translated
-from streamhub_orm.engine.durable_files import (
+from streamhub_orm.durable_files import (
     file_mode,
     mark_as_wal,
     remove_aliases,
@@ -20,6 +18,8 @@ from streamhub_orm.engine.durable_files import (
     take_owner,
     temporary_beside,
 )
+from streamhub_orm.engine.backups import is_intact, time_stamp
+from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import LockedDatabaseError, RollbackError
 from streamhub_orm.legacy.sources import columns_of

@@ -9,8 +9,8 @@ from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.durable_files import publish, temporary_beside
 from streamhub_orm.engine.connections import open_read_only, translated, write_lock
-from streamhub_orm.engine.durable_files import publish, temporary_beside
 from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.errors import BackupError, CorruptDatabaseError, SpaceError
 

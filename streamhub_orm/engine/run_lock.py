@@ -8,8 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.durable_files import take_owner
 from streamhub_orm.engine.connections import translated
-from streamhub_orm.engine.durable_files import take_owner
 from streamhub_orm.errors import UpgradeRunningError
 
 if TYPE_CHECKING:
