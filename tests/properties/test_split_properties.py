@@ -109,13 +109,21 @@ def test_upgrade_after_a_downgrade_to_parity_keeps_every_row(plan: SitePlan) -> 
         assert report.total("imported").total == report.total("superseded").total == 0
 
 
-def test_row_whose_id_is_taken_beside_an_id_near_the_end_gets_a_free_one() -> None:
+@pytest.mark.parametrize(
+    "ids",
+    [
+        (1, 2, 3, 2**63 - 1),
+        (2, 2**62 - 1, 2**62),
+        (2, 2**62 - 1, 2**62 + 1, 2**63 - 2, 2**63 - 1),
+        (-(2**63), -1, 0, 2),
+    ],
+)
+def test_row_whose_id_is_taken_beside_ids_near_an_end_gets_a_free_one(ids: tuple[int, ...]) -> None:
     """Another recording of a taken id is kept under a new one, whatever other ids there are."""
-    own = tuple(vod(number, "own.mp4") for number in (1, 2, 3, 2**63 - 1))
-    app = AppPlan(own=OwnFile(step=8, rows=Rows(vods=own)), legacy=None)
-    rows = Rows(vods=(vod(2, "other.mp4"),))
+    own = OwnFile(step=8, rows=Rows(vods=tuple(vod(number, "own.mp4") for number in ids)))
+    rows = Rows(vods=tuple(vod(number, "other.mp4") for number in ids))
     registry = GlobalPlan(step=4, legacy_tables=("streams", "vods"), rows=rows)
-    with written(SitePlan("nested", registry, (app,))) as data_dir:
+    with written(SitePlan("nested", registry, (AppPlan(own=own),))) as data_dir:
         before = load_snapshot(data_dir)
 
         run_upgrade(data_dir)
