@@ -33,7 +33,7 @@ def back_up(path: Path, *, like: Path) -> Path:
     """
     with translated(path, "making the backup"), temporary_beside(path) as temporary:
         _require_space(path)
-        _copy_verified(path, temporary)
+        copy_verified(path, temporary)
         while True:
             for backup in list_backups(path):
                 if _is_copy(temporary, backup):
@@ -124,7 +124,12 @@ def _require_space(path: Path) -> None:
         )
 
 
-def _copy_verified(path: Path, temporary: Path) -> None:
+def copy_verified(path: Path, temporary: Path) -> None:
+    """Copy a database, its -wal included, into an empty file that is nobody's yet.
+
+    The copy has passed quick_check and has the tables and row counts of its source. Raises
+    `BackupError`, or what SQLite raises.
+    """
     with closing(open_read_only(path)) as source:
         for attempt in range(_ATTEMPTS_WHILE_WRITTEN + 1):
             # Counts are comparable only where nobody committed between copy and count.
