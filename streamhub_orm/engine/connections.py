@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ BUSY_TIMEOUT_SECONDS: Final = 5.0
 
 def file_uri(path: Path, mode: str) -> str:
     """Return the SQLite URI of `path`; quotes, blanks and non-ASCII in it are escaped."""
-    return f"file:{quote(str(path))}?mode={mode}"
+    return f"file:{quote(os.fsencode(path))}?mode={mode}"
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -177,7 +178,9 @@ def immediate_engine(
     holds the write lock from its start: it can neither lose an update nor meet
     SQLITE_BUSY_SNAPSHOT, which no busy timeout cures.
     """
-    engine = sa.create_engine("sqlite://", creator=creator, poolclass=pool, **pool_options)
+    engine = sa.create_engine(
+        "sqlite://", creator=creator, poolclass=pool, hide_parameters=True, **pool_options
+    )  # values in an exception's text would be secrets
     sa.event.listen(engine, "begin", _begin)
     opened: set[sqlite3.Connection] = set()
     sa.event.listen(engine, "connect", lambda connection, _: opened.add(connection))

@@ -122,7 +122,7 @@ def take_owner(path: Path, like: Path) -> None:
     if os.geteuid() == 0:
         wanted, present = like.stat(), path.stat()
         if (wanted.st_uid, wanted.st_gid) != (present.st_uid, present.st_gid):
-            os.chown(path, wanted.st_uid, wanted.st_gid)
+            os.chown(path, wanted.st_uid, wanted.st_gid, follow_symlinks=False)
 
 
 def require_no_stray_wal(path: Path) -> None:
