@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from streamhub_orm.legacy.sources import Source
 
 _ROOMY: Final = 2**62
+_BELOW_HIGHEST_GAP: Final = """
+    WITH gaps AS (SELECT id, lead(id, 1, 9223372036854775807) OVER (ORDER BY id) AS next
+                  FROM (SELECT 0 AS id UNION {ids}) WHERE id >= 0)
+    SELECT max(id) FROM gaps WHERE next - id > ({rows})"""
+"""The id below the highest gap that takes all rows: near the end of the 64 bits is no room above."""
 
 
 @dataclass(frozen=True)
@@ -143,18 +148,21 @@ class TableCopy:
         return self._number(f"SELECT count(*) FROM (SELECT 1 FROM main.{self.table} LIMIT 1)") == 0  # noqa: S608
 
     def _highest_id(self) -> int:
+        """Return the id above which the new ones lie: none of them is in use, or ever was."""
         attached = {row[1] for row in self.connection.execute("PRAGMA database_list")}
-        highest = [
-            self._number(
-                f"SELECT coalesce(max(id), 0) FROM {schema}.{self.table} WHERE id < {_ROOMY}"  # noqa: S608
-            )
+        numbered = [
+            f"SELECT id FROM {schema}.{self.table}"  # noqa: S608
             for schema in attached.intersection(("main", *(source.schema for source in SOURCES)))
             if "id" in columns_of(self.connection, schema, self.table)
         ]
-        sequence = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = ?"
-        highest += self.connection.execute(sequence, (self.table,)).fetchone()
-        # An id near the end of the 64 bits leaves no room above it; new ids stay clear of it below.
-        return max((number for number in highest if number < _ROOMY), default=0)
+        given_out = f"SELECT seq FROM main.sqlite_sequence WHERE name = '{self.table}'"  # noqa: S608
+        highest = [self._number(f"SELECT coalesce(max(id), 0) FROM ({it})") for it in numbered]  # noqa: S608
+        highest.append(self._number(f"SELECT coalesce(({given_out}), 0)"))
+        if max(highest) < _ROOMY:
+            return max(highest)
+        rows = f"SELECT count(*) FROM {self._origin} s WHERE {self._rows}"  # noqa: S608
+        ids = " UNION ".join((*numbered, given_out))
+        return self._number(_BELOW_HIGHEST_GAP.format(ids=ids, rows=rows))
 
     def _number(self, query: str) -> int:
         return int(self.connection.execute(query, self.parameters).fetchone()[0])

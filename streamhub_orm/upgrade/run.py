@@ -159,8 +159,9 @@ class _Run:
         made = {place.app_db(app.app): app.backup for app in self.report.apps if app.backup}
         made[place.global_db] = str(self.report.backup or "")
         for path, backup in made.items():
-            if Path(backup).name > f"{path.name}.bak-{self.started}":
-                prune_backups(path, keep=keep, protected=protected)
+            name = Path(backup).name
+            if name > f"{path.name}.bak-{self.started}":
+                prune_backups(path, keep=keep, protected=protected | {name})
 
     def remove_leftovers(self) -> None:
         """Remove what killed runs left beside the databases."""
