@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "check": "check",
     "init": "init",
     "demo": "demo",
+    "backup": "backup",
     "rollback": "rollback",
     "downgrade": "revisions",
     "history": "revisions",
