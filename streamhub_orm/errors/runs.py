@@ -24,6 +24,19 @@ class UpgradeRunningError(StreamHubError):
         self.holder = holder
 
 
+class LockFileError(DatabaseFileError):
+    """What lies in the place of the installation's lock file is none of ours."""
+
+    def __init__(self, path: Path) -> None:
+        """Keep the path of the lock."""
+        super().__init__(
+            path,
+            "a link, a second name of another file, or no regular file",
+            "the lock file of this installation, or nothing",
+            "Find out who put it there, move it away, then run again; nothing was touched.",
+        )
+
+
 class RollbackError(DatabaseFileError):
     """The recorded pre-split backup cannot be put back."""
 
