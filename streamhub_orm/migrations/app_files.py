@@ -62,7 +62,11 @@ def bring_app_to_head(path: Path, files: LegacyFiles, progress: Progress = silen
     if VODS_MARKER not in found.markers:
         require_importable(files.vods_db)
     return upgrade_file(
-        path, APP, like=files.global_db, finish=lambda raw: import_legacy(raw, files, progress)
+        path,
+        APP,
+        like=files.global_db,
+        found=found,
+        finish=lambda raw: import_legacy(raw, files, progress),
     )
 
 

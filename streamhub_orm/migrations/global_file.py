@@ -31,7 +31,7 @@ def bring_global_to_head(path: Path, *, backup: Path | None = None) -> Upgraded:
     found = look_for_upgrade(path, GLOBAL)
     if found.state is State.CURRENT:
         return Upgraded(found.revision, found.revision, changed=False)
-    return upgrade_file(path, GLOBAL, like=path, backup=backup)
+    return upgrade_file(path, GLOBAL, like=path, found=found, backup=backup)
 
 
 def rehearse_global(path: Path) -> Upgraded:
