@@ -40,6 +40,7 @@ from streamhub_orm.errors.runs import (
     ForkedInSessionError,
     LockFileError,
     RollbackError,
+    UnfinishedError,
     UnforeseenError,
     UpgradeRunningError,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "StoredValueError",
     "StreamHubError",
     "UnadoptedDatabaseError",
+    "UnfinishedError",
     "UnforeseenError",
     "UnknownAppError",
     "UnknownRevisionError",
