@@ -224,9 +224,7 @@ def seed(session: Session, source: TextIO, *, name: str = "bootstrap") -> Seeded
     For set-up scripts, which make the token themselves and run more than once. Leading and
     trailing white space does not count. Raises `TokenFormError`.
     """
-    plaintext = source.read(2 * _LONGEST).strip()
-    if _FORM.fullmatch(plaintext) is None:
-        raise TokenFormError(_described(plaintext))
+    plaintext = _load_token(source)
     found = session.execute(FIND.statement, {"hash": _hash(plaintext)}).first()
     if found is not None:
         return SeededToken(found.id, is_new=False, is_revoked=bool(found.revoked))
@@ -275,6 +273,17 @@ def _insert(
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def _load_token(source: TextIO) -> str:
+    try:
+        plaintext = source.read(2 * _LONGEST).strip()
+    except UnicodeDecodeError:
+        found = "bytes that are no text"
+        raise TokenFormError(found) from None  # the cause holds the bytes
+    if _FORM.fullmatch(plaintext) is None:
+        raise TokenFormError(_described(plaintext))
+    return plaintext
 
 
 def _described(text: str) -> str:
