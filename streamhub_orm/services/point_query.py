@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class PointQuery:
     """A statement, and the order in which its parameters are given."""
 
-    def __init__(self, statement: sa.Select[Any], *parameters: str) -> None:
+    def __init__(self, statement: sa.Select[*tuple[Any, ...]], *parameters: str) -> None:
         """Compile the statement; all its parameters are to be named."""
         compiled = statement.compile(dialect=sqlite.dialect())
         if tuple(compiled.positiontup or ()) != parameters:
@@ -30,7 +30,10 @@ class PointQuery:
         self._sql = str(compiled)
 
     def first(self, session: Session, *values: object) -> tuple[Any, ...] | None:
-        """Return the first row, or None. Raises what `Connection.execute` raises."""
+        """Return the first row, or None. Raises what `Connection.execute` raises.
+
+        What was added to the session is seen once it is flushed.
+        """
         cursor = session.connection().connection.cursor()
         try:
             cursor.execute(self._sql, values)
