@@ -6,13 +6,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.connections import open_scratch, translated
-from streamhub_orm.engine.durable_files import (
+from streamhub_orm.durable_files import (
     mark_as_wal,
     publish,
     require_no_stray_wal,
     temporary_beside,
 )
+from streamhub_orm.engine.connections import open_scratch, translated
 from streamhub_orm.errors import DataDirError
 from streamhub_orm.legacy.registry import find_legacy_files
 from streamhub_orm.legacy.sources import SPLIT_DONE

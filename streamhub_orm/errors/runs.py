@@ -24,6 +24,19 @@ class UpgradeRunningError(StreamHubError):
         self.holder = holder
 
 
+class LockFileError(DatabaseFileError):
+    """What lies in the place of the installation's lock file is none of ours."""
+
+    def __init__(self, path: Path) -> None:
+        """Keep the path of the lock."""
+        super().__init__(
+            path,
+            "a link, a second name of another file, or no regular file",
+            "the lock file of this installation, or nothing",
+            "Find out who put it there, move it away, then run again; nothing was touched.",
+        )
+
+
 class RollbackError(DatabaseFileError):
     """The recorded pre-split backup cannot be put back."""
 
@@ -36,6 +49,20 @@ class AppsInUseError(StreamHubError):
         super().__init__(
             f"app {name!r} cannot be opened: all of the {limit} apps that may be open at once have "
             f"been in use for {seconds:g} s. End sessions sooner, or raise max_open_apps.",
+        )
+        self.name = name
+        self.limit = limit
+
+
+class ConnectionsInUseError(StreamHubError):
+    """As many sessions as the limit on open files allows are open, and none ended in time."""
+
+    def __init__(self, name: str, limit: int, seconds: float) -> None:
+        """Keep the app that was asked for, the number of sessions, and how long was waited."""
+        super().__init__(
+            f"app {name!r} cannot be used: all of the {limit} sessions that may be open at once "
+            f"have been in use for {seconds:g} s. End sessions sooner, do not open one inside "
+            "another, or raise the process's limit on open files.",
         )
         self.name = name
         self.limit = limit
