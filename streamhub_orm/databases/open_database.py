@@ -50,7 +50,7 @@ class OpenDatabase:
 
     def give_back(self, connection: sa.Connection) -> None:
         """Keep a connection ready, or close it where it is not as it was or one too many."""
-        if len(self._ready) >= READY_CONNECTIONS or not _is_clean(connection):
+        if len(self._ready) >= READY_CONNECTIONS or not is_clean(connection):
             self._discard(connection)
         else:
             self._ready.append(connection)
@@ -135,7 +135,7 @@ def _driver_connection(connection: sa.Connection) -> Any:  # noqa: ANN401 - sqli
     return connection.connection.driver_connection
 
 
-def _is_clean(connection: sa.Connection) -> bool:
+def is_clean(connection: sa.Connection) -> bool:
     """Tell whether the next user would not notice the last one."""
     return not (
         connection.invalidated

@@ -345,7 +345,7 @@ def test_evicted_databases_leave_nothing_for_the_collector(opener: Opener) -> No
     gc.collect()
     gc.disable()
     try:
-        gone = []
+        gone: list[Callable[[], object]] = []
         for number in range(20):
             with cache.lease(f"app{number}") as database, connected(database) as connection:
                 gone += [weakref.ref(database), weakref.ref(connection)]
