@@ -84,6 +84,14 @@ class Databases:
         self._apps.close()
         self._global.close()
 
+    def close_app(self, name: str) -> bool:
+        """Close one app's database, say before its folder is moved or deleted.
+
+        Returns False, and leaves it open, where a session on it is under way. The next session
+        opens it again.
+        """
+        return self._app_cache().evict(name)
+
     @contextmanager
     def app_session(self, name: str, *, read_only: bool = False) -> Iterator[Session]:
         """Yield a session on an app's database: committed on success, rolled back on error.

@@ -73,6 +73,19 @@ class EngineCache:
                 if entry.users == 0:
                     self._changed.notify_all()
 
+    def evict(self, name: str) -> bool:
+        """Close one engine if it is open and idle; tell whether it is not open afterwards."""
+        with self._changed:
+            entry = self._entries.get(name)
+            if entry is None:
+                return name not in self._opening
+            if entry.users > 0:
+                return False
+            del self._entries[name]
+            self._changed.notify_all()
+        entry.engine.dispose()
+        return True
+
     def close(self) -> None:
         """Close every engine; later leases raise `DatabasesClosedError`."""
         with self._changed:

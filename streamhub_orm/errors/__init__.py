@@ -5,6 +5,7 @@ A message names the file, says what was found and what was expected, and ends wi
 3 means that nothing was touched.
 """
 
+from streamhub_orm.errors.apps import AppBusyError, AppExistsError, AppFolderTakenError
 from streamhub_orm.errors.base import (
     StoredValueError,
     StreamHubError,
@@ -61,6 +62,9 @@ from streamhub_orm.errors.storage import (
 )
 
 __all__ = [
+    "AppBusyError",
+    "AppExistsError",
+    "AppFolderTakenError",
     "AppNameError",
     "AppsInUseError",
     "BackupError",
