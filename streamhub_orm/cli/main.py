@@ -18,10 +18,16 @@ _COMMANDS: Final = {
     "check": "check",
     "init": "init",
     "demo": "demo",
+    "backup": "backup",
     "rollback": "rollback",
     "downgrade": "revisions",
     "history": "revisions",
     "revision": "revisions",
+    "health": "health",
+    "optimize": "optimize",
+    "sizes": "sizes",
+    "split": "split",
+    "report": "report",
 }
 
 

@@ -31,7 +31,7 @@ def back_up(path: Path, *, like: Path) -> Path:
     """
     with translated(path, "making the backup"), temporary_beside(path) as temporary:
         _require_space(path)
-        _copy_verified(path, temporary)
+        copy_verified(path, temporary)
         while True:
             for backup in list_backups(path)[-1:]:
                 if filecmp.cmp(temporary, backup, shallow=False):
@@ -87,8 +87,15 @@ def require_intact(path: Path) -> None:
 
 def size_bytes(path: Path) -> int:
     """Return the size of a database file with its -wal, an upper bound for its backup."""
-    wal = path.with_name(path.name + "-wal")
-    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+    return path.stat().st_size + wal_bytes(path)
+
+
+def wal_bytes(path: Path) -> int:
+    """Return the size of the -wal beside a database file; 0 where there is none."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _require_space(path: Path) -> None:
@@ -102,18 +109,24 @@ def _require_space(path: Path) -> None:
         )
 
 
-def _copy_verified(path: Path, temporary: Path) -> None:
+def copy_verified(path: Path, target: Path) -> dict[str, int]:
+    """Copy a database into `target` by VACUUM INTO and verify the copy; return its rows by table.
+
+    The copy has passed quick_check and has the tables and row counts of its source. What lies at
+    `target` is overwritten. Raises `BackupError`, or what SQLite raises.
+    """
     with closing(open_read_only(path)) as source:
         for attempt in range(_ATTEMPTS_WHILE_WRITTEN + 1):
             # Counts are comparable only where nobody committed between copy and count.
             with write_lock(path) if attempt == _ATTEMPTS_WHILE_WRITTEN else nullcontext():
                 version = _data_version(source)
-                temporary.write_bytes(b"")
-                _vacuum_into(source, temporary)
+                target.write_bytes(b"")
+                _vacuum_into(source, target)
                 expected = row_counts(source)
                 unmoved = _data_version(source) == version
             if unmoved:
-                return _verify(path, temporary, expected)
+                _verify(path, target, expected)
+                return expected
     raise AssertionError  # the last attempt holds every writer off
 
 
@@ -123,8 +136,8 @@ def _vacuum_into(source: sqlite3.Connection, target: Path) -> None:
     source.execute("VACUUM INTO ?", (str(target),))
 
 
-def _verify(path: Path, temporary: Path, expected: dict[str, int]) -> None:
-    with closing(open_read_only(temporary)) as copy:
+def _verify(path: Path, target: Path, expected: dict[str, int]) -> None:
+    with closing(open_read_only(target)) as copy:
         damage, found = _damage(copy), row_counts(copy)
     if damage is not None or found != expected:
         raise BackupError(

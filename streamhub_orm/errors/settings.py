@@ -62,3 +62,14 @@ class MissingSecretError(SettingsError):
             "Add it to the file, or set it in the environment; config.yaml names it.",
             None,
         )
+
+
+class EnvironmentSettingError(StreamHubError):
+    """An environment variable holds what its setting does not take, or is missing."""
+
+    def __init__(self, name: str, found: str, expected: str) -> None:
+        """Keep the variable's name, what was `found` (never a secret) and what was `expected`."""
+        super().__init__(f"{name}: found {found}; expected {expected}. Set it, then run again.")
+        self.name = name
+        self.found = found
+        self.expected = expected

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.engine.backups import copy_to_scratch, is_intact
 from streamhub_orm.engine.connections import open_for_migration, reading, translated, write_lock
 from streamhub_orm.errors import DatabaseFileError
-from streamhub_orm.legacy.sources import SPLIT_DONE, columns_of
+from streamhub_orm.legacy.sources import SPLIT_DONE, TABLES, columns_of
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.transaction import run_upgrade
@@ -19,11 +19,14 @@ from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SPLIT_BACKUP: Final = "per_app_split_backup"
 OWN_SPLIT_BACKUP: Final = "streamhub_orm_split_backup"
 """Our own record of the backup: the Node core overwrites its key at the boot after a failed run."""
+
+CLEANUP_BACKUP: Final = "streamhub_orm_cleanup_backup"
+"""The backup made before the global copies of moved rows were deleted."""
 
 
 def bring_global_to_head(path: Path, *, backup: Path | None = None) -> Upgraded:
@@ -75,8 +78,9 @@ def named_backup(path: Path) -> Path | None:
 
 
 def protected_backups(path: Path) -> frozenset[str]:
-    """Return the names of the pre-split backups, ours and the Node core's, which stay for ever."""
-    recorded = (read_meta(path, key) for key in (OWN_SPLIT_BACKUP, SPLIT_BACKUP))
+    """Return the names of the backups that stay for ever: of before the split and its cleanup."""
+    keys = (OWN_SPLIT_BACKUP, SPLIT_BACKUP, CLEANUP_BACKUP)
+    recorded = (read_meta(path, key) for key in keys)
     return frozenset(Path(value).name for value in recorded if value)
 
 
@@ -92,6 +96,20 @@ def mark_split_done(path: Path) -> None:
     """Set `per_app_split_done`; only after the commits of all apps are on the disk."""
     with _meta_transaction(path) as connection:
         connection.execute(_SET_META, (SPLIT_DONE, "1"))
+
+
+def empty_legacy_tables(path: Path, *, backup: Path, verify: Callable[[], None]) -> None:
+    """Delete every row of the global streams, vods and ingress_auth; the tables stay.
+
+    `verify` is called once nobody else can write, and raises where a row must not go; then
+    nothing was changed.
+    """
+    with _meta_transaction(path) as connection:
+        verify()
+        for table in TABLES:
+            if columns_of(connection, "main", table):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
+        connection.execute(_SET_META_ONCE, (CLEANUP_BACKUP, str(backup)))
 
 
 def read_meta(path: Path, key: str) -> str | None:

@@ -1,8 +1,20 @@
-"""What both databases share: the naming convention, the column types and how a row shows itself."""
+"""What both databases share: naming, column types, ranges of time and how a row shows itself."""
 
 from streamhub_orm.schema.describe import describe
 from streamhub_orm.schema.naming import ANNOTATION_TYPES, NAMING_CONVENTION, SQL_NOW
-from streamhub_orm.schema.types import EnumText, IntBool, JsonText, UtcIso, UtcSql, one_of, utc_now
+from streamhub_orm.schema.time_ranges import TimeRange, comparable
+from streamhub_orm.schema.types import (
+    EnumText,
+    IntBool,
+    JsonText,
+    UtcIso,
+    UtcSql,
+    json_from_text,
+    json_to_text,
+    one_of,
+    utc_from_text,
+    utc_now,
+)
 
 __all__ = [
     "ANNOTATION_TYPES",
@@ -11,9 +23,14 @@ __all__ = [
     "EnumText",
     "IntBool",
     "JsonText",
+    "TimeRange",
     "UtcIso",
     "UtcSql",
+    "comparable",
     "describe",
+    "json_from_text",
+    "json_to_text",
     "one_of",
+    "utc_from_text",
     "utc_now",
 ]

@@ -23,6 +23,8 @@ _TIMESTAMP: Final = re.compile(
     r"\s*(?P<offset>Z|[+-]\d\d:?\d\d)?",
     re.ASCII | re.IGNORECASE,
 )
+_ISO_LENGTH: Final = len("2026-01-31T23:59:59.123Z")
+_SQL_LENGTH: Final = len("2026-01-31 23:59:59")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -57,7 +59,7 @@ class _UtcText(TypeDecorator[datetime]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401 - the driver's
         """Read either format into an aware datetime."""
         del dialect
-        return None if value is None else _parsed(value)
+        return None if value is None else utc_from_text(value)
 
     def formatted(self, utc: datetime) -> str:
         """Return the text for a naive datetime in UTC."""
@@ -84,7 +86,28 @@ class UtcSql(_UtcText):
         return utc.isoformat(sep=" ", timespec="seconds")
 
 
+def utc_from_text(stored: object) -> datetime:
+    """Read a stored timestamp of either format, aware, in UTC; raises `StoredValueError`."""
+    if isinstance(stored, str):
+        size = len(stored)
+        try:
+            if (
+                size == _ISO_LENGTH
+                and stored[10] == "T"
+                and stored[19] == "."
+                and stored[23] == "Z"
+            ):
+                if stored[5] != "W":  # fromisoformat reads week dates too
+                    return datetime.fromisoformat(stored)
+            elif size == _SQL_LENGTH and stored[10] == " " and stored[5] != "W":
+                return datetime.fromisoformat(stored + "Z")
+        except ValueError:
+            pass  # not what its length promised
+    return _parsed(stored)
+
+
 def _parsed(stored: object) -> datetime:
+    """Read the other forms that are in the field here and there."""
     expected = "a timestamp such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59.123Z"
     match = _TIMESTAMP.fullmatch(stored.strip()) if isinstance(stored, str) else None
     if match is None:
@@ -96,6 +119,26 @@ def _parsed(stored: object) -> datetime:
         return found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise StoredValueError(expected, stored) from error
+
+
+def json_from_text(stored: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Read stored JSON; raises `StoredValueError`."""
+    try:
+        return json.loads(stored)
+    except (TypeError, ValueError) as error:
+        expected = "JSON text"
+        raise StoredValueError(expected, stored) from error
+
+
+def json_to_text(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return compact JSON as JSON.stringify writes it; raises `StoredValueError`."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        expected = "a value that JSON can hold"
+        raise StoredValueError(expected, value) from error
+    # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
+    return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class JsonText(TypeDecorator[Any]):
@@ -110,26 +153,12 @@ class JsonText(TypeDecorator[Any]):
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ANN401 - any JSON
         """Write compact JSON; None is NULL."""
         del dialect
-        if value is None:
-            return None
-        try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        except (TypeError, ValueError) as error:
-            expected = "a value that JSON can hold"
-            raise StoredValueError(expected, value) from error
-        # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
-        return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+        return None if value is None else json_to_text(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
         """Read JSON; NULL is None."""
         del dialect
-        if value is None:
-            return None
-        try:
-            return json.loads(value)
-        except (TypeError, ValueError) as error:
-            expected = "JSON text"
-            raise StoredValueError(expected, value) from error
+        return None if value is None else json_from_text(value)
 
 
 class IntBool(TypeDecorator[bool]):
@@ -169,6 +198,7 @@ class EnumText(TypeDecorator[_Word]):
         """Keep the words that the column may hold."""
         super().__init__()
         self.words = words
+        self._members: dict[Any, _Word] = {word.value: word for word in words}
 
     def process_bind_param(self, value: _Word | None, dialect: Dialect) -> str | None:
         """Write a member's value; its plain text is accepted too."""
@@ -182,7 +212,7 @@ class EnumText(TypeDecorator[_Word]):
 
     def _member(self, value: Any) -> _Word:  # noqa: ANN401 - what is stored or given
         try:
-            return self.words(value)
-        except ValueError as error:
+            return self._members[value]
+        except (KeyError, TypeError) as error:
             expected = f"one of {', '.join(self.words)}"
             raise StoredValueError(expected, value) from error

@@ -36,6 +36,11 @@ class ObjectStore(Protocol):
     may be shared between threads.
     """
 
+    name: str
+    """Endpoint and bucket, or the folder: what errors call the store."""
+    prefix: str
+    """What all keys begin with; no slash at either end."""
+
     def put(
         self, path: Path, key: str, *, sha256: str | None = None, no_clobber: bool = False
     ) -> ObjectInfo:

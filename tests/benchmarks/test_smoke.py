@@ -15,6 +15,7 @@ NAMES = {
     "at_head",
     "behind",
     "create",
+    "fan-out",
     "growth",
     "lookup",
     "open_cold",

@@ -37,6 +37,7 @@ SCENARIOS: Final[dict[str, Callable[[], Scenario]]] = {
     "backup": scenarios.backup_alone,
     "init": scenarios.fresh_installation,
     "rollback": scenarios.rollback,
+    "split-cleanup": scenarios.split_cleanup,
 }
 ATTACKS: Final = {
     "kill": Attack(),

@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from streamhub_orm.errors import StoredValueError
-from streamhub_orm.schema import EnumText, IntBool, JsonText, UtcIso, UtcSql, one_of, utc_now
+from streamhub_orm.schema import (
+    EnumText,
+    IntBool,
+    JsonText,
+    UtcIso,
+    UtcSql,
+    one_of,
+    utc_from_text,
+    utc_now,
+)
+from streamhub_orm.schema.types import _parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,6 +188,11 @@ def test_timestamp_is_read_from_every_format_in_the_field(
         "2026-01-31 25:00:00",
         "2026-01-31 23:59:59 and more",
         "20260131T235959Z",
+        "2026-W05-6 23:59:59",
+        "2026-W05-6T23:59:59.123Z",
+        "2026-01-31T23:59:59,123Z",
+        "2026-01-31 235959.12",
+        "2026-01-31T235959.1234.Z",
         "1769903999",
         "0001-01-01T00:00:00+14:00",
         "٢٠٢٦-01-31 23:59:59",
@@ -215,6 +232,32 @@ def test_comparison_binds_in_the_columns_format(connection: sa.Connection, colum
     between = sa.func.count().select().where(TABLE.c[column].between(SECOND, SECOND))
     for statement in (later, equal, between):
         assert connection.execute(statement).scalar_one() == 1
+
+
+near_timestamps = st.one_of(
+    st.from_regex(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{3})?Z?", fullmatch=True),
+    st.from_regex(r"\d{4}.?[\dW]{2}.?\d\d?[ Tt].{2,4}[:,.]\d\d[\d:.,]{1,7}.?", fullmatch=True),
+    st.builds(
+        lambda text, place, char: text[:place] + char + text[place + 1 :],
+        st.sampled_from(["2026-01-31 23:59:59", "2026-01-31T23:59:59.123Z"]),
+        st.integers(0, 23),
+        st.characters(),
+    ),
+)
+
+
+@settings(max_examples=500)
+@given(near_timestamps)
+def test_quick_reading_of_a_timestamp_reads_what_the_strict_one_reads(text: str) -> None:
+    """Python's fromisoformat knows more forms than are let in here."""
+
+    def outcome(read: Callable[[str], datetime]) -> datetime | None:
+        try:
+            return read(text)
+        except StoredValueError:
+            return None
+
+    assert outcome(utc_from_text) == outcome(_parsed)
 
 
 def test_utc_now_is_aware() -> None:

@@ -1,0 +1,25 @@
+"""Reads over all apps of the server or of a tenant, without engines and without changing a file."""
+
+from streamhub_orm.fleet.names import list_app_names, list_app_names_of_tenant
+from streamhub_orm.fleet.reading import Reading, read_apps
+from streamhub_orm.fleet.readings import (
+    FileFacts,
+    VodTotal,
+    VodTotals,
+    count_active_streams,
+    file_facts,
+    vod_totals,
+)
+
+__all__ = [
+    "FileFacts",
+    "Reading",
+    "VodTotal",
+    "VodTotals",
+    "count_active_streams",
+    "file_facts",
+    "list_app_names",
+    "list_app_names_of_tenant",
+    "read_apps",
+    "vod_totals",
+]

@@ -1,0 +1,123 @@
+"""Ready-made readings for `read_apps`; each works on any app.db that the field has."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+ACTIVE_STREAMS: Final = "SELECT count(*) FROM streams WHERE status = 'active'"
+# Upper and lower halves apart: the sum of a few absurd sizes would overflow SQLite's integers.
+VOD_TOTALS: Final = """
+    SELECT status, count(*), total(duration_s),
+           coalesce(sum(size_bytes >> 32), 0), coalesce(sum(size_bytes & 0xffffffff), 0)
+    FROM vods GROUP BY status"""
+
+
+def count_active_streams(connection: sqlite3.Connection) -> int:
+    """Return how many streams are live."""
+    return int(connection.execute(ACTIVE_STREAMS).fetchone()[0])
+
+
+@dataclass(frozen=True)
+class VodTotal:
+    """Recordings and what they add up to; unknown sizes and durations count as 0."""
+
+    count: int = 0
+    size_bytes: int = 0
+    duration_seconds: float = 0.0
+
+    def __add__(self, other: VodTotal) -> VodTotal:
+        """Return the total of both."""
+        return VodTotal(
+            self.count + other.count,
+            self.size_bytes + other.size_bytes,
+            self.duration_seconds + other.duration_seconds,
+        )
+
+
+@dataclass(frozen=True)
+class VodTotals:
+    """Totals by status (`recording`, `uploading`, `ready`, `failed`); those without any lack."""
+
+    by_status: Mapping[str, VodTotal] = field(default_factory=dict)
+
+    @property
+    def all(self) -> VodTotal:
+        """The total over every status."""
+        return sum(self.by_status.values(), VodTotal())
+
+    def __add__(self, other: VodTotals) -> VodTotals:
+        """Return the totals of two apps together: `sum(totals, VodTotals())`."""
+        words = {**self.by_status, **other.by_status}
+        none = VodTotal()
+        return VodTotals(
+            {
+                word: self.by_status.get(word, none) + other.by_status.get(word, none)
+                for word in words
+            }
+        )
+
+
+def vod_totals(connection: sqlite3.Connection) -> VodTotals:
+    """Return count, bytes and seconds of the recordings, by status."""
+    return VodTotals(
+        {
+            word: VodTotal(count, (upper << 32) + lower, seconds)
+            for word, count, seconds, upper, lower in connection.execute(VOD_TOTALS)
+        }
+    )
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a file says about itself without a pass over its rows."""
+
+    revision: str | None
+    """None where no upgrade has adopted the file yet."""
+    user_version: int
+    """Schema steps as the Node core counts them."""
+    size_bytes: int
+    """Of the database as this connection sees it, with what still lies in the -wal."""
+    wal_bytes: int
+    free_bytes: int
+    """Of the size: pages that hold nothing, which VACUUM gives back."""
+    journal_mode: str
+
+
+def file_facts(connection: sqlite3.Connection) -> FileFacts:
+    """Return revision and sizes; no integrity check, so it takes the same time for any size."""
+    page_bytes = _pragma_number(connection, "page_size")
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    return FileFacts(
+        _revision(connection),
+        _pragma_number(connection, "user_version"),
+        page_bytes * _pragma_number(connection, "page_count"),
+        _wal_bytes(connection),
+        page_bytes * _pragma_number(connection, "freelist_count"),
+        mode,
+    )
+
+
+def _pragma_number(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+    if connection.execute(query).fetchone() is None:
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _wal_bytes(connection: sqlite3.Connection) -> int:
+    (path,) = connection.execute("SELECT file FROM pragma_database_list").fetchone()
+    try:
+        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - SQLite's text, not ours
+    except FileNotFoundError:
+        return 0

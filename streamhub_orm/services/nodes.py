@@ -1,0 +1,154 @@
+"""The servers of a cluster: who joins, who is alive, who gets no new apps.
+
+Every function takes a global session.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from streamhub_orm.errors import NodeNameError, NodeStatsError, UnknownNodeError
+from streamhub_orm.global_db import Node, NodeStatus
+from streamhub_orm.schema import json_to_text, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+ORIGIN: Final = "origin"
+"""Id, name and region of the server that the cluster grew from."""
+PINNED: Final = frozenset({NodeStatus.DRAINING, NodeStatus.DISABLED})
+"""What an operator sets and no heartbeat changes."""
+STALE_AFTER: Final = timedelta(seconds=90)
+STATS_LIMIT_BYTES: Final = 4096
+
+# Several nodes of one name are there where the Node core was told so; the oldest one is meant.
+_BY_NAME: Final = (
+    sa.select(Node)
+    .where(Node.name == sa.bindparam("name"))
+    .order_by(Node.created_at, sa.literal_column("nodes.rowid"))
+    .limit(1)
+)
+
+
+def join_node(
+    session: Session,
+    name: str,
+    *,
+    url: str | None = None,
+    region: str | None = None,
+    now: datetime | None = None,
+) -> Node:
+    """Let a server in, by its name: a known name keeps its id, a new one gets `node_` + 16 hex.
+
+    It is active then, even where it was pinned to draining or disabled. `url` and `region` stay as
+    they were where they are None. Raises `NodeNameError` for a blank name.
+    """
+    given: object = name  # what a caller really passes
+    if not isinstance(given, str) or not given.strip():
+        raise NodeNameError(name)
+    node = find_node(session, name)
+    if node is None:
+        node = Node(id=f"node_{secrets.token_hex(8)}", name=name)
+        session.add(node)
+    node.url = url if url is not None else node.url
+    node.region = region if region is not None else node.region
+    node.status = NodeStatus.ACTIVE
+    node.last_seen_at = now or utc_now()
+    session.flush()
+    return node
+
+
+def heartbeat(
+    session: Session,
+    node_id: str,
+    stats: dict[str, Any] | None = None,
+    *,
+    now: datetime | None = None,
+) -> Node:
+    """Note that a node is alive: it is active, unless it is pinned to draining or disabled.
+
+    `stats` replaces its statistics; None leaves them. Raises `UnknownNodeError`, and
+    `NodeStatsError` for more than 4096 bytes of JSON.
+    """
+    node = get_node(session, node_id)
+    _note_alive(node, stats, now)
+    session.flush()
+    return node
+
+
+def register_origin(
+    session: Session,
+    *,
+    url: str | None = None,
+    stats: dict[str, Any] | None = None,
+    now: datetime | None = None,
+) -> Node:
+    """Register this server as the origin, at boot.
+
+    The first time its id, name and region are `origin`. Later boots refresh url, statistics (where
+    they are not None) and the time it was last seen, and keep a pinned status, name and region.
+    Raises `NodeStatsError`.
+    """
+    node = session.get(Node, ORIGIN)
+    if node is None:
+        node = Node(id=ORIGIN, name=ORIGIN, region=ORIGIN)
+    node.url = url if url is not None else node.url
+    _note_alive(node, stats, now)
+    session.add(node)
+    session.flush()
+    return node
+
+
+def set_node_status(session: Session, node_id: str, status: NodeStatus) -> Node:
+    """Pin a node to draining or disabled, or take the pin off; raises `UnknownNodeError`."""
+    node = get_node(session, node_id)
+    node.status = NodeStatus(status)
+    session.flush()
+    return node
+
+
+def get_node(session: Session, node_id: str) -> Node:
+    """Return a node; raises `UnknownNodeError`."""
+    node = session.get(Node, node_id)
+    if node is None:
+        known = session.scalars(sa.select(Node.id).order_by(Node.id)).all()
+        raise UnknownNodeError(node_id, known)
+    return node
+
+
+def find_node(session: Session, name: str) -> Node | None:
+    """Return the node of this name, or None."""
+    return session.scalars(_BY_NAME, {"name": name}).one_or_none()
+
+
+def list_nodes(session: Session) -> Sequence[Node]:
+    """Return all nodes, in the order in which they joined."""
+    by_age = sa.select(Node).order_by(Node.created_at, sa.literal_column("nodes.rowid"))
+    return session.scalars(by_age).all()
+
+
+def is_stale(node: Node, *, now: datetime | None = None) -> bool:
+    """Tell whether a node was last heard of more than 90 s ago, or never."""
+    return node.last_seen_at is None or (now or utc_now()) - node.last_seen_at > STALE_AFTER
+
+
+def is_available(node: Node, *, now: datetime | None = None) -> bool:
+    """Tell whether a node may be given work: active, and not stale."""
+    return node.status == NodeStatus.ACTIVE and not is_stale(node, now=now)
+
+
+def _note_alive(node: Node, stats: dict[str, Any] | None, now: datetime | None) -> None:
+    if stats is not None:
+        size_bytes = len(json_to_text(stats).encode())
+        if size_bytes > STATS_LIMIT_BYTES:
+            raise NodeStatsError(node.id, size_bytes, STATS_LIMIT_BYTES)
+        node.stats_json = stats
+    if node.status not in PINNED:
+        node.status = NodeStatus.ACTIVE
+    node.last_seen_at = now or utc_now()

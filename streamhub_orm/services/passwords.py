@@ -1,0 +1,112 @@
+"""Passwords by scrypt, as the Node core hashes them: the strings of users, and scrypt itself.
+
+Hashing takes about 0.1 s and 32 MiB on purpose, so it is done outside of sessions: inside one it
+would keep every other writer of the database waiting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+_STORED: Final = re.compile(
+    r"scrypt\$(?P<n>\d{1,7})\$(?P<r>\d{1,2})\$(?P<p>\d{1,2})"
+    r"\$(?P<salt>(?:[0-9a-f]{2}){8,64})\$(?P<hash>[0-9a-f]{128})",
+    re.ASCII | re.IGNORECASE,
+)
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_SALT_BYTES: Final = 16
+_HASH_BYTES: Final = 64
+_MOST_WORK: Final = 2**20
+"""The largest n * r * p that a stored string may ask for: 128 MiB, four times the usual work."""
+
+
+@dataclass(frozen=True)
+class ScryptCost:
+    """What one hash costs: 128 * n * r bytes of memory, p times over. `n` is a power of two."""
+
+    n: int
+    r: int = 8
+    p: int = 1
+
+    @property
+    def is_affordable(self) -> bool:
+        """Tell whether scrypt takes these numbers, and a server can be asked to."""
+        power_of_two = self.n > 1 and self.n & (self.n - 1) == 0
+        return power_of_two and self.r > 0 and 0 < self.n * self.r * self.p <= _MOST_WORK
+
+
+USER_COST: Final = ScryptCost(32768)
+"""What the Node core hashes a user's password with."""
+
+
+@dataclass(frozen=True)
+class _Stored:
+    cost: ScryptCost
+    salt: bytes = field(repr=False)
+    hash: bytes = field(repr=False)
+
+
+_NOBODY: Final = _Stored(USER_COST, bytes(_SALT_BYTES), bytes(_HASH_BYTES))
+
+
+def scrypt(password: str, salt: bytes, cost: ScryptCost, *, length_bytes: int) -> bytes:
+    """Return the scrypt hash of a password, which is hashed as UTF-8 just as Node does.
+
+    Raises ValueError for a cost that is not affordable.
+    """
+    if not cost.is_affordable:
+        message = f"found {cost}; expected a power of two and n * r * p of at most {_MOST_WORK}"
+        raise ValueError(message)
+    return hashlib.scrypt(
+        _LONE_SURROGATE.sub("\ufffd", password).encode(),  # what Node's Buffer makes of one
+        salt=salt,
+        n=cost.n,
+        r=cost.r,
+        p=cost.p,
+        maxmem=128 * cost.r * (cost.n + cost.p + 4),  # the default of 32 MiB is just too small
+        dklen=length_bytes,
+    )
+
+
+def hash_password(password: str) -> str:
+    """Return `scrypt$32768$8$1$<salt hex>$<hash hex>` with a fresh salt, for `User.password_hash`.
+
+    Two hashes of one password differ.
+    """
+    salt = secrets.token_bytes(_SALT_BYTES)
+    hashed = scrypt(password, salt, USER_COST, length_bytes=_HASH_BYTES)
+    numbers = f"{USER_COST.n}${USER_COST.r}${USER_COST.p}"
+    return f"scrypt${numbers}${salt.hex()}${hashed.hex()}"
+
+
+def is_password_hash(text: str) -> bool:
+    """Tell whether the text is a string that `verify_password` can check a password against."""
+    return _parsed(text) is not None
+
+
+def verify_password(password: str, stored: str | None) -> bool:
+    """Tell, in constant time, whether the password is the one that was hashed into `stored`.
+
+    None (no such user, or one without a password) and a malformed string are False after the same
+    work as a wrong password, so the time tells nobody which accounts exist. A string that asks for
+    more than four times the usual work counts as malformed.
+    """
+    found = _parsed(stored)
+    against = found or _NOBODY
+    hashed = scrypt(password, against.salt, against.cost, length_bytes=_HASH_BYTES)
+    return hmac.compare_digest(hashed, against.hash) and found is not None
+
+
+def _parsed(stored: str | None) -> _Stored | None:
+    match = _STORED.fullmatch(stored) if stored else None
+    if match is None:
+        return None
+    cost = ScryptCost(int(match["n"]), int(match["r"]), int(match["p"]))
+    if not cost.is_affordable:
+        return None
+    return _Stored(cost, bytes.fromhex(match["salt"]), bytes.fromhex(match["hash"]))
