@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 import sqlalchemy as sa
 
 from streamhub_orm.data_dir import require_app_name
-from streamhub_orm.errors import AppBusyError, AppExistsError, UnknownAppError
-from streamhub_orm.global_db import PLATFORM_TENANT, App
+from streamhub_orm.errors import (
+    AppBusyError,
+    AppExistsError,
+    UnknownAppError,
+    UnknownTenantError,
+)
+from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
 from streamhub_orm.legacy.registry import look_up_legacy_files
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.app_folders import (
@@ -67,13 +72,15 @@ def create(  # noqa: PLR0913 - what an app is made of
     that lies there is kept. Legacy rows of the name are imported as at any first opening.
 
     A folder whose app.db holds rows, such as one that `delete` kept, is taken over only with
-    `reuse_folder`. Raises `AppNameError`, `AppExistsError`, `AppFolderTakenError`, or a
-    `DatabaseFileError`. The tenant's quota is the caller's affair: call it within
-    `streamhub_orm.services.quotas.reserve`.
+    `reuse_folder`. Raises `AppNameError`, `AppExistsError`, `UnknownTenantError`,
+    `AppFolderTakenError`, `ConfigFileError`, or a `DatabaseFileError`. The tenant's quota is the
+    caller's affair: call it within `streamhub_orm.services.quotas.reserve`.
     """
     require_app_name(name)
     if find(session, name) is not None:
         raise AppExistsError(name)
+    if session.get(Tenant, tenant_id) is None:
+        raise UnknownTenantError(tenant_id)
     moment = now or utc_now()
     app = App(name=name, tenant_id=tenant_id, created_at=moment, updated_at=moment, **fields)
     session.add(app)

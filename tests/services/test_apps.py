@@ -20,12 +20,16 @@ from streamhub_orm.errors import (
     ConfigFileError,
     CorruptDatabaseError,
     NotADatabaseError,
+    QuotaExceededError,
     UnknownAppError,
+    UnknownTenantError,
 )
-from streamhub_orm.global_db import ApiToken, App, ServerLog, TokenScope
+from streamhub_orm.global_db import ApiToken, App, ServerLog, Tenant, TokenScope
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import APP
 from streamhub_orm.services import apps
+from streamhub_orm.services.limits import Metric
+from streamhub_orm.services.quotas import reserve
 from streamhub_orm.settings import load_app_config
 from tests.installations.facts import APP_MARKERS
 from tests.installations.snapshot import fingerprint_files
@@ -41,6 +45,14 @@ NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 def create(databases: Databases, name: str, **options: object) -> None:
     with databases.global_session() as session:
         apps.create(session, databases.place, name, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def databases(databases: Databases) -> Databases:
+    """The same installation, with a tenant acme that has no app."""
+    with databases.global_session() as session:
+        session.add(Tenant(id="acme", name="Ácme"))
+    return databases
 
 
 def names(databases: Databases, tenant_id: str | None = None) -> list[str]:
@@ -92,6 +104,26 @@ def test_name_that_is_taken_is_refused_and_the_app_untouched(databases: Database
     with pytest.raises(AppExistsError, match="'live'"):
         create(databases, "live", config={"a": 1})
     assert fingerprint_files(folder_of(databases, "live")) == before
+
+
+def test_tenant_that_there_is_not_is_refused(databases: Databases) -> None:
+    with pytest.raises(UnknownTenantError, match="nobody"):
+        create(databases, "tv-2", tenant_id="nobody")
+    assert not folder_of(databases, "tv-2").exists()
+
+
+def test_create_within_a_reservation_keeps_to_the_plan(databases: Databases) -> None:
+    """The free plan has two apps; the third leaves nothing behind."""
+    for name in ("tv-2", "tv-3"):
+        with reserve(databases, "acme", Metric.APPS) as session:
+            apps.create(session, databases.place, name, tenant_id="acme")
+    with (
+        pytest.raises(QuotaExceededError),
+        reserve(databases, "acme", Metric.APPS) as session,
+    ):
+        apps.create(session, databases.place, "tv-4", tenant_id="acme")
+    assert names(databases, "acme") == ["tv-2", "tv-3"]
+    assert not folder_of(databases, "tv-4").exists()
 
 
 def test_two_creating_the_same_name_at_once_make_one_app(databases: Databases) -> None:
