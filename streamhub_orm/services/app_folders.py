@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm.app_db import AppBase, Meta
+from streamhub_orm.app_db import AppBase, Meta, Stream, Vod
 from streamhub_orm.durable_files import file_mode, remove_database, remove_leftovers, sync
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.errors import AppBusyError, AppFolderTakenError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streamhub_orm.legacy.sources import LegacyFiles
 
 _ASIDE: Final = re.compile(r"\.(?P<app>[a-z0-9-]+)\.[0-9a-f]{8}\.deleted")
-_TABLES: Final = sorted(AppBase.metadata.tables.keys() - {Meta.__tablename__})
+_TABLES: Final = AppBase.metadata.tables.keys() - {Meta.__tablename__}
 
 
 def make_app_folder(
@@ -61,15 +61,31 @@ def _undo(new: list[Path]) -> None:
                 remove_database(path)
 
 
+def find_app_id(app_db: Path) -> int | None:
+    """Return the one `app_id` that all streams and recordings of a database have; else None."""
+    if not app_db.exists():
+        return None
+    with reading(app_db) as connection:
+        ids = {
+            app_id
+            for table in (Stream.__tablename__, Vod.__tablename__)
+            if table in _tables_of(connection)
+            for (app_id,) in connection.execute(f"SELECT DISTINCT app_id FROM {table}")  # noqa: S608
+        }
+    return ids.pop() if len(ids) == 1 else None
+
+
+def _tables_of(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+
+
 def _require_no_rows(name: str, app_db: Path) -> None:
     if not app_db.exists():
         return
     with reading(app_db) as connection:
-        present = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
         rows = sum(
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
-            for table in _TABLES
-            if table in present
+            for table in _TABLES & _tables_of(connection)
         )
     if rows:
         raise AppFolderTakenError(name, app_db, rows)

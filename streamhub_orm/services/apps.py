@@ -24,6 +24,7 @@ from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
 from streamhub_orm.legacy.registry import look_up_legacy_files
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.app_folders import (
+    find_app_id,
     make_app_folder,
     remove_set_aside,
     require_nobody_has_it_open,
@@ -72,9 +73,10 @@ def create(  # noqa: PLR0913 - what an app is made of
     that lies there is kept. Legacy rows of the name are imported as at any first opening.
 
     A folder whose app.db holds rows, such as one that `delete` kept, is taken over only with
-    `reuse_folder`. Raises `AppNameError`, `AppExistsError`, `UnknownTenantError`,
-    `AppFolderTakenError`, `ConfigFileError`, or a `DatabaseFileError`. The tenant's quota is the
-    caller's affair: call it within `streamhub_orm.services.quotas.reserve`.
+    `reuse_folder`, and the app then gets the id that its rows know, where that is free. Raises
+    `AppNameError`, `AppExistsError`, `UnknownTenantError`, `AppFolderTakenError`,
+    `ConfigFileError`, or a `DatabaseFileError`. The tenant's quota is the caller's affair: call it
+    within `streamhub_orm.services.quotas.reserve`.
     """
     require_app_name(name)
     if find(session, name) is not None:
@@ -83,6 +85,9 @@ def create(  # noqa: PLR0913 - what an app is made of
         raise UnknownTenantError(tenant_id)
     moment = now or utc_now()
     app = App(name=name, tenant_id=tenant_id, created_at=moment, updated_at=moment, **fields)
+    old_id = find_app_id(place.app_db(name)) if reuse_folder else None
+    if old_id is not None and session.get(App, old_id) is None:
+        app.id = old_id
     session.add(app)
     session.flush()
     raw = session.connection().connection.driver_connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -30,9 +31,10 @@ from streamhub_orm.migrations.worlds import APP
 from streamhub_orm.services import apps
 from streamhub_orm.services.limits import Metric
 from streamhub_orm.services.quotas import reserve
-from streamhub_orm.settings import load_app_config
+from streamhub_orm.settings import load_app_config, save_secrets
 from tests.installations.facts import APP_MARKERS
 from tests.installations.snapshot import fingerprint_files
+from tests.services.plans import plans_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,6 +198,47 @@ def test_folder_of_a_kept_app_is_taken_over_only_when_asked(databases: Databases
     with databases.app_session("tv-2", read_only=True) as session:
         assert session.scalars(sa.select(Vod.name)).all() == ["Opening night"]
     assert load_app_config(databases.place.app_config("tv-2")).document == {"a": 1}
+
+
+def test_app_that_is_taken_over_has_the_id_that_its_rows_know(databases: Databases) -> None:
+    """Made and deleted in between, other apps do not get it; one that has it keeps it."""
+    create(databases, "tv-2")
+    put_a_recording(databases, "tv-2")
+    apps.delete(databases, "tv-2")
+    create(databases, "tv-3")
+    create(databases, "tv-2", reuse_folder=True)
+    with databases.global_session() as session:
+        found = {app.name: app.id for app in apps.list_apps(session)}
+        assert found == {"live": 1, "tv-2": 2, "tv-3": 3}
+        apps.get(session, databases.place, "tv-3").name = "tv-4"
+    with databases.app_session("tv-2") as session:
+        session.execute(sa.update(Vod).values(app_id=3))
+    apps.delete(databases, "tv-2")
+    create(databases, "tv-2", reuse_folder=True)
+    with databases.global_session(read_only=True) as session:
+        assert apps.get(session, databases.place, "tv-2").id == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_creates_belongs_to_the_owner_of_the_global_file(databases: Databases) -> None:
+    """The core runs under a uid of its own; an operator runs us with sudo."""
+    os.chown(databases.place.global_db, 4321, 8765)
+    create(databases, "tv-2", config={})
+    save_secrets(databases.place.secrets, {"A": "1"}, like=databases.place.global_db)
+    folder = folder_of(databases, "tv-2")
+    made = [folder, folder / "app.db", folder / "config.yaml", databases.place.secrets]
+    assert {(it.stat().st_uid, it.stat().st_gid) for it in made} == {(4321, 8765)}
+
+
+def test_look_ups_use_their_index(databases: Databases) -> None:
+    with databases.global_session(read_only=True) as session:
+        (by_name,) = plans_of(session, lambda: apps.find(session, "live"))
+        (of_team,) = plans_of(session, lambda: apps.list_apps(session, "acme"))
+        (of_platform,) = plans_of(session, lambda: apps.list_apps(session, "platform"))
+    assert "USING INDEX" in by_name
+    assert "(name=?)" in by_name
+    assert "idx_apps_tenant (tenant_id=?)" in of_team
+    assert "SCAN" not in of_team + of_platform
 
 
 def test_folder_that_is_a_link_out_of_apps_is_refused(databases: Databases, tmp_path: Path) -> None:

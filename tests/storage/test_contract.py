@@ -80,21 +80,23 @@ def test_put_without_clobber_keeps_what_is_there(
     assert keys_of(object_store) == ["new"]
 
 
+@pytest.mark.parametrize(("writers", "size"), [(8, 1), (3, BIG_BYTES)])
 def test_puts_without_clobber_at_once_let_just_one_through(
-    object_store: ObjectStore, tmp_path: Path
+    object_store: ObjectStore, tmp_path: Path, writers: int, size: int
 ) -> None:
     """Whoever comes second is told so, and the object is the first one's."""
 
     def put(number: int) -> bool:
+        path = write(tmp_path / str(number), b"%d" % number * size)
         try:
-            object_store.put(write(tmp_path / str(number), b"%d" % number), "k", no_clobber=True)
+            object_store.put(path, "k", no_clobber=True)
         except ObjectExistsError:
             return False
         return True
 
-    with ThreadPoolExecutor(8) as pool:
-        through = [number for number, won in enumerate(pool.map(put, range(8))) if won]
-    assert [read(object_store, "k")] == [b"%d" % number for number in through]
+    with ThreadPoolExecutor(writers) as pool:
+        through = [number for number, won in enumerate(pool.map(put, range(writers))) if won]
+    assert [read(object_store, "k")] == [b"%d" % number * size for number in through]
 
 
 @pytest.mark.parametrize("size", [5, BIG_BYTES])
