@@ -60,7 +60,6 @@ from streamhub_orm.errors.installation import (
     UnknownRevisionError,
 )
 from streamhub_orm.errors.maintenance import (
-    MissingExtraError,
     ReportTargetError,
     SplitCleanupError,
 )
@@ -81,11 +80,18 @@ from streamhub_orm.errors.operations import (
 )
 from streamhub_orm.errors.runs import (
     AppsInUseError,
+    ConnectionsInUseError,
     DatabasesClosedError,
     ForkedInSessionError,
+    LockFileError,
     RollbackError,
+    UnfinishedError,
     UnforeseenError,
     UpgradeRunningError,
+)
+from streamhub_orm.errors.sessions import (
+    MissingExtraError,
+    StrayRowError,
 )
 from streamhub_orm.errors.settings import (
     ConfigFileError,
@@ -117,6 +123,7 @@ __all__ = [
     "BackupError",
     "ChecksumMismatchError",
     "ConfigFileError",
+    "ConnectionsInUseError",
     "CorruptDatabaseError",
     "DamagedArchiveError",
     "DataDirError",
@@ -133,6 +140,7 @@ __all__ = [
     "HostileArchiveError",
     "InterruptedWriteError",
     "LastOwnerError",
+    "LockFileError",
     "LockedDatabaseError",
     "LogHandlerError",
     "MigrationFailedError",
@@ -164,11 +172,13 @@ __all__ = [
     "StoreFaultError",
     "StoreUnreachableError",
     "StoredValueError",
+    "StrayRowError",
     "StreamHubError",
     "TenantExistsError",
     "TokenFormError",
     "TooManyLinksError",
     "UnadoptedDatabaseError",
+    "UnfinishedError",
     "UnforeseenError",
     "UnknownAppError",
     "UnknownMembershipError",

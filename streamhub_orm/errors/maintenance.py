@@ -41,16 +41,3 @@ class ReportTargetError(StreamHubError):
         )
         self.path = path
         self.found = found
-
-
-class MissingExtraError(StreamHubError):
-    """A package that only this work needs is not installed."""
-
-    def __init__(self, extra: str, package: str) -> None:
-        """Keep the name of the `extra` and of the `package` that is missing."""
-        super().__init__(
-            f"found no package {package}; expected the extra {extra!r} to be installed. "
-            f"Install streamhub-orm[{extra}]."
-        )
-        self.extra = extra
-        self.package = package

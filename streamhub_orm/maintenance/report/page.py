@@ -25,6 +25,7 @@ SHOWN: Final = 15
 MONTHS: Final = 24
 BACKUPS: Final = 6
 _EXTRA: Final = "report"
+_COMMAND: Final = "report --html"
 _MIB: Final = 1024**2
 _SIZE_CLASSES: Final = (
     ("256 KiB", _MIB // 4),
@@ -73,7 +74,7 @@ def _environment() -> jinja2.Environment:
     try:
         import jinja2  # noqa: PLC0415 - an extra, which only this command needs
     except ImportError as error:
-        raise MissingExtraError(_EXTRA, "jinja2") from error
+        raise MissingExtraError(_COMMAND, "jinja2", _EXTRA) from error
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("streamhub_orm.maintenance.report", ""),
         autoescape=True,
