@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "status": "status",
     "check": "check",
     "init": "init",
+    "apps": "apps",
     "demo": "demo",
     "backup": "backup",
     "rollback": "rollback",

@@ -216,6 +216,15 @@ def test_json_of_the_token_commands(upgraded: Path, arguments: tuple[str, ...]) 
     assert shape(real) == shape(json.loads(example))
 
 
+def test_json_of_the_app_commands(tmp_path: Path) -> None:
+    run_json(tmp_path, "init")
+    for arguments in ("create tv-2 --display-name TV", "list", "delete tv-2 --yes"):
+        command, *rest = arguments.split()
+        (example,) = blocks(section(f"apps {command}"), "json")
+        real = run_json(tmp_path, "apps", command, *rest)
+        assert shape(real) == shape(json.loads(example))
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_to_files(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
