@@ -68,18 +68,21 @@ from streamhub_orm.errors.operations import (
 )
 from streamhub_orm.errors.runs import (
     AppsInUseError,
+    ConnectionsInUseError,
     DatabasesClosedError,
     ForkedInSessionError,
     RollbackError,
     UnforeseenError,
     UpgradeRunningError,
 )
+from streamhub_orm.errors.sessions import MissingExtraError, StrayRowError
 
 __all__ = [
     "AddressError",
     "AppNameError",
     "AppsInUseError",
     "BackupError",
+    "ConnectionsInUseError",
     "CorruptDatabaseError",
     "DataDirError",
     "DataLossError",
@@ -96,6 +99,7 @@ __all__ = [
     "LogHandlerError",
     "MigrationFailedError",
     "MissingDatabaseError",
+    "MissingExtraError",
     "NewerDatabaseError",
     "NodeNameError",
     "NodeStatsError",
@@ -108,6 +112,7 @@ __all__ = [
     "SchemaOutdatedError",
     "SpaceError",
     "StoredValueError",
+    "StrayRowError",
     "StreamHubError",
     "TenantExistsError",
     "TokenFormError",

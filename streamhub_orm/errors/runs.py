@@ -41,6 +41,20 @@ class AppsInUseError(StreamHubError):
         self.limit = limit
 
 
+class ConnectionsInUseError(StreamHubError):
+    """As many sessions as the limit on open files allows are open, and none ended in time."""
+
+    def __init__(self, name: str, limit: int, seconds: float) -> None:
+        """Keep the app that was asked for, the number of sessions, and how long was waited."""
+        super().__init__(
+            f"app {name!r} cannot be used: all of the {limit} sessions that may be open at once "
+            f"have been in use for {seconds:g} s. End sessions sooner, do not open one inside "
+            "another, or raise the process's limit on open files.",
+        )
+        self.name = name
+        self.limit = limit
+
+
 class ForkedInSessionError(StreamHubError):
     """The process was forked while its parent was inside a session on the same database."""
 

@@ -90,22 +90,26 @@ def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
 
     Raises `UnknownAppError` for a name that is not registered.
     """
-    vods_db = place.legacy_db(name)
     with reading(place.global_db) as connection:
-        row = connection.execute("SELECT id FROM apps WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            names = connection.execute("SELECT name FROM apps ORDER BY id").fetchall()
-            raise UnknownAppError(name, place.global_db, [known for (known,) in names])
-        rows = sum(
-            _count(connection, table, owner, value)
-            for table, owner, value in (
-                ("streams", "app_id", row[0]),
-                ("vods", "app_id", row[0]),
-                ("ingress_auth", "app", name),
-            )
+        return look_up_legacy_files(connection, place, name)
+
+
+def look_up_legacy_files(connection: sqlite3.Connection, place: DataDir, name: str) -> LegacyFiles:
+    """Do the same through an open connection to the global database."""
+    vods_db = place.legacy_db(name)
+    row = connection.execute("SELECT id FROM apps WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        names = connection.execute("SELECT name FROM apps ORDER BY id").fetchall()
+        raise UnknownAppError(name, place.global_db, [known for (known,) in names])
+    rows = sum(
+        _count(connection, table, owner, value)
+        for table, owner, value in (
+            ("streams", "app_id", row[0]),
+            ("vods", "app_id", row[0]),
+            ("ingress_auth", "app", name),
         )
-        split_done = _is_split(connection)
-    return LegacyFiles(name, row[0], place.global_db, vods_db, split_done, rows)
+    )
+    return LegacyFiles(name, row[0], place.global_db, vods_db, _is_split(connection), rows)
 
 
 def _count(connection: sqlite3.Connection, table: str, owner: str, value: object) -> int:

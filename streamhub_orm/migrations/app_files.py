@@ -33,8 +33,8 @@ from streamhub_orm.migrations.states import State
 from streamhub_orm.migrations.transaction import run_upgrade
 from streamhub_orm.migrations.upgrading import (
     Upgraded,
-    imports_pending,
     look_for_upgrade,
+    nothing_left,
     transform,
     upgrade_file,
 )
@@ -67,7 +67,7 @@ def bring_app_to_head(path: Path, files: LegacyFiles) -> Upgraded:
 
 def is_done(found: FileState) -> bool:
     """Tell whether there is nothing left to do for an app.db."""
-    return found.state is State.CURRENT and not imports_pending(found)
+    return nothing_left(found, APP)
 
 
 def create_app_db(path: Path, files: LegacyFiles) -> Upgraded:

@@ -19,6 +19,7 @@ from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import open_read_only, translated
 from streamhub_orm.engine.durable_files import create_empty, require_no_stray_wal
+from streamhub_orm.engine.engines import READ_ONLY
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.importing import import_legacy
 from streamhub_orm.legacy.registry import Registry, read_registry
@@ -175,11 +176,13 @@ def _read(target: Target, world: World) -> None:
     if not target.path.exists():
         raise missing(target.path)
     with translated(target.path, "reading"), closing(open_read_only(target.path)) as raw:
-        engine = engine_on(raw).execution_options(read_only=True)
+        engine = engine_on(raw)
         if target.files is not None:
             context.config.print_stdout("%s:", target.files.app)
-        with engine.connect() as connection, connection.begin():
-            _run_steps(connection, world, dont_mutate=True)
+        with engine.connect() as connection:
+            connection.info[READ_ONLY] = True
+            with connection.begin():
+                _run_steps(connection, world, dont_mutate=True)
 
 
 def _targets(world: World) -> list[Callable[[], Target]]:

@@ -11,12 +11,8 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
-from streamhub_orm.engine.connections import (
-    immediate_engine,
-    open_for_migration,
-    open_read_only,
-    translated,
-)
+from streamhub_orm.engine.connections import open_for_migration, open_read_only, translated
+from streamhub_orm.engine.engines import immediate_engine
 from streamhub_orm.errors import MigrationFailedError
 
 if TYPE_CHECKING:

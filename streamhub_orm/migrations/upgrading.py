@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import roll_back_dead_write
+from streamhub_orm.engine.turns import turn_in
 from streamhub_orm.errors import InterruptedWriteError
 from streamhub_orm.legacy.sources import MARKERS, Account
 from streamhub_orm.migrations.adoption import adopt
@@ -22,6 +23,7 @@ from streamhub_orm.migrations.transaction import (
     raw_connection,
     run_upgrade,
 )
+from streamhub_orm.migrations.worlds import APP
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,6 +63,11 @@ def look_for_upgrade(path: Path, world: World, *, recover: bool = True) -> FileS
     return found
 
 
+def nothing_left(found: FileState, world: World) -> bool:
+    """Tell whether a file is at head and, if it is an app.db, has its legacy rows."""
+    return found.state is State.CURRENT and not (world is APP and imports_pending(found))
+
+
 def imports_pending(found: FileState) -> bool:
     """Tell whether an app.db still lacks a marker of the split."""
     return not found.markers >= MARKERS
@@ -77,12 +84,16 @@ def upgrade_file(
     """Bring an existing file to head; `finish` runs in the same transaction, at head.
 
     A file that holds data is backed up first, unless the caller hands in a `backup` made for this
-    upgrade. Raises a `DatabaseFileError`, and then the file is as it was.
+    upgrade. Nothing happens where another process has done it meanwhile. Raises a
+    `DatabaseFileError`, and then the file is as it was.
     """
-    found = look_for_upgrade(path, world)
-    if backup is None and found.state is not State.MISSING:
-        backup = back_up(path, like=like)
-    account = transform(path, world, run=lambda c: run_upgrade(c, world), finish=finish)
+    with turn_in(path.parent):
+        found = look_for_upgrade(path, world)
+        if nothing_left(found, world):
+            return Upgraded(found.revision, found.revision, changed=False)
+        if backup is None and found.state is not State.MISSING:
+            backup = back_up(path, like=like)
+        account = transform(path, world, run=lambda c: run_upgrade(c, world), finish=finish)
     return Upgraded(found.revision, world.head, backup, account)
 
 
