@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from streamhub_orm.app_db import IngressAuth
+from streamhub_orm.databases.sessions import APP, owner_of_new_row
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.core_access import connection_of, table_of
 from streamhub_orm.services.passwords import ScryptCost, scrypt
@@ -119,7 +120,7 @@ def register_ingress(  # noqa: PLR0913 - what a row is made of
     session: Session,
     *,
     ingress_id: str,
-    app: str,
+    app: str | None = None,
     room: str | None = None,
     stream_key: str | None = None,
     password: IngressPassword | None = None,
@@ -128,11 +129,12 @@ def register_ingress(  # noqa: PLR0913 - what a row is made of
     """Register an ingress, or give one that is there new credentials.
 
     With a password it must be shown before the ingress may publish, also where an older one was
-    shown before. The time of its first registration stays.
+    shown before. The time of its first registration stays. `app` is the session's app; another one
+    raises `StrayRowError`.
     """
     values = {
         "ingress_id": ingress_id,
-        "app": app,
+        "app": owner_of_new_row(session, APP, app, ingress_id),
         "room": room,
         "stream_key": stream_key,
         "password_hash": None if password is None else password.hash,

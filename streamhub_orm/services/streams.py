@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from streamhub_orm.app_db import Stream, StreamType
+from streamhub_orm.databases.sessions import APP_ID, owner_of_new_row
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.core_access import connection_of, table_of
 from streamhub_orm.services.point_query import PointQuery
@@ -97,21 +98,24 @@ def stream_id_of(room: str, participant: str) -> str:
 def upsert_stream(  # noqa: PLR0913 - what a row is made of
     session: Session,
     *,
-    app_id: int,
     room: str,
     participant: str,
     type: StreamType,  # noqa: A002 - the column's name
+    app_id: int | None = None,
     now: datetime | None = None,
 ) -> int:
     """Make the stream active, new or not, and return its row's id, which it keeps for good.
 
     One that comes back keeps its `started_at`, the time it was first seen, loses its `ended_at`,
     and keeps its type where the new one is webrtc only: a WHIP or RTMP publisher also shows as a
-    WebRTC participant. Objects of it that the session has loaded stay as they are. Raises
-    `StoredValueError` for a type that is none.
+    WebRTC participant. Objects of it that the session has loaded stay as they are.
+
+    `app_id` is that of the session's app; another one raises `StrayRowError`, and a type that is
+    none `StoredValueError`.
     """
     session.flush()
     stream_id = stream_id_of(room, participant)
+    app_id = owner_of_new_row(session, APP_ID, app_id, stream_id)
     row = _UPSERT.first(session, app_id, stream_id, type, room, participant, now or utc_now())
     return cast("tuple[int]", row)[0]
 

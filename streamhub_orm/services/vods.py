@@ -98,15 +98,16 @@ class DeletedVod:
 def insert_vod(
     session: Session,
     *,
-    app_id: int,
     name: str,
+    app_id: int | None = None,
     stream_id: str | None = None,
     now: datetime | None = None,
     **fields: Unpack[VodFields],
 ) -> VodRow:
     """Add a recording in status `recording`, begun `now` unless `started_at` says otherwise.
 
-    Raises `VodFieldError` for a column that is not in `VodFields`.
+    `app_id` is that of the session's app; another one raises `StrayRowError`. Raises
+    `VodFieldError` for a column that is not in `VodFields`.
     """
     _check(fields)
     values = {"started_at": now or utc_now(), **fields}
