@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import Vod, VodStatus
-from streamhub_orm.schema import TimeRange, comparable
+from streamhub_orm.schema import TimeRange
 from streamhub_orm.services.core_access import connection_of
 from streamhub_orm.services.vod_rows import RAW_VODS, PageKey, VodRow
 
@@ -215,18 +215,15 @@ def _filter(shape: _Shape) -> list[sa.ColumnElement[bool]]:
         terms.append(RAW_VODS.c.room == sa.bindparam("room", type_=sa.Text))
     if shape.status:
         terms.append(RAW_VODS.c.status == sa.bindparam("status", type_=sa.Text))
-    since, until = shape.since, shape.until
-    if shape.order.by_time and shape.part is _Part.AFTER_TIME:
-        # The key bounds the text closer than the range's own end does, and of two bounds on one
-        # side SQLite searches by one only, and walks from there.
-        if shape.order.descending and until:
-            terms.append(comparable(_BEGUN) < sa.bindparam("started_at_until", type_=sa.Text))
-            until = False
-        elif not shape.order.descending and since:
-            terms.append(comparable(_BEGUN) >= sa.bindparam("started_at_since", type_=sa.Text))
-            since = False
-    times = TimeRange(_ANY_TIME if since else None, _ANY_TIME if until else None)
-    return [*terms, times.within(_BEGUN)]
+    since = TimeRange(since=_ANY_TIME if shape.since else None)
+    until = TimeRange(until=_ANY_TIME if shape.until else None)
+    # The key bounds the text closer than the range's own end does, and of two bounds on one side
+    # SQLite searches by one only, and walks from there.
+    keyed = shape.order.by_time and shape.part is _Part.AFTER_TIME
+    descending = shape.order.descending
+    terms.append((since.refined if keyed and not descending else since.within)(_BEGUN))
+    terms.append((until.refined if keyed and descending else until.within)(_BEGUN))
+    return terms
 
 
 def _stretch(shape: _Shape) -> list[sa.ColumnElement[bool]]:
