@@ -56,8 +56,14 @@ _END: Final = (
     .where(_IS_ACTIVE)
     .values(status=sa.literal_column("'ended'"), ended_at=sa.bindparam("now"))
 )
-_END_BY_STREAM_ID: Final = _END.where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
-_END_BY_ID: Final = _END.where(_STREAMS.c.id == sa.bindparam("id_"))
+END_BY_STREAM_ID: Final = PointQuery(
+    _END.where(_STREAMS.c.stream_id == sa.bindparam("stream_id_")).returning(_STREAMS.c.id),
+    "now",
+    "stream_id_",
+)
+END_BY_ID: Final = PointQuery(
+    _END.where(_STREAMS.c.id == sa.bindparam("id_")).returning(_STREAMS.c.id), "now", "id_"
+)
 _END_MISSING: Final = _END.where(
     _STREAMS.c.room == sa.bindparam("room_"),
     _STREAMS.c.stream_id.not_in(sa.select(_PRESENT.c.value)),
@@ -65,10 +71,13 @@ _END_MISSING: Final = _END.where(
 _UNKNOWN: Final = sa.select(_PRESENT.c.value).where(
     ~sa.exists().where(_STREAMS.c.stream_id == _PRESENT.c.value, _IS_ACTIVE)
 )
-_SET_STATS: Final = (
+SET_STATS: Final = PointQuery(
     sa.update(_STREAMS)
     .where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
     .values(last_stats_json=sa.bindparam("stats"))
+    .returning(_STREAMS.c.id),
+    "stats",
+    "stream_id_",
 )
 _COUNT_ACTIVE: Final = sa.select(sa.func.count()).select_from(_STREAMS).where(_IS_ACTIVE)
 _FIND: Final = sa.select(Stream).where(Stream.stream_id == sa.bindparam("stream_id_"))
@@ -122,18 +131,14 @@ def upsert_stream(  # noqa: PLR0913 - what a row is made of
 
 def end_stream(session: Session, stream_id: str, *, now: datetime | None = None) -> bool:
     """End an active stream; tell whether there was one. An ended one keeps its `ended_at`."""
-    return _ends(session, _END_BY_STREAM_ID, {"stream_id_": stream_id}, now)
+    session.flush()
+    return END_BY_STREAM_ID.first(session, now or utc_now(), stream_id) is not None
 
 
 def end_stream_by_id(session: Session, row_id: int, *, now: datetime | None = None) -> bool:
     """End an active stream by its row's id; tell whether there was one."""
-    return _ends(session, _END_BY_ID, {"id_": row_id}, now)
-
-
-def _ends(
-    session: Session, statement: sa.Update, key: dict[str, Any], now: datetime | None
-) -> bool:
-    return connection_of(session).execute(statement, {**key, "now": now or utc_now()}).rowcount > 0
+    session.flush()
+    return END_BY_ID.first(session, now or utc_now(), row_id) is not None
 
 
 def reconcile_room(
@@ -168,8 +173,8 @@ def list_active_streams(session: Session, *, room: str | None = None) -> Sequenc
 
 def update_stream_stats(session: Session, stream_id: str, stats: dict[str, Any]) -> bool:
     """Keep the latest figures of a stream; tell whether there is such a stream."""
-    values = {"stream_id_": stream_id, "stats": stats}
-    return connection_of(session).execute(_SET_STATS, values).rowcount > 0
+    session.flush()
+    return SET_STATS.first(session, stats, stream_id) is not None
 
 
 def count_active_streams(session: Session) -> int:
