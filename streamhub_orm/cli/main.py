@@ -18,10 +18,17 @@ _COMMANDS: Final = {
     "check": "check",
     "init": "init",
     "demo": "demo",
+    "backup": "backup",
     "rollback": "rollback",
     "downgrade": "revisions",
     "history": "revisions",
     "revision": "revisions",
+    "health": "health",
+    "optimize": "optimize",
+    "sizes": "sizes",
+    "purge": "purge",
+    "split": "split",
+    "report": "report",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ BUSY_TIMEOUT_SECONDS: Final = 5.0
 
 def file_uri(path: Path, mode: str) -> str:
     """Return the SQLite URI of `path`; quotes, blanks and non-ASCII in it are escaped."""
-    return f"file:{quote(str(path))}?mode={mode}"
+    return f"file:{quote(os.fsencode(path))}?mode={mode}"
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:

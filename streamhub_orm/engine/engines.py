@@ -57,23 +57,25 @@ registry.register("sqlite.immediate", __name__, "ImmediateDialect")
 def immediate_engine(
     creator: Callable[[], sqlite3.Connection], pool: type[sa.Pool], **options: object
 ) -> sa.Engine:
-    """Return an engine whose transactions begin with BEGIN IMMEDIATE."""
-    return sa.create_engine("sqlite+immediate://", creator=creator, poolclass=pool, **options)
+    """Return an engine whose transactions begin with BEGIN IMMEDIATE.
+
+    Values never stand in an error or a log: among them are stream keys, hashes and passwords.
+    """
+    return sa.create_engine(
+        "sqlite+immediate://", creator=creator, poolclass=pool, hide_parameters=True, **options
+    )
 
 
 class FileEngine:
     """One engine for any number of files: one dialect and one cache of compiled statements.
 
-    The pool keeps nothing: whoever takes a connection holds it. Bound values stay out of error
-    messages, since some of them are secrets.
+    The pool keeps nothing: whoever takes a connection holds it.
     """
 
     def __init__(self) -> None:
         """Make the engine; nothing is opened."""
         self._opening = threading.local()
-        self.engine = immediate_engine(
-            self._open, sa.pool.NullPool, hide_parameters=True, pool_reset_on_return=None
-        )
+        self.engine = immediate_engine(self._open, sa.pool.NullPool, pool_reset_on_return=None)
 
     def connect(self, path: Path) -> sa.Connection:
         """Open a connection to one file; its close closes the file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import UnknownAppError, UnknownStructureError
@@ -110,6 +110,35 @@ def look_up_legacy_files(connection: sqlite3.Connection, place: DataDir, name: s
         )
     )
     return LegacyFiles(name, row[0], place.global_db, vods_db, _is_split(connection), rows)
+
+
+def count_global_rows(global_db: Path) -> RowCounts:
+    """Count all rows of the global tables that the split moves, whoever they belong to."""
+    counts = RowCounts()
+    with reading(global_db) as connection:
+        for table, owner in _OWNERS.items():
+            for _, _, count in _counted_by(connection, owner, (table,)):
+                counts.add(table, count)
+    return counts
+
+
+def list_orphans(global_db: Path, *, limit: int) -> list[str]:
+    """Name, in words, the first `limit` rows that belong to no registered app."""
+    found: list[str] = []
+    with reading(global_db) as connection:
+        for table, owner in _OWNERS.items():
+            if owner not in columns_of(connection, "main", table):
+                continue
+            key, known = _KEYS[table], "name" if table == "ingress_auth" else "id"
+            query = f"""SELECT {owner}, {key} FROM {table} WHERE {owner} IS NULL
+                        OR {owner} NOT IN (SELECT {known} FROM apps) LIMIT ?"""  # noqa: S608 - constants of this module
+            rows = connection.execute(query, (limit - len(found),))
+            found += [f"{table}: {owner} {whose!r}, {key} {it!r}" for whose, it in rows]
+    return found
+
+
+_OWNERS: Final = {"streams": "app_id", "vods": "app_id", "ingress_auth": "app"}
+_KEYS: Final = {"streams": "stream_id", "vods": "name", "ingress_auth": "ingress_id"}
 
 
 def _count(connection: sqlite3.Connection, table: str, owner: str, value: object) -> int:

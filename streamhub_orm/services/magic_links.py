@@ -93,9 +93,12 @@ _BY: Final = {
 _MINE: Final = (_LINKS.c.token_hash == sa.bindparam("hash")) & (
     _LINKS.c.kind == sa.bindparam("link_kind")
 )
-# A stored time that is none never counts as the future.
-_LIVE: Final = TimeRange(since=datetime(1970, 1, 1, tzinfo=UTC)).within(_LINKS.c.expires_at) & (
-    sa.func.julianday(sa.type_coerce(_LINKS.c.expires_at, sa.Text)).is_not(None)
+_EXPIRES_AT: Final = sa.type_coerce(_LINKS.c.expires_at, sa.Text)
+# A stored text that is no time never counts as the future; SQLite takes plain numbers for times.
+_LIVE: Final = sa.and_(
+    TimeRange(since=datetime(1970, 1, 1, tzinfo=UTC)).within(_LINKS.c.expires_at),
+    _EXPIRES_AT.op("GLOB")(sa.literal_column("'????-??-??[T ]*'")),
+    sa.func.julianday(_EXPIRES_AT).is_not(None),
 )
 CLAIM: Final = (
     sa.update(_LINKS)

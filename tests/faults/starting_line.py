@@ -84,6 +84,7 @@ def contend(arguments: list[str]) -> None:
             with run_lock(path, like=path.parent):
                 counts["held"] += 1
                 time.sleep(0.001)
+            time.sleep(0.002)  # or one process has it nearly all the time
         except UpgradeRunningError as refused:
             counts["refused"] += 1
             counts["nobody"] += not re.fullmatch(r"process \d+", refused.holder)
