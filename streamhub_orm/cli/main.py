@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "purge": "purge",
     "split": "split",
     "report": "report",
+    "tokens": "tokens",
 }
 
 

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
-    _OneRow = sa.Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any]
+    _OneRow = (
+        sa.Select[*tuple[Any, ...]]
+        | ReturningInsert[*tuple[Any, ...]]
+        | ReturningUpdate[*tuple[Any, ...]]
+    )
 
 
 class PointQuery:
@@ -37,7 +41,10 @@ class PointQuery:
         self._writers = writers if any(writers) else None
 
     def first(self, session: Session, *values: object) -> tuple[Any, ...] | None:
-        """Return the first row, or None. Raises what `Connection.execute` raises."""
+        """Return the first row, or None. Raises what `Connection.execute` raises.
+
+        What was added to the session is seen once it is flushed.
+        """
         if self._writers is not None:
             pairs = zip(self._writers, values, strict=True)
             values = tuple(write(value) if write else value for write, value in pairs)
