@@ -15,17 +15,19 @@ from sqlalchemy.dialects import sqlite
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-    from sqlalchemy.sql.dml import ReturningInsert
+    from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+
+    _OneRow = (
+        sa.Select[*tuple[Any, ...]]
+        | ReturningInsert[*tuple[Any, ...]]
+        | ReturningUpdate[*tuple[Any, ...]]
+    )
 
 
 class PointQuery:
     """A statement, and the order in which its parameters are given."""
 
-    def __init__(
-        self,
-        statement: sa.Select[*tuple[Any, ...]] | ReturningInsert[*tuple[Any, ...]],
-        *parameters: str,
-    ) -> None:
+    def __init__(self, statement: _OneRow, *parameters: str) -> None:
         """Compile the statement; all its parameters are to be named."""
         dialect = sqlite.dialect()
         compiled = statement.compile(dialect=dialect)
