@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "downgrade": "revisions",
     "history": "revisions",
     "revision": "revisions",
+    "tokens": "tokens",
 }
 
 

@@ -84,6 +84,11 @@ def hash_password(password: str) -> str:
     return f"scrypt${numbers}${salt.hex()}${hashed.hex()}"
 
 
+def is_password_hash(text: str) -> bool:
+    """Tell whether the text is a string that `verify_password` can check a password against."""
+    return _parsed(text) is not None
+
+
 def verify_password(password: str, stored: str | None) -> bool:
     """Tell, in constant time, whether the password is the one that was hashed into `stored`.
 

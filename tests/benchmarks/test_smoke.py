@@ -21,6 +21,7 @@ NAMES = {
     "open_cold",
     "split_many",
     "split_one",
+    "token",
     "touch",
     "version",
 }

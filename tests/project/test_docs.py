@@ -156,9 +156,11 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_json(data_dir: Path, *arguments: str) -> object:
+def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None) -> object:
     command = ["--data-dir", str(data_dir), "--json", *arguments]
-    result = CliRunner().invoke(cli, command, obj=Settings(), standalone_mode=False)
+    result = CliRunner().invoke(
+        cli, command, input=standard_input, obj=Settings(), standalone_mode=False
+    )
     assert result.exception is None, result.output
     return json.loads(result.stdout)
 
@@ -185,6 +187,22 @@ def test_json_of_what_writes_an_installation(tmp_path: Path, name: str) -> None:
     (example,) = blocks(section(name), "json")
     arguments = [str(tmp_path / "new")] if name == "demo" else []
     assert shape(run_json(tmp_path / "other", name, *arguments)) == shape(json.loads(example))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("issue", "deploy", "--app", "live", "--allow", "10.0.0.0/8"),
+        ("list", "--app", "live"),
+        ("revoke", "1"),
+        ("seed",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_json_of_the_token_commands(upgraded: Path, arguments: tuple[str, ...]) -> None:
+    (example,) = blocks(section(f"tokens {arguments[0]}"), "json")
+    real = run_json(upgraded, "tokens", *arguments, standard_input="sk_" + "x" * 43)
+    assert shape(real) == shape(json.loads(example))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

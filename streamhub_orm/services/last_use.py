@@ -1,0 +1,65 @@
+"""Marks of last use, kept to the minute: what is used all the time is not written all the time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from streamhub_orm.schema import comparable
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+KEPT_FOR: Final = timedelta(minutes=1)
+"""How long a mark counts as fresh; one that is further ahead was written by a clock gone wrong."""
+
+
+class LastUse:
+    """The mark in a column of a table, found by the table's key."""
+
+    def __init__(self, table: sa.Table, mark: str) -> None:
+        """Build the one statement that moves a mark, and does nothing where it is fresh."""
+        (key,) = table.primary_key
+        column = table.c[mark]
+        stale = sa.or_(
+            column.is_(None),
+            comparable(column) <= sa.bindparam("stale_at", type_=sa.Text),
+            comparable(column) >= sa.bindparam("ahead_at", type_=sa.Text),
+        )
+        self._move = (
+            sa.update(table)
+            .where(key == sa.bindparam("row"), stale)
+            .values({column: sa.bindparam("used_at")})
+        )
+
+    def move(self, session: Session, key: object, now: datetime) -> bool:
+        """Write `now` where the mark is older than a minute; tell whether it was.
+
+        Takes a session that can write. `is_due` tells beforehand, for nothing.
+        """
+        parameters = {
+            "row": key,
+            "used_at": now,
+            "stale_at": _text(now - KEPT_FOR),
+            "ahead_at": _text(now + KEPT_FOR),
+        }
+        moved: sa.CursorResult[Any] = session.connection().execute(self._move, parameters)
+        return moved.rowcount > 0
+
+
+def is_due(stored: str | None, now: datetime) -> bool:
+    """Tell whether a mark, as it is stored in either format, is to be moved."""
+    try:
+        used_at = datetime.fromisoformat(stored) if stored else None
+    except ValueError:
+        used_at = None
+    if used_at is None:
+        return True
+    age = now - (used_at if used_at.tzinfo else used_at.replace(tzinfo=UTC))
+    return abs(age) >= KEPT_FOR
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")

@@ -1,0 +1,41 @@
+"""Look an app up in the registry, the global table `apps`, by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from streamhub_orm.errors import UnknownAppError
+from streamhub_orm.global_db import PLATFORM_TENANT, App, GlobalBase
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+_APPS: Final = GlobalBase.metadata.tables[App.__tablename__]
+_FIND: Final = sa.select(*_APPS.c["id", "name", "tenant_id"]).where(
+    _APPS.c.name == sa.bindparam("wanted")
+)
+_NAMES: Final = sa.select(_APPS.c.name).order_by(_APPS.c.id)
+
+
+class RegisteredApp(NamedTuple):
+    """What others need to know of an app."""
+
+    id: int
+    name: str
+    tenant_id: str
+
+
+def get_registered(session: Session, name: str) -> RegisteredApp:
+    """Return the app's row in the global database; NULL as its tenant is the platform.
+
+    Raises `UnknownAppError`.
+    """
+    connection = session.connection()
+    row = connection.execute(_FIND, {"wanted": name}).one_or_none()
+    if row is None:
+        path = connection.exec_driver_sql("SELECT file FROM pragma_database_list").scalar_one()
+        raise UnknownAppError(name, Path(path), list(connection.scalars(_NAMES)))
+    return RegisteredApp(row.id, row.name, row.tenant_id or PLATFORM_TENANT)

@@ -1,0 +1,145 @@
+"""Sign-ins: which browser acts for which user.
+
+All functions take a session on the global database. The id of a sign-in is what the browser holds,
+so it is a secret: 32 random bytes in base64url.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from streamhub_orm.errors import StoredValueError
+from streamhub_orm.global_db import GlobalBase, User, UserSession
+from streamhub_orm.schema import comparable, utc_from_text, utc_now
+from streamhub_orm.services.last_use import LastUse, is_due
+from streamhub_orm.services.point_query import PointQuery
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from sqlalchemy.orm import Session
+
+_SESSIONS: Final = GlobalBase.metadata.tables[UserSession.__tablename__]
+_USERS: Final = GlobalBase.metadata.tables[User.__tablename__]
+FIND_ACTIVE: Final = PointQuery(
+    sa.select(
+        _USERS.c.id,
+        _USERS.c.email,
+        _USERS.c.is_superadmin,
+        _SESSIONS.c.created_at,
+        _SESSIONS.c.last_seen,
+    )
+    .select_from(_SESSIONS.join(_USERS, _USERS.c.id == _SESSIONS.c.user_id))
+    .where(
+        _SESSIONS.c.id == sa.bindparam("session"),
+        _SESSIONS.c.revoked_at.is_(None),
+        _USERS.c.status == sa.literal_column("'active'"),
+    ),
+    "session",
+)
+_LAST_SEEN: Final = LastUse(_SESSIONS, "last_seen")
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSession:
+    """Who acts, by a sign-in that is in force. It holds no secret."""
+
+    user_id: str
+    email: str | None
+    is_superadmin: bool
+    created_at: datetime
+    touch_due: bool
+    """Its last use is to be written with `touch_session`."""
+
+
+def create_session(
+    session: Session,
+    user: User,
+    *,
+    ip: str | None = None,
+    user_agent: str | None = None,
+    now: datetime | None = None,
+) -> UserSession:
+    """Sign a user in; the row's id is for the browser alone."""
+    moment = now or utc_now()
+    signed_in = UserSession(
+        id=secrets.token_urlsafe(32),
+        user_id=user.id,
+        email=user.email,
+        ip=ip,
+        user_agent=user_agent,
+        created_at=moment,
+        last_seen=moment,
+    )
+    session.add(signed_in)
+    session.flush()
+    return signed_in
+
+
+def find_active(
+    session: Session,
+    session_id: str,
+    *,
+    max_age: timedelta | None = None,
+    now: datetime | None = None,
+) -> ActiveSession | None:
+    """Return who acts, or None where the sign-in is unknown, revoked or older than `max_age`.
+
+    A user who is gone, or whose status is not active, is None too. A `read_only` session is
+    enough; where `touch_due` is set, `touch_session` is to follow.
+    """
+    found = FIND_ACTIVE.first(session, session_id)
+    if found is None:
+        return None
+    user_id, email, is_superadmin, stored, last_seen = found
+    moment = now or utc_now()
+    try:
+        created_at = utc_from_text(stored)
+    except StoredValueError:
+        return None
+    if max_age is not None and moment - created_at > max_age:
+        return None
+    return ActiveSession(user_id, email, bool(is_superadmin), created_at, is_due(last_seen, moment))
+
+
+def touch_session(session: Session, session_id: str, *, now: datetime | None = None) -> bool:
+    """Write the last use where the stored one is older than a minute; tell whether it was."""
+    return _LAST_SEEN.move(session, session_id, now or utc_now())
+
+
+def revoke_session(session: Session, session_id: str, *, now: datetime | None = None) -> bool:
+    """Sign out; tell whether the sign-in was in force until now."""
+    return _revoke(session, _SESSIONS.c.id == session_id, now) > 0
+
+
+def revoke_sessions_of(
+    session: Session, user_id: str, *, keep: str | None = None, now: datetime | None = None
+) -> int:
+    """Sign a user out everywhere, but for the sign-in `keep`; return how many were in force.
+
+    What follows a change of password.
+    """
+    theirs = _SESSIONS.c.user_id == user_id
+    return _revoke(session, theirs if keep is None else theirs & (_SESSIONS.c.id != keep), now)
+
+
+def list_sessions(
+    session: Session, user_id: str, *, with_revoked: bool = False
+) -> list[UserSession]:
+    """List a user's sign-ins, the newest first."""
+    statement = sa.select(UserSession).where(UserSession.user_id == user_id)
+    if not with_revoked:
+        statement = statement.where(UserSession.revoked_at.is_(None))
+    newest_first = statement.order_by(comparable(UserSession.created_at).desc(), UserSession.id)
+    return list(session.scalars(newest_first))
+
+
+def _revoke(session: Session, whose: sa.ColumnElement[bool], now: datetime | None) -> int:
+    in_force = _SESSIONS.c.revoked_at.is_(None)
+    statement = sa.update(UserSession).where(whose, in_force).values(revoked_at=now or utc_now())
+    revoked: sa.CursorResult[tuple[()]] = session.execute(statement)  # type: ignore[assignment]
+    return revoked.rowcount

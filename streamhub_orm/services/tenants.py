@@ -1,0 +1,84 @@
+"""Tenants, who own apps: the built-in platform, and teams with a quota and an owner.
+
+All functions take a session on the global database. The id of a new team is a random UUID as text
+unless the caller names one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from streamhub_orm.errors import TenantExistsError, UnknownTenantError
+from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, Quota, Role, Tenant
+from streamhub_orm.services import memberships, users
+from streamhub_orm.services.limits import FREE, PLATFORM, Limits, set_limits
+from streamhub_orm.services.registry import get_registered
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+def ensure_platform(session: Session) -> Tenant:
+    """Return the built-in tenant, made with its quota where either is missing."""
+    platform = session.get(Tenant, PLATFORM_TENANT)
+    if platform is None:
+        platform = Tenant(id=PLATFORM_TENANT, name="Platform", plan="platform")
+        session.add(platform)
+        session.flush()
+    if session.get(Quota, PLATFORM_TENANT) is None:
+        set_limits(session, PLATFORM_TENANT, PLATFORM)
+    return platform
+
+
+def create_team(  # noqa: PLR0913 - the columns of a tenant
+    session: Session,
+    name: str,
+    owner_id: str,
+    *,
+    tenant_id: str | None = None,
+    plan: str = "free",
+    limits: Limits = FREE,
+) -> Tenant:
+    """Make a tenant with its quota, and a user its owner: all of it, or none.
+
+    Raises `UnknownUserError` and `TenantExistsError`.
+    """
+    users.get(session, owner_id)
+    new_id = str(uuid.uuid4()) if tenant_id is None else tenant_id
+    if session.get(Tenant, new_id) is not None:
+        raise TenantExistsError(new_id)
+    team = Tenant(id=new_id, name=name, plan=plan)
+    session.add(team)
+    session.flush()
+    set_limits(session, new_id, limits)
+    memberships.add(session, new_id, owner_id, Role.OWNER)
+    return team
+
+
+def get(session: Session, tenant_id: str) -> Tenant:
+    """Return the tenant. Raises `UnknownTenantError`."""
+    tenant = session.get(Tenant, tenant_id)
+    if tenant is None:
+        raise UnknownTenantError(tenant_id)
+    return tenant
+
+
+def list_tenants(session: Session) -> list[Tenant]:
+    """List all tenants by name."""
+    return list(session.scalars(sa.select(Tenant).order_by(Tenant.name, Tenant.id)))
+
+
+def give_app(session: Session, app: str, tenant_id: str) -> None:
+    """Make an app another tenant's, and its tokens with it.
+
+    Raises `UnknownAppError` and `UnknownTenantError`.
+    """
+    tenant = get(session, tenant_id)
+    registered = get_registered(session, app)
+    session.execute(sa.update(App).where(App.id == registered.id).values(tenant_id=tenant.id))
+    session.execute(
+        sa.update(ApiToken).where(ApiToken.app_id == registered.id).values(tenant_id=tenant.id)
+    )

@@ -1,0 +1,151 @@
+"""People with an account: found by id, or by e-mail address without case.
+
+All functions take a session on the global database, but for `authenticate`. The id of a new user is
+a random UUID as text, what `crypto.randomUUID()` gives.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from streamhub_orm.errors import (
+    EmailError,
+    EmailTakenError,
+    PasswordHashError,
+    UnknownUserError,
+)
+from streamhub_orm.global_db import User
+from streamhub_orm.services.memberships import require_no_last_ownership
+from streamhub_orm.services.passwords import is_password_hash, verify_password
+from streamhub_orm.services.sign_in import revoke_sessions_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm.databases import Databases
+
+ACTIVE: Final = "active"
+"""The status of a user who may sign in; any other keeps them out."""
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
+_LONGEST_EMAIL: Final = 254
+
+FIND_BY_EMAIL: Final = (
+    sa.select(User)
+    .where(User.email.collate("NOCASE") == sa.bindparam("email"))
+    .order_by(sa.literal_column("users.rowid"))
+    .limit(sa.literal_column("1"))
+)
+"""The user whom the Node core finds: A to Z count as a to z, and of several the first one made."""
+
+
+def create(  # noqa: PLR0913 - the columns of an account
+    session: Session,
+    email: str,
+    *,
+    name: str | None = None,
+    password_hash: str | None = None,
+    is_superadmin: bool = False,
+    status: str = ACTIVE,
+) -> User:
+    """Add a user; `password_hash` is what `hash_password` returned, None is no password.
+
+    The address is kept as it is written. Raises `EmailError`, `EmailTakenError` where anybody has
+    it in any case, and `PasswordHashError`.
+    """
+    user = User(
+        id=str(uuid.uuid4()),
+        email=_free_email(session, email),
+        name=name,
+        password_hash=_checked_hash(password_hash),
+        is_superadmin=is_superadmin,
+        status=status,
+    )
+    session.add(user)
+    session.flush()
+    return user
+
+
+def get(session: Session, user_id: str) -> User:
+    """Return the user. Raises `UnknownUserError`."""
+    user = session.get(User, user_id)
+    if user is None:
+        raise UnknownUserError(user_id)
+    return user
+
+
+def find_by_email(session: Session, email: str) -> User | None:
+    """Return the user with this e-mail address in any case, or None."""
+    return session.scalars(FIND_BY_EMAIL, {"email": email.strip()}).one_or_none()
+
+
+def list_users(session: Session) -> list[User]:
+    """List all users by e-mail address, those without one first."""
+    order = (User.email.collate("NOCASE"), User.id)
+    return list(session.scalars(sa.select(User).order_by(*order)))
+
+
+def change_email(session: Session, user_id: str, email: str) -> None:
+    """Give the user another e-mail address. Raises as `create` does, and `UnknownUserError`."""
+    user = get(session, user_id)
+    user.email = _free_email(session, email, user)
+    session.flush()
+
+
+def set_password_hash(session: Session, user_id: str, password_hash: str | None) -> None:
+    """Store what `hash_password` returned; None takes the password away.
+
+    Sessions stay; `sign_in.revoke_sessions_of` ends them. Raises `UnknownUserError` and
+    `PasswordHashError`.
+    """
+    user = get(session, user_id)
+    user.password_hash = _checked_hash(password_hash)
+    session.flush()
+
+
+def delete(session: Session, user_id: str, *, now: datetime | None = None) -> None:
+    """Delete a user with the memberships, and end the sessions.
+
+    Raises `UnknownUserError`, and `LastOwnerError` where a tenant would be left without an owner.
+    """
+    user = get(session, user_id)
+    require_no_last_ownership(session, user_id)
+    revoke_sessions_of(session, user_id, now=now)
+    session.delete(user)
+    session.flush()
+
+
+def authenticate(databases: Databases, email: str, password: str) -> User | None:
+    """Return the active user with this address and password, or None; both take the same time.
+
+    The user is detached from any session. No session is open while the password is hashed. Whether
+    a second factor is due, `User.totp_enabled` says.
+    """
+    with databases.global_session(read_only=True) as session:
+        user = find_by_email(session, email)
+        if user is not None:
+            session.expunge(user)
+    is_right = verify_password(password, None if user is None else user.password_hash)
+    return user if user is not None and is_right and user.status == ACTIVE else None
+
+
+def _free_email(session: Session, email: str, owner: User | None = None) -> str:
+    wanted = email.strip()
+    if len(wanted) > _LONGEST_EMAIL or _EMAIL.fullmatch(wanted) is None:
+        raise EmailError(email)
+    found = find_by_email(session, wanted)
+    if found is not None and found is not owner:
+        raise EmailTakenError(wanted, found.id)
+    return wanted
+
+
+def _checked_hash(password_hash: str | None) -> str | None:
+    """Refuse a password that was not hashed, before it reaches a file."""
+    if password_hash is not None and not is_password_hash(password_hash):
+        raise PasswordHashError
+    return password_hash

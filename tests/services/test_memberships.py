@@ -1,0 +1,171 @@
+"""Memberships: roles, and an owner who is always left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from streamhub_orm.errors import (
+    LastOwnerError,
+    UnknownMembershipError,
+    UnknownTenantError,
+    UnknownUserError,
+)
+from streamhub_orm.global_db import Membership, Role
+from streamhub_orm.services import memberships, tenants, users
+from tests.services.plans import plan_of, plans_of
+from tests.services.racing import race
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm import Databases
+
+
+@pytest.fixture
+def team(global_session: Session) -> tuple[str, str, str]:
+    """Return a team's id, its owner's and a viewer's."""
+    ann = users.create(global_session, "ann@example.org", name="Ann")
+    bob = users.create(global_session, "bob@example.org")
+    made = tenants.create_team(global_session, "Team", ann.id)
+    memberships.add(global_session, made.id, bob.id)
+    return made.id, ann.id, bob.id
+
+
+def test_role_is_that_of_the_member_and_none_for_others(
+    global_session: Session, team: tuple[str, str, str]
+) -> None:
+    tenant, ann, bob = team
+    found = [memberships.find_role(global_session, tenant, who) for who in (ann, bob, "nobody")]
+    assert found == [Role.OWNER, Role.VIEWER, None]
+    assert memberships.find_role(global_session, "platform", ann) is None
+
+
+def test_role_is_searched_by_the_primary_key(global_session: Session) -> None:
+    parameters = {"user": "u", "tenant": "t"}
+    plan = plan_of(global_session, memberships.FIND_ROLE.statement, parameters)
+    assert plan == (
+        "SEARCH memberships USING INDEX sqlite_autoindex_memberships_1 (user_id=? AND tenant_id=?)"
+    )
+
+
+def test_members_are_searched_by_the_tenant(global_session: Session) -> None:
+    (plan,) = plans_of(global_session, lambda: memberships.list_members(global_session, "platform"))
+    assert "SEARCH memberships USING INDEX idx_memberships_tenant (tenant_id=?)" in plan
+    assert "SCAN" not in plan
+
+
+def test_add_again_keeps_the_role(global_session: Session, team: tuple[str, str, str]) -> None:
+    """An invitation that is used twice demotes nobody."""
+    tenant, ann, _ = team
+    assert memberships.add(global_session, tenant, ann, Role.VIEWER).role is Role.OWNER
+
+
+def test_add_to_what_does_not_exist_is_refused(
+    global_session: Session, team: tuple[str, str, str]
+) -> None:
+    tenant, ann, _ = team
+    with pytest.raises(UnknownTenantError):
+        memberships.add(global_session, "nope", ann)
+    with pytest.raises(UnknownUserError):
+        memberships.add(global_session, tenant, "nobody")
+
+
+@pytest.mark.parametrize("role", [Role.EDITOR, Role.VIEWER])
+def test_last_owner_is_not_demoted(
+    global_session: Session, team: tuple[str, str, str], role: Role
+) -> None:
+    tenant, ann, _ = team
+    with pytest.raises(LastOwnerError) as caught:
+        memberships.set_role(global_session, tenant, ann, role)
+    assert (caught.value.tenant_id, caught.value.user_id) == (tenant, ann)
+    assert memberships.find_role(global_session, tenant, ann) is Role.OWNER
+
+
+def test_last_owner_does_not_leave(global_session: Session, team: tuple[str, str, str]) -> None:
+    tenant, ann, bob = team
+    memberships.set_role(global_session, tenant, bob, Role.EDITOR)
+    with pytest.raises(LastOwnerError, match="Make another member the owner first"):
+        memberships.remove(global_session, tenant, ann)
+    assert memberships.find_role(global_session, tenant, ann) is Role.OWNER
+
+
+def test_owner_of_another_tenant_does_not_count(
+    global_session: Session, team: tuple[str, str, str]
+) -> None:
+    tenant, ann, bob = team
+    tenants.create_team(global_session, "Other", bob)
+    with pytest.raises(LastOwnerError):
+        memberships.remove(global_session, tenant, ann)
+
+
+def test_owner_leaves_where_another_is_left(
+    global_session: Session, team: tuple[str, str, str]
+) -> None:
+    tenant, ann, bob = team
+    memberships.set_role(global_session, tenant, bob, Role.OWNER)
+    memberships.set_role(global_session, tenant, ann, Role.OWNER)
+    memberships.remove(global_session, tenant, ann)
+    assert [it.user_id for it in memberships.list_members(global_session, tenant)] == [bob]
+    with pytest.raises(LastOwnerError):
+        memberships.remove(global_session, tenant, bob)
+
+
+def test_viewer_leaves_and_is_then_unknown(
+    global_session: Session, team: tuple[str, str, str]
+) -> None:
+    tenant, _, bob = team
+    memberships.remove(global_session, tenant, bob)
+    with pytest.raises(UnknownMembershipError, match="memberships"):
+        memberships.remove(global_session, tenant, bob)
+    with pytest.raises(UnknownMembershipError):
+        memberships.set_role(global_session, tenant, bob, Role.EDITOR)
+
+
+def test_lists_show_members_and_tenants(
+    global_session: Session, team: tuple[str, str, str]
+) -> None:
+    tenant, ann, bob = team
+    memberships.add(global_session, "platform", ann, Role.EDITOR)
+    members = memberships.list_members(global_session, tenant)
+    assert [(it.user_id, it.email, it.name, it.role) for it in members] == [
+        (ann, "ann@example.org", "Ann", Role.OWNER),
+        (bob, "bob@example.org", None, Role.VIEWER),
+    ]
+    theirs = memberships.list_tenants_of(global_session, ann)
+    assert [(it.tenant_id, it.name, it.plan, it.role) for it in theirs] == [
+        ("platform", "Platform", "platform", Role.EDITOR),
+        (tenant, "Team", "free", Role.OWNER),
+    ]
+
+
+LEAVE = """
+from streamhub_orm.errors import LastOwnerError
+from streamhub_orm.services import memberships
+import time
+(tenant,) = arguments
+try:
+    with databases.global_session() as session:
+        me = next(it.user_id for it in memberships.list_members(session, tenant)
+                  if it.role == "owner")
+        time.sleep(0.1)
+        memberships.remove(session, tenant, me)
+    print("left")
+except LastOwnerError:
+    print("last")
+"""
+
+
+def test_owners_who_leave_at_the_same_time_leave_one_behind(databases: Databases) -> None:
+    with databases.global_session() as session:
+        people = [users.create(session, f"{n}@example.org") for n in range(3)]
+        tenant = tenants.create_team(session, "Team", people[0].id).id
+        for person in people[1:]:
+            memberships.add(session, tenant, person.id, Role.OWNER)
+    outcomes = race(LEAVE, databases.place.root, tenant)
+    assert outcomes == ["last", "last", "left", "left"]
+    with databases.global_session(read_only=True) as session:
+        owners = sa.select(sa.func.count()).where(Membership.tenant_id == tenant)
+        assert session.scalar(owners) == 1

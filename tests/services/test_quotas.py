@@ -1,0 +1,345 @@
+"""Quotas: use counted over all apps, unread apps named, and one caller for the last slot."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from streamhub_orm.app_db import Stream, StreamStatus, StreamType, Vod
+from streamhub_orm.errors import QuotaExceededError, UsageUnknownError
+from streamhub_orm.global_db import App
+from streamhub_orm.services import quotas
+from streamhub_orm.services.egress import GIB
+from streamhub_orm.services.limits import Limits, Metric, set_limits
+from streamhub_orm.services.quotas import read_usage, reserve
+from tests.services.plans import plan_of
+from tests.services.racing import race
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm import Databases
+
+NOW = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
+
+
+def limit(databases: Databases, **limits: int) -> None:
+    with databases.global_session() as session:
+        set_limits(session, "acme", Limits(**limits))
+
+
+def add_stream(session: Session, stream_id: str, status: StreamStatus) -> None:
+    stream = Stream(app_id=1, stream_id=stream_id, type=StreamType.RTMP, status=status)
+    session.add(stream)
+
+
+def fill(databases: Databases) -> None:
+    """Two live streams and one that ended; recordings of 3 hours, two of them this month's."""
+    for app in ("tv-2", "tv-3", "live"):
+        with databases.app_session(app) as session:
+            add_stream(session, "r/live", StreamStatus.ACTIVE)
+            add_stream(session, "r/over", StreamStatus.ENDED)
+            for name, size in (("one", GIB), ("two", None), ("three", GIB)):
+                session.add(Vod(app_id=1, name=name, size_bytes=size, duration_s=3600))
+            session.flush()
+            for name, started_at in (
+                ("one", "2026-12-01 00:00:00"),
+                ("two", "2026-12-31T23:59:59.999Z"),
+                ("three", "2026-11-30T23:59:59.999Z"),
+            ):
+                session.execute(
+                    sa.text("UPDATE vods SET started_at = :at WHERE name = :name"),
+                    {"at": started_at, "name": name},
+                )
+
+
+def test_usage_is_counted_over_all_apps_of_the_tenant(acme: Databases) -> None:
+    fill(acme)
+    usage = read_usage(acme, "acme", now=NOW)
+    assert (usage.apps, usage.concurrent_streams) == (2, 2)
+    assert usage.recording_minutes == 240
+    assert usage.storage_bytes == 4 * GIB
+    assert usage.egress_bytes is None
+    assert usage.unread == ()
+
+
+def test_usage_of_a_tenant_without_apps_is_nothing(databases: Databases) -> None:
+    usage = read_usage(databases, "nobody", now=NOW)
+    assert (usage.apps, usage.concurrent_streams, usage.storage_bytes) == (0, 0, 0)
+    assert usage.limits == Limits()
+
+
+def test_app_without_a_tenant_is_the_platforms(acme: Databases) -> None:
+    with acme.global_session() as session:
+        session.execute(sa.update(App).where(App.name == "tv-3").values(tenant_id=None))
+    assert read_usage(acme, "platform").apps == 2
+    assert read_usage(acme, "acme").apps == 1
+
+
+def test_usage_of_a_month_takes_both_formats_at_both_ends(acme: Databases) -> None:
+    with acme.app_session("tv-2") as session:
+        for started_at in (
+            "2026-01-31T23:59:59.999Z",
+            "2026-01-31 23:59:59",
+            "2026-02-01 00:00:00",
+            "2026-02-01T00:00:00.000Z",
+            "2026-02-28T23:59:59.999Z",
+            "2026-02-28 23:59:59",
+            "2026-03-01 00:00:00",
+            "2026-03-01T00:00:00.000Z",
+        ):
+            session.execute(
+                sa.text(
+                    "INSERT INTO vods (app_id, name, duration_s, started_at)"
+                    " VALUES (1, 'x', 60, :at)"
+                ),
+                {"at": started_at},
+            )
+    moment = datetime(2026, 2, 10, tzinfo=UTC)
+    assert read_usage(acme, "acme", now=moment).recording_minutes == 4
+
+
+@pytest.mark.parametrize(
+    ("moment", "first", "following"),
+    [
+        (NOW, "2026-12-01", "2027-01-01"),
+        (datetime(2024, 1, 31, tzinfo=UTC), "2024-01-01", "2024-02-01"),
+        (datetime(2024, 11, 1, tzinfo=UTC), "2024-11-01", "2024-12-01"),
+    ],
+)
+def test_month_ends_where_the_next_begins(moment: datetime, first: str, following: str) -> None:
+    assert quotas.month_of(moment) == (first, following)
+
+
+def test_sizes_too_large_for_a_sum_are_summed(acme: Databases) -> None:
+    with acme.app_session("tv-2") as session:
+        session.add_all(Vod(app_id=1, name="x", size_bytes=2**62) for _ in range(4))
+    assert read_usage(acme, "acme").storage_bytes == 2**64
+
+
+def damage(databases: Databases) -> None:
+    path = databases.place.app_db("tv-3")
+    path.with_name("app.db-wal").unlink(missing_ok=True)
+    path.write_bytes(b"no database " * 500)
+
+
+def remove(databases: Databases) -> None:
+    path = databases.place.app_db("tv-3")
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def drop_tables(databases: Databases) -> None:
+    with closing(sqlite3.connect(databases.place.app_db("tv-3"))) as connection:
+        connection.executescript("DROP TABLE streams; DROP TABLE vods;")
+
+
+UNREADABLE = pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (damage, "file is not a database"),
+        (remove, "has no database"),
+        (drop_tables, "no such table"),
+    ],
+)
+
+
+@UNREADABLE
+def test_app_that_cannot_be_read_is_named_and_not_counted_as_nothing(
+    acme: Databases, spoil: Callable[[Databases], None], reason: str
+) -> None:
+    fill(acme)
+    spoil(acme)
+    usage = read_usage(acme, "acme", now=NOW)
+    assert (usage.apps, usage.concurrent_streams) == (2, 1)
+    (unread,) = usage.unread
+    assert unread.app == "tv-3"
+    assert reason in unread.reason
+
+
+@UNREADABLE
+@pytest.mark.parametrize(
+    "metric", [Metric.CONCURRENT_STREAMS, Metric.RECORDING_MINUTES, Metric.STORAGE_GB]
+)
+def test_gate_is_closed_where_an_app_cannot_be_read(
+    acme: Databases, spoil: Callable[[Databases], None], reason: str, metric: Metric
+) -> None:
+    limit(acme, max_concurrent_streams=100)
+    spoil(acme)
+    with pytest.raises(UsageUnknownError, match=reason) as caught, reserve(acme, "acme", metric):
+        pytest.fail("let in")
+    assert "'tv-3'" in caught.value.reason
+    limit(acme, **{metric.value: -1})
+    with reserve(acme, "acme", metric):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("metric", "used", "free"),
+    [
+        (Metric.APPS, 2, 1),
+        (Metric.CONCURRENT_STREAMS, 2, 1),
+        (Metric.RECORDING_MINUTES, 240, 60),
+        (Metric.STORAGE_GB, 4, 1),
+    ],
+)
+def test_gate_is_open_up_to_the_limit(
+    acme: Databases, metric: Metric, used: int, free: int
+) -> None:
+    fill(acme)
+    limit(acme, **{metric.value: used + free})
+    with reserve(acme, "acme", metric, free, now=NOW):
+        pass
+    with (
+        pytest.raises(QuotaExceededError) as caught,
+        reserve(acme, "acme", metric, free + 1, now=NOW),
+    ):
+        pytest.fail("let in")
+    assert (caught.value.metric, caught.value.limit) == (metric, used + free)
+    assert caught.value.used == used
+    assert caught.value.tenant_id == "acme"
+
+
+def test_recordings_of_another_month_do_not_count(acme: Databases) -> None:
+    fill(acme)
+    limit(acme, max_recording_minutes_month=10)
+    january = datetime(2027, 1, 1, tzinfo=UTC)
+    with reserve(acme, "acme", Metric.RECORDING_MINUTES, 10, now=january):
+        pass
+
+
+def test_what_is_written_in_the_session_of_the_gate_is_committed(acme: Databases) -> None:
+    limit(acme, max_apps=3)
+    with reserve(acme, "acme", Metric.APPS) as session:
+        session.add(App(name="tv-4", tenant_id="acme"))
+    with pytest.raises(QuotaExceededError), reserve(acme, "acme", Metric.APPS):
+        pytest.fail("let in")
+    assert read_usage(acme, "acme").apps == 3
+
+
+def test_what_fails_inside_the_gate_takes_no_slot(acme: Databases) -> None:
+    limit(acme, max_apps=3)
+    with pytest.raises(KeyError), reserve(acme, "acme", Metric.APPS) as session:  # noqa: PT012
+        session.add(App(name="tv-4", tenant_id="acme"))
+        session.flush()
+        raise KeyError
+    with reserve(acme, "acme", Metric.APPS):
+        pass
+
+
+def meter(databases: Databases, ddl: str, *rows: tuple[object, ...]) -> None:
+    with closing(sqlite3.connect(databases.place.global_db)) as connection, connection:
+        connection.execute(f"CREATE TABLE quota_usage ({ddl})")
+        for row in rows:
+            marks = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO quota_usage VALUES ({marks})", row)
+
+
+@pytest.mark.parametrize(
+    ("ddl", "amount"),
+    [
+        ("tenant_id, month, egress_bytes", 3 * GIB),
+        ("tenant_id, period, egress_gb", 3),
+    ],
+)
+def test_egress_is_what_the_meter_says(acme: Databases, ddl: str, amount: int) -> None:
+    meter(
+        acme,
+        ddl,
+        ("acme", "2026-12", amount),
+        ("acme", "2026-11", amount * 9),
+        ("platform", "2026-12", amount * 9),
+    )
+    assert read_usage(acme, "acme", now=NOW).egress_bytes == 3 * GIB
+    assert read_usage(acme, "nobody", now=NOW).egress_bytes == 0
+    with reserve(acme, "acme", Metric.EGRESS_GB, 2, now=NOW):
+        pass
+    with (
+        pytest.raises(QuotaExceededError),
+        reserve(acme, "acme", Metric.EGRESS_GB, 2.5, now=NOW),
+    ):
+        pytest.fail("let in")
+
+
+def test_egress_that_nothing_measures_is_unknown_and_its_gate_closed(acme: Databases) -> None:
+    meter(acme, "tenant_id, something")
+    assert read_usage(acme, "acme", now=NOW).egress_bytes is None
+    with (
+        pytest.raises(UsageUnknownError, match="quota_usage"),
+        reserve(acme, "acme", Metric.EGRESS_GB),
+    ):
+        pytest.fail("let in")
+
+
+LAST_STREAM = """
+from streamhub_orm.app_db import Stream
+from streamhub_orm.errors import QuotaExceededError
+from streamhub_orm.services.limits import Metric
+from streamhub_orm.services.quotas import reserve
+import os, time
+app = ("tv-2", "tv-3")[os.getpid() % 2]
+try:
+    with reserve(databases, "acme", Metric.CONCURRENT_STREAMS):
+        time.sleep(0.3)
+        with databases.app_session(app) as session:
+            session.add(Stream(app_id=1, stream_id=f"r/{os.getpid()}", type="rtmp"))
+    print("in")
+except QuotaExceededError:
+    print("out")
+"""
+LAST_APP = """
+from streamhub_orm.errors import QuotaExceededError
+from streamhub_orm.global_db import App
+from streamhub_orm.services.limits import Metric
+from streamhub_orm.services.quotas import reserve
+import os, time
+try:
+    with reserve(databases, "acme", Metric.APPS) as session:
+        time.sleep(0.3)
+        session.add(App(name=f"tv-{os.getpid()}", tenant_id="acme"))
+    print("in")
+except QuotaExceededError:
+    print("out")
+"""
+
+
+def test_last_stream_of_several_processes_goes_to_one(acme: Databases) -> None:
+    """Though they write to different files, and wait between the count and the insert."""
+    limit(acme, max_concurrent_streams=2)
+    with acme.app_session("tv-2") as session:
+        add_stream(session, "r/1", StreamStatus.ACTIVE)
+    outcomes = race(LAST_STREAM, acme.place.root, runners=6)
+    assert outcomes == ["in", "out", "out", "out", "out", "out"]
+    assert read_usage(acme, "acme").concurrent_streams == 2
+
+
+def test_last_app_of_several_processes_goes_to_one(acme: Databases) -> None:
+    limit(acme, max_apps=3)
+    outcomes = race(LAST_APP, acme.place.root, runners=6)
+    assert outcomes == ["in", "out", "out", "out", "out", "out"]
+    assert read_usage(acme, "acme").apps == 3
+
+
+@pytest.mark.parametrize("tenant", ["acme", "platform"])
+def test_apps_of_a_tenant_are_searched_by_its_index(acme: Databases, tenant: str) -> None:
+    with acme.global_session(read_only=True) as session:
+        plan = plan_of(session, quotas.apps_of(tenant))
+    assert "idx_apps_tenant (tenant_id=?)" in plan
+
+
+def test_readings_of_an_app_use_their_indices(acme: Databases) -> None:
+    with acme.app_session("tv-2", read_only=True) as session:
+        plan = session.connection().exec_driver_sql(
+            f"EXPLAIN QUERY PLAN {quotas.RECORDED_SECONDS}", quotas.month_of(NOW)
+        )
+        (step,) = plan.all()
+    assert step.detail == (
+        "SEARCH vods USING INDEX idx_vods_started_at (started_at>? AND started_at<?)"
+    )

@@ -1,0 +1,207 @@
+"""Users: addresses without case, passwords that are hashes, and who may sign in."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from streamhub_orm.errors import (
+    EmailError,
+    EmailTakenError,
+    LastOwnerError,
+    PasswordHashError,
+    UnknownUserError,
+)
+from streamhub_orm.global_db import Membership, User
+from streamhub_orm.services import sign_in, tenants, users
+from streamhub_orm.services.passwords import hash_password
+from tests.services.plans import plan_of
+from tests.services.racing import race
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm import Databases
+
+
+def insert(session: Session, user_id: str, email: str | None) -> None:
+    """Insert a user as the Node core does."""
+    statement = sa.text("INSERT INTO users (id, email) VALUES (:id, :email)")
+    session.execute(statement, {"id": user_id, "email": email})
+
+
+def test_create_stores_the_user_as_the_field_does(global_session: Session) -> None:
+    user = users.create(global_session, " Ann@Example.org ", name="Ann")
+    row = global_session.execute(sa.text("SELECT * FROM users")).mappings().one()
+    assert uuid.UUID(user.id).version == 4
+    assert (row["id"], row["email"], row["name"]) == (user.id, "Ann@Example.org", "Ann")
+    assert (row["status"], row["is_superadmin"], row["password_hash"]) == ("active", 0, None)
+    assert users.get(global_session, user.id) is user
+
+
+@pytest.mark.parametrize("email", ["ann@example.org", "ANN@EXAMPLE.ORG", " Ann@example.org\n"])
+def test_user_is_found_by_email_in_any_case(global_session: Session, email: str) -> None:
+    user = users.create(global_session, "Ann@Example.org")
+    assert users.find_by_email(global_session, email) is user
+
+
+@pytest.mark.parametrize(
+    "email", ["bob@example.org", "", "ann@example.org.", "%", "ann@example_org"]
+)
+def test_user_is_not_found_by_another_email(global_session: Session, email: str) -> None:
+    users.create(global_session, "ann@example.org")
+    insert(global_session, "u-0", None)
+    assert users.find_by_email(global_session, email) is None
+
+
+def test_of_several_with_one_email_the_first_is_found(global_session: Session) -> None:
+    """The Node core's rows may differ by case alone."""
+    for user_id, email in (("z", "Ann@example.org"), ("a", "ann@example.org")):
+        insert(global_session, user_id, email)
+    found = users.find_by_email(global_session, "ann@example.org")
+    assert found is not None
+    assert found.id == "z"
+
+
+def test_find_by_email_searches_its_index(global_session: Session) -> None:
+    plan = plan_of(global_session, users.FIND_BY_EMAIL, {"email": "x@y"})
+    assert plan == "SEARCH users USING INDEX idx_users_email_nocase (email=?)"
+
+
+@pytest.mark.parametrize("email", ["", "ann", "@x", "ann@", "a@b@c", "a b@c", "x@" + "y" * 260])
+def test_create_with_what_is_no_email_is_refused(global_session: Session, email: str) -> None:
+    with pytest.raises(EmailError):
+        users.create(global_session, email)
+    assert users.list_users(global_session) == []
+
+
+def test_create_with_an_email_that_is_taken_is_refused(global_session: Session) -> None:
+    user = users.create(global_session, "ann@example.org")
+    with pytest.raises(EmailTakenError) as caught:
+        users.create(global_session, "ANN@example.org")
+    assert caught.value.user_id == user.id
+
+
+CREATE = """
+from streamhub_orm.errors import EmailTakenError
+from streamhub_orm.services import users
+try:
+    with databases.global_session() as session:
+        users.create(session, "ann@example.org")
+    print("made")
+except EmailTakenError:
+    print("taken")
+"""
+
+
+def test_create_by_several_processes_makes_one_user(databases: Databases) -> None:
+    outcomes = race(CREATE, databases.place.root)
+    assert outcomes == ["made", "taken", "taken", "taken"]
+
+
+def test_change_email_to_another_case_of_ones_own_is_done(global_session: Session) -> None:
+    ann = users.create(global_session, "ann@example.org")
+    bob = users.create(global_session, "bob@example.org")
+    users.change_email(global_session, ann.id, "Ann@Example.org")
+    assert ann.email == "Ann@Example.org"
+    with pytest.raises(EmailTakenError):
+        users.change_email(global_session, bob.id, "ANN@example.org")
+    with pytest.raises(UnknownUserError):
+        users.change_email(global_session, "nobody", "x@example.org")
+
+
+@pytest.mark.parametrize("text", ["secret", "", "scrypt$32768$8$1$00$00"])
+def test_password_that_is_not_hashed_is_refused_unshown(global_session: Session, text: str) -> None:
+    user = users.create(global_session, "ann@example.org")
+    for store in (
+        lambda: users.set_password_hash(global_session, user.id, text),
+        lambda: users.create(global_session, "bob@example.org", password_hash=text),
+    ):
+        with pytest.raises(PasswordHashError) as caught:
+            store()
+        assert not text or text not in str(caught.value)
+    assert global_session.scalars(sa.select(User.password_hash)).all() == [None]
+
+
+def test_authenticate_takes_the_right_password_only(databases: Databases) -> None:
+    hashed = hash_password("correct horse")
+    with databases.global_session() as session:
+        user_id = users.create(session, "Ann@example.org", password_hash=hashed).id
+        users.create(session, "bob@example.org")
+    found = users.authenticate(databases, "ann@EXAMPLE.org", "correct horse")
+    assert found is not None
+    assert (found.id, found.email) == (user_id, "Ann@example.org")
+    assert "scrypt" not in repr(found)
+    for email, password in (
+        ("ann@example.org", "wrong"),
+        ("bob@example.org", ""),
+        ("nobody@example.org", "correct horse"),
+    ):
+        assert users.authenticate(databases, email, password) is None
+
+
+def test_authenticate_after_the_password_was_taken_away_is_none(databases: Databases) -> None:
+    hashed = hash_password("x")
+    with databases.global_session() as session:
+        user = users.create(session, "ann@example.org", password_hash=hashed)
+        users.set_password_hash(session, user.id, None)
+    assert users.authenticate(databases, "ann@example.org", "x") is None
+
+
+@pytest.mark.parametrize("status", ["disabled", "invited", ""])
+def test_authenticate_of_a_user_who_is_not_active_is_none(
+    databases: Databases, status: str
+) -> None:
+    with databases.global_session() as session:
+        users.create(session, "ann@example.org", password_hash=hash_password("x"), status=status)
+    assert users.authenticate(databases, "ann@example.org", "x") is None
+
+
+def test_authenticate_holds_no_session_while_it_hashes(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer gets the lock at once, in the midst of it."""
+    real = hashlib.scrypt
+    written = []
+
+    def writing(*arguments: bytes, **rest: int) -> bytes:
+        with databases.global_session() as session:
+            written.append(users.create(session, "bob@example.org").id)
+        return real(*arguments, **rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hashlib, "scrypt", writing)
+    assert users.authenticate(databases, "ann@example.org", "x") is None
+    assert len(written) == 1
+
+
+def test_delete_takes_memberships_along_and_ends_the_sessions(databases: Databases) -> None:
+    with databases.global_session() as session:
+        ann = users.create(session, "ann@example.org")
+        bob = users.create(session, "bob@example.org")
+        team = tenants.create_team(session, "Team", ann.id)
+        session.add(Membership(user_id=bob.id, tenant_id=team.id))
+        signed_in = sign_in.create_session(session, bob)
+        team_id, bob_id, session_id = team.id, bob.id, signed_in.id
+    with databases.global_session() as session:
+        users.delete(session, bob_id)
+    with databases.global_session() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Membership)) == 1
+        (left,) = sign_in.list_sessions(session, bob_id, with_revoked=True)
+        assert left.id == session_id
+        assert left.revoked_at is not None
+        with pytest.raises(LastOwnerError, match=team_id):
+            users.delete(session, session.scalars(sa.select(User.id)).one())
+        with pytest.raises(UnknownUserError, match="found no user"):
+            users.delete(session, bob_id)
+
+
+def test_list_is_in_order_of_the_address(global_session: Session) -> None:
+    for email in ("bob@example.org", "Ann@example.org"):
+        users.create(global_session, email)
+    insert(global_session, "u-0", None)
+    listed = [user.email for user in users.list_users(global_session)]
+    assert listed == [None, "Ann@example.org", "bob@example.org"]
