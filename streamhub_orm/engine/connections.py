@@ -175,9 +175,12 @@ def immediate_engine(
     The driver's own transaction control is off (isolation_level=None), so DDL, alembic_version
     and user_version roll back together, and a transaction that reads first and writes later
     holds the write lock from its start: it can neither lose an update nor meet
-    SQLITE_BUSY_SNAPSHOT, which no busy timeout cures.
+    SQLITE_BUSY_SNAPSHOT, which no busy timeout cures. Values never stand in an error or a log:
+    among them are stream keys, hashes and passwords.
     """
-    engine = sa.create_engine("sqlite://", creator=creator, poolclass=pool, **pool_options)
+    engine = sa.create_engine(
+        "sqlite://", creator=creator, poolclass=pool, hide_parameters=True, **pool_options
+    )
     sa.event.listen(engine, "begin", _begin)
     opened: set[sqlite3.Connection] = set()
     sa.event.listen(engine, "connect", lambda connection, _: opened.add(connection))

@@ -51,6 +51,15 @@ from streamhub_orm.errors.installation import (
     UnknownAppError,
     UnknownRevisionError,
 )
+from streamhub_orm.errors.media import (
+    PluginInstalledError,
+    UnknownPluginError,
+    UnknownTargetError,
+    UnknownVariantError,
+    UnknownVodError,
+    VodFieldError,
+    VodStateError,
+)
 from streamhub_orm.errors.operations import (
     LogHandlerError,
     NodeNameError,
@@ -92,6 +101,7 @@ __all__ = [
     "NodeStatsError",
     "NotADatabaseError",
     "PasswordHashError",
+    "PluginInstalledError",
     "QuotaExceededError",
     "ReadOnlyDatabaseError",
     "RollbackError",
@@ -107,12 +117,18 @@ __all__ = [
     "UnknownAppError",
     "UnknownMembershipError",
     "UnknownNodeError",
+    "UnknownPluginError",
     "UnknownRevisionError",
     "UnknownRowError",
     "UnknownStructureError",
+    "UnknownTargetError",
     "UnknownTenantError",
     "UnknownTokenError",
     "UnknownUserError",
+    "UnknownVariantError",
+    "UnknownVodError",
     "UpgradeRunningError",
     "UsageUnknownError",
+    "VodFieldError",
+    "VodStateError",
 ]

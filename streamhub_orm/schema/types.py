@@ -91,7 +91,7 @@ class UtcSql(_UtcText):
 
 def utc_from_text(stored: object) -> datetime:
     """Read a stored timestamp of either format, aware, in UTC; raises `StoredValueError`."""
-    if isinstance(stored, str):
+    if isinstance(stored, str) and stored[5:6] != "W":  # fromisoformat reads week dates too
         size = len(stored)
         try:
             if (
@@ -100,9 +100,8 @@ def utc_from_text(stored: object) -> datetime:
                 and stored[19] == "."
                 and stored[23] == "Z"
             ):
-                if stored[5] != "W":  # fromisoformat reads week dates too
-                    return datetime.fromisoformat(stored)
-            elif size == _SQL_LENGTH and stored[10] == " " and stored[5] != "W":
+                return datetime.fromisoformat(stored)
+            if size == _SQL_LENGTH and stored[10] == " " and stored[13] == ":":
                 return datetime.fromisoformat(stored + "Z")
         except ValueError:
             pass  # not what its length promised

@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from streamhub_orm.errors import StoredValueError
-from streamhub_orm.schema import EnumText, IntBool, JsonText, UtcIso, UtcSql, one_of, utc_now
+from streamhub_orm.schema import (
+    EnumText,
+    IntBool,
+    JsonText,
+    UtcIso,
+    UtcSql,
+    one_of,
+    utc_from_text,
+    utc_now,
+)
+from streamhub_orm.schema.types import _parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -220,6 +232,34 @@ def test_comparison_binds_in_the_columns_format(connection: sa.Connection, colum
     between = sa.func.count().select().where(TABLE.c[column].between(SECOND, SECOND))
     for statement in (later, equal, between):
         assert connection.execute(statement).scalar_one() == 1
+
+
+near_timestamps = st.one_of(
+    st.from_regex(
+        r"2026-?(W05-6|01-?31)[T ]23:?59:?59([.,]\d{1,7})?(z|Z|[+-]05:?30)?", fullmatch=True
+    ),
+    st.from_regex(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{3}Z)?", fullmatch=True),
+    st.builds(
+        lambda text, place, char: text[:place] + char + text[place + 1 :],
+        st.sampled_from(["2026-01-31 23:59:59", "2026-01-31T23:59:59.123Z"]),
+        st.integers(0, 23),
+        st.characters(),
+    ),
+)
+
+
+@settings(max_examples=500)
+@given(near_timestamps)
+def test_quick_reading_of_a_timestamp_reads_what_the_strict_one_reads(text: str) -> None:
+    """Python's fromisoformat knows more forms than are let in here."""
+
+    def outcome(read: Callable[[str], datetime]) -> datetime | None:
+        try:
+            return read(text)
+        except StoredValueError:
+            return None
+
+    assert outcome(utc_from_text) == outcome(_parsed)
 
 
 def test_utc_now_is_aware() -> None:

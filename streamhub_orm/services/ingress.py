@@ -1,0 +1,211 @@
+"""Who may publish, with which key and password. Every session is the app's.
+
+Hashing a password takes some 50 ms on purpose. `hash_ingress_password` and `accepts` do it, outside
+of sessions; `validate_ingress` puts the steps together so that no lock is held meanwhile.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from streamhub_orm.app_db import IngressAuth
+from streamhub_orm.schema import utc_now
+from streamhub_orm.services.core_access import connection_of, table_of
+from streamhub_orm.services.passwords import ScryptCost, scrypt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm.databases import Databases
+
+INGRESS_COST: Final = ScryptCost(16384)
+"""Node's defaults, which the Node core hashes these passwords with."""
+_HASH_BYTES: Final = 32
+_SALT_BYTES: Final = 16
+
+_TABLE: Final = table_of(IngressAuth)
+
+
+@dataclass(frozen=True, slots=True)
+class IngressPassword:
+    """What is stored of a password: hex of its hash, and the salt as hex text."""
+
+    hash: str = field(repr=False)
+    salt: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WsKeys:
+    """The id and the secret key of a WebSocket ingress."""
+
+    ingress_id: str
+    stream_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """The credentials of an ingress, without the secrets in its repr."""
+
+    ingress_id: str
+    app: str
+    room: str | None
+    stream_key: str | None = field(repr=False)
+    password_hash: str | None = field(repr=False)
+    password_salt: str | None = field(repr=False)
+    requires_password: bool
+    validated_at: datetime | None
+    created_at: datetime
+
+    @property
+    def is_authorised(self) -> bool:
+        """Whether it may publish now: it needs no password, or has shown it before."""
+        return not self.requires_password or self.validated_at is not None
+
+    def accepts(self, password: str | None) -> bool:
+        """Tell, in constant time, whether the password is right, or none is needed.
+
+        An ingress that needs one and has no well-formed hash accepts nothing.
+        """
+        if not self.requires_password:
+            return True
+        if password is None or not self.password_hash or not self.password_salt:
+            return False
+        made = _hashed(password, self.password_salt)
+        return hmac.compare_digest(made.encode(), self.password_hash.lower().encode())
+
+
+_COLUMNS: Final = [_TABLE.c[name] for name in Ingress.__dataclass_fields__]
+_SELECT: Final = sa.select(*_COLUMNS)
+_BY_ID: Final = _SELECT.where(_TABLE.c.ingress_id == sa.bindparam("ingress_id_"))
+_BY_KEY: Final = _SELECT.where(_TABLE.c.stream_key == sa.bindparam("stream_key_"))
+_LIST: Final = _SELECT.order_by(_TABLE.c.created_at, _TABLE.c.ingress_id)
+_VALIDATED: Final = (
+    sa.update(_TABLE)
+    .where(
+        _TABLE.c.ingress_id == sa.bindparam("ingress_id_"),
+        _TABLE.c.password_hash == sa.bindparam("hash_"),
+        _TABLE.c.password_salt == sa.bindparam("salt_"),
+    )
+    .values(validated_at=sa.bindparam("now"))
+)
+_DELETE: Final = sa.delete(_TABLE).where(_TABLE.c.ingress_id == sa.bindparam("ingress_id_"))
+
+
+def new_ws_keys() -> WsKeys:
+    """Make the id and the key of a WebSocket ingress: `wsi_` + 12 hex, `wsk_` + 24 random bytes."""
+    return WsKeys(f"wsi_{secrets.token_hex(6)}", f"wsk_{secrets.token_urlsafe(24)}")
+
+
+def hash_ingress_password(password: str) -> IngressPassword:
+    """Hash a password as the Node core does: the salt is the hex text itself, not its bytes."""
+    salt = secrets.token_hex(_SALT_BYTES)
+    return IngressPassword(_hashed(password, salt), salt)
+
+
+def _hashed(password: str, salt: str) -> str:
+    return scrypt(password, salt.encode(), INGRESS_COST, length_bytes=_HASH_BYTES).hex()
+
+
+def register_ingress(  # noqa: PLR0913 - what a row is made of
+    session: Session,
+    *,
+    ingress_id: str,
+    app: str,
+    room: str | None = None,
+    stream_key: str | None = None,
+    password: IngressPassword | None = None,
+    now: datetime | None = None,
+) -> None:
+    """Register an ingress, or give one that is there new credentials.
+
+    With a password it must be shown before the ingress may publish, also where an older one was
+    shown before. The time of its first registration stays.
+    """
+    values = {
+        "ingress_id": ingress_id,
+        "app": app,
+        "room": room,
+        "stream_key": stream_key,
+        "password_hash": None if password is None else password.hash,
+        "password_salt": None if password is None else password.salt,
+        "requires_password": password is not None,
+        "validated_at": None,
+    }
+    new = insert(_TABLE).values(values | {"created_at": now or utc_now()})
+    connection_of(session).execute(
+        new.on_conflict_do_update(index_elements=[_TABLE.c.ingress_id], set_=values)
+    )
+
+
+def find_ingress(session: Session, ingress_id: str) -> Ingress | None:
+    """Return an ingress by its id."""
+    return _find(session, _BY_ID, {"ingress_id_": ingress_id})
+
+
+def find_ingress_by_key(session: Session, stream_key: str) -> Ingress | None:
+    """Return the ingress that a publisher's stream key belongs to."""
+    return _find(session, _BY_KEY, {"stream_key_": stream_key})
+
+
+def _find(session: Session, statement: sa.Select[Any], values: dict[str, str]) -> Ingress | None:
+    row = connection_of(session).execute(statement, values).first()
+    return None if row is None else Ingress(*row)
+
+
+def list_ingresses(session: Session) -> Sequence[Ingress]:
+    """Return the app's ingresses in the order they were registered."""
+    return [Ingress(*row) for row in connection_of(session).execute(_LIST)]
+
+
+def is_authorised(session: Session, ingress_id: str) -> bool:
+    """Tell whether an ingress may publish now; one that is not registered may not."""
+    found = find_ingress(session, ingress_id)
+    return found is not None and found.is_authorised
+
+
+def mark_validated(session: Session, ingress: Ingress, *, now: datetime | None = None) -> bool:
+    """Note that the password was shown; False where it was changed or removed meanwhile."""
+    values = {
+        "ingress_id_": ingress.ingress_id,
+        "hash_": ingress.password_hash,
+        "salt_": ingress.password_salt,
+        "now": now or utc_now(),
+    }
+    return connection_of(session).execute(_VALIDATED, values).rowcount > 0
+
+
+def validate_ingress(
+    databases: Databases,
+    app: str,
+    ingress_id: str,
+    password: str | None,
+    *,
+    now: datetime | None = None,
+) -> bool:
+    """Check a password and, where it is right, authorise the ingress; False for an unknown one.
+
+    The password is hashed between two sessions, so that no other writer waits for it.
+    """
+    with databases.app_session(app, read_only=True) as session:
+        ingress = find_ingress(session, ingress_id)
+    if ingress is None or not ingress.accepts(password):
+        return False
+    if not ingress.requires_password:
+        return True
+    with databases.app_session(app) as session:
+        return mark_validated(session, ingress, now=now)
+
+
+def remove_ingress(session: Session, ingress_id: str) -> bool:
+    """Forget an ingress and its credentials; tell whether it was there."""
+    values = {"ingress_id_": ingress_id}
+    return connection_of(session).execute(_DELETE, values).rowcount > 0

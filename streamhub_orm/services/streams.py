@@ -1,0 +1,174 @@
+"""Streams: who is, or was, live in an app. Every session here is the app's.
+
+A stream is known by `<room>/<participant>` and is one row however often its publisher comes back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from streamhub_orm.app_db import Stream, StreamType
+from streamhub_orm.schema import utc_now
+from streamhub_orm.services.core_access import connection_of, table_of
+from streamhub_orm.services.point_query import PointQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+_STREAMS: Final = table_of(Stream)
+_IS_ACTIVE: Final = _STREAMS.c.status == sa.literal_column("'active'")
+_PRESENT: Final = (
+    sa.func.json_each(sa.bindparam("present", type_=sa.Text)).table_valued("value").alias("present")
+)
+
+
+_NEW: Final = ("app_id", "stream_id", "type", "room", "participant", "started_at")
+
+
+def _upsert_query() -> PointQuery:
+    new = insert(_STREAMS).values({name: sa.bindparam(name) for name in _NEW})
+    is_webrtc = new.excluded.type == sa.literal_column("'webrtc'")
+    statement = new.on_conflict_do_update(
+        index_elements=[_STREAMS.c.stream_id],
+        set_={
+            # Behind every other way in stands a WebRTC participant too, so webrtc says nothing new.
+            "type": sa.case((is_webrtc, _STREAMS.c.type), else_=new.excluded.type),
+            "room": new.excluded.room,
+            "participant": new.excluded.participant,
+            "status": sa.literal_column("'active'"),
+            "ended_at": sa.null(),
+        },
+    )
+    return PointQuery(statement.returning(_STREAMS.c.id), *_NEW)
+
+
+_UPSERT: Final = _upsert_query()
+_END: Final = (
+    sa.update(_STREAMS)
+    .where(_IS_ACTIVE)
+    .values(status=sa.literal_column("'ended'"), ended_at=sa.bindparam("now"))
+)
+_END_BY_STREAM_ID: Final = _END.where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
+_END_BY_ID: Final = _END.where(_STREAMS.c.id == sa.bindparam("id_"))
+_END_MISSING: Final = _END.where(
+    _STREAMS.c.room == sa.bindparam("room_"),
+    _STREAMS.c.stream_id.not_in(sa.select(_PRESENT.c.value)),
+).returning(_STREAMS.c.stream_id)
+_UNKNOWN: Final = sa.select(_PRESENT.c.value).where(
+    ~sa.exists().where(_STREAMS.c.stream_id == _PRESENT.c.value, _IS_ACTIVE)
+)
+_SET_STATS: Final = (
+    sa.update(_STREAMS)
+    .where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
+    .values(last_stats_json=sa.bindparam("stats"))
+)
+_COUNT_ACTIVE: Final = sa.select(sa.func.count()).select_from(_STREAMS).where(_IS_ACTIVE)
+_FIND: Final = sa.select(Stream).where(Stream.stream_id == sa.bindparam("stream_id_"))
+_LIST_ACTIVE: Final = (
+    sa.select(Stream)
+    .where(Stream.status == sa.literal_column("'active'"))
+    .order_by(Stream.started_at, Stream.id)
+    .execution_options(populate_existing=True)
+)
+_LIST_ACTIVE_IN_ROOM: Final = _LIST_ACTIVE.where(Stream.room == sa.bindparam("room_"))
+
+
+class Reconciled(NamedTuple):
+    """What a room's list and the room itself had not in common; stream ids, sorted."""
+
+    ended: list[str]
+    """They were active in the table and nobody was there; they are ended now."""
+    unknown: list[str]
+    """They are there and no row is active for them; their type is not known: upsert them."""
+
+
+def stream_id_of(room: str, participant: str) -> str:
+    """Return the canonical id of a publisher in a room."""
+    return f"{room}/{participant}"
+
+
+def upsert_stream(  # noqa: PLR0913 - what a row is made of
+    session: Session,
+    *,
+    app_id: int,
+    room: str,
+    participant: str,
+    type: StreamType,  # noqa: A002 - the column's name
+    now: datetime | None = None,
+) -> int:
+    """Make the stream active, new or not, and return its row's id, which it keeps for good.
+
+    One that comes back keeps its `started_at`, the time it was first seen, loses its `ended_at`,
+    and keeps its type where the new one is webrtc only: a WHIP or RTMP publisher also shows as a
+    WebRTC participant. Objects of it that the session has loaded stay as they are. Raises
+    `StoredValueError` for a type that is none.
+    """
+    session.flush()
+    stream_id = stream_id_of(room, participant)
+    row = _UPSERT.first(session, app_id, stream_id, type, room, participant, now or utc_now())
+    return cast("tuple[int]", row)[0]
+
+
+def end_stream(session: Session, stream_id: str, *, now: datetime | None = None) -> bool:
+    """End an active stream; tell whether there was one. An ended one keeps its `ended_at`."""
+    return _ends(session, _END_BY_STREAM_ID, {"stream_id_": stream_id}, now)
+
+
+def end_stream_by_id(session: Session, row_id: int, *, now: datetime | None = None) -> bool:
+    """End an active stream by its row's id; tell whether there was one."""
+    return _ends(session, _END_BY_ID, {"id_": row_id}, now)
+
+
+def _ends(
+    session: Session, statement: sa.Update, key: dict[str, Any], now: datetime | None
+) -> bool:
+    return connection_of(session).execute(statement, {**key, "now": now or utc_now()}).rowcount > 0
+
+
+def reconcile_room(
+    session: Session, room: str, present: Iterable[str], *, now: datetime | None = None
+) -> Reconciled:
+    """End the room's active streams whose participants are not `present`; say what differed.
+
+    Two statements, however many participants there are.
+    """
+    wanted = json.dumps([stream_id_of(room, participant) for participant in present])
+    connection = connection_of(session)
+    values = {"room_": room, "present": wanted, "now": now or utc_now()}
+    ended = connection.execute(_END_MISSING, values).scalars().all()
+    unknown = connection.execute(_UNKNOWN, {"present": wanted}).scalars()
+    return Reconciled(sorted(ended), sorted(set(unknown)))
+
+
+def find_stream(session: Session, stream_id: str) -> Stream | None:
+    """Return the stream of `<room>/<participant>`, active or ended."""
+    return session.scalars(_FIND, {"stream_id_": stream_id}).one_or_none()
+
+
+def list_active_streams(session: Session, *, room: str | None = None) -> Sequence[Stream]:
+    """Return the active streams, of one room or all, the longest running first.
+
+    Objects that the session has loaded before are refreshed.
+    """
+    if room is None:
+        return session.scalars(_LIST_ACTIVE).all()
+    return session.scalars(_LIST_ACTIVE_IN_ROOM, {"room_": room}).all()
+
+
+def update_stream_stats(session: Session, stream_id: str, stats: dict[str, Any]) -> bool:
+    """Keep the latest figures of a stream; tell whether there is such a stream."""
+    values = {"stream_id_": stream_id, "stats": stats}
+    return connection_of(session).execute(_SET_STATS, values).rowcount > 0
+
+
+def count_active_streams(session: Session) -> int:
+    """Return how many streams of the app are active."""
+    count: int = connection_of(session).execute(_COUNT_ACTIVE).scalar_one()
+    return count

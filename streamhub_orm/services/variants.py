@@ -1,0 +1,94 @@
+"""The files that a recording exists in. Every session is the app's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from streamhub_orm.app_db import VariantKind, Vod, VodVariant
+from streamhub_orm.errors import UnknownVariantError, UnknownVodError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+_PLACE: Final = sa.case(
+    {kind.value: place for place, kind in enumerate(VariantKind)},
+    value=VodVariant.kind,
+)
+"""Master, rendition, alternate: the order in which the kinds are declared."""
+_LIST: Final = (
+    sa.select(VodVariant)
+    .where(VodVariant.vod_id == sa.bindparam("vod_id_"))
+    .order_by(
+        _PLACE,
+        VodVariant.height.desc().nulls_last(),
+        VodVariant.bitrate_kbps.desc().nulls_last(),
+        VodVariant.id,
+    )
+)
+
+
+def add_variant(  # noqa: PLR0913 - what a row is made of
+    session: Session,
+    vod_id: int,
+    *,
+    format: str,  # noqa: A002 - the column's name
+    kind: VariantKind = VariantKind.RENDITION,
+    height: int | None = None,
+    bitrate_kbps: int | None = None,
+    file_key: str | None = None,
+    size_bytes: int | None = None,
+    extra_json: dict[str, Any] | None = None,
+) -> VodVariant:
+    """Add a file of a recording; raises `UnknownVodError` where there is no such recording.
+
+    No foreign key holds the two together, so whoever deletes a recording calls `delete_vod`.
+    """
+    if session.scalar(sa.select(Vod.id).where(Vod.id == vod_id)) is None:
+        raise UnknownVodError(vod_id)
+    variant = VodVariant(
+        vod_id=vod_id,
+        kind=kind,
+        format=format,
+        height=height,
+        bitrate_kbps=bitrate_kbps,
+        file_key=file_key,
+        size_bytes=size_bytes,
+        extra_json=extra_json,
+    )
+    session.add(variant)
+    session.flush()
+    return variant
+
+
+def list_variants(session: Session, vod_id: int) -> Sequence[VodVariant]:
+    """Return a recording's files as a player offers them.
+
+    The master first, then renditions from the highest picture to the lowest, then alternates; of
+    one height the higher bitrate first; what has no height or bitrate comes last of its kind.
+    """
+    return session.scalars(_LIST, {"vod_id_": vod_id}).all()
+
+
+def delete_variant(session: Session, variant_id: int) -> str | None:
+    """Delete one file's row; return its object key, for the caller to delete the object.
+
+    Raises `UnknownVariantError`.
+    """
+    variant = session.get(VodVariant, variant_id)
+    if variant is None:
+        raise UnknownVariantError(variant_id)
+    session.delete(variant)
+    session.flush()
+    return variant.file_key
+
+
+def delete_variants(session: Session, vod_id: int) -> list[str]:
+    """Delete the rows of all of a recording's files; return their object keys."""
+    statement = (
+        sa.delete(VodVariant).where(VodVariant.vod_id == vod_id).returning(VodVariant.file_key)
+    )
+    return [key for key in session.scalars(statement) if key is not None]

@@ -1,0 +1,246 @@
+"""Recordings in pages, and how many there are. Every session is the app's."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, StrEnum, auto
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from streamhub_orm.app_db import Vod, VodStatus
+from streamhub_orm.schema import TimeRange, comparable
+from streamhub_orm.services.core_access import connection_of
+from streamhub_orm.services.vod_rows import RAW_VODS, PageKey, VodRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+_ID: Final = RAW_VODS.c.id
+_BEGUN: Final = RAW_VODS.c.started_at
+_KEY_ID: Final = sa.bindparam("key_id", type_=sa.Integer)
+_KEY_BEGUN: Final = sa.bindparam("key_begun", type_=sa.Text)
+_LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
+_ANY_TIME: Final = datetime.fromtimestamp(0, UTC)
+_OFFSET: Final = sa.bindparam("offset", type_=sa.Integer)
+
+
+class VodOrder(StrEnum):
+    """The order of a list.
+
+    By `started_at`, recordings without one are the oldest, and equal ones go by id. Within one day
+    times of the SQL format, which nothing in the field writes here, come before those of the ISO
+    format: that is the order of the index, and of the Node core.
+    """
+
+    NEWEST = "-started_at"
+    OLDEST = "started_at"
+    ID_DESCENDING = "-id"
+    ID_ASCENDING = "id"
+
+    @property
+    def by_time(self) -> bool:
+        """Whether `started_at` comes first."""
+        return self in {VodOrder.NEWEST, VodOrder.OLDEST}
+
+    @property
+    def descending(self) -> bool:
+        """Whether the greatest comes first."""
+        return self in {VodOrder.NEWEST, VodOrder.ID_DESCENDING}
+
+
+@dataclass(frozen=True, slots=True)
+class VodFilter:
+    """Which recordings: all that are given must hold. `since` is inclusive, `until` exclusive."""
+
+    room: str | None = None
+    status: VodStatus | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def times(self) -> TimeRange:
+        """The range that `started_at` lies in."""
+        return TimeRange(self.since, self.until)
+
+    def condition(self) -> sa.ColumnElement[bool]:
+        """Return the condition, for statements of one's own: `select(Vod).where(…)`."""
+        terms = [self.times.within(Vod.started_at)]
+        if self.room is not None:
+            terms.append(Vod.room == self.room)
+        if self.status is not None:
+            terms.append(Vod.status == self.status)
+        return sa.and_(*terms)
+
+
+class _Part(Enum):
+    """Which part of an order a statement reads."""
+
+    ALL = auto()
+    TIMES = auto()
+    """All rows that have a time."""
+    NULLS = auto()
+    """All rows that have none."""
+    AFTER_TIME = auto()
+    """What comes after the key, up to the rows without a time in an order by time."""
+    AFTER_NULL = auto()
+    """Rows without a time, after the key."""
+
+
+class _Shape(NamedTuple):
+    """What makes one statement another; its values are parameters."""
+
+    room: bool
+    status: bool
+    since: bool
+    until: bool
+    order: VodOrder
+    part: _Part
+
+
+def list_vods(  # noqa: PLR0913 - each is one choice of the caller
+    session: Session,
+    which: VodFilter | None = None,
+    *,
+    order: VodOrder = VodOrder.NEWEST,
+    limit: int = 50,
+    after: PageKey | None = None,
+    offset: int = 0,
+) -> list[VodRow]:
+    """Return one page of recordings.
+
+    `after` is the `key` of the last row of the page before: the next page costs as much as the
+    first, and rows that come or go meanwhile neither repeat nor hide others. `offset` leaves so
+    many rows out instead, at the price of walking over them. Raises ValueError where both are
+    given, or `limit` is not above 0 or `offset` below it.
+    """
+    if limit < 1 or offset < 0 or (after is not None and offset):
+        message = f"limit {limit}, offset {offset}, after {after}: limit is 1 or more, offset 0 or "
+        message += "more and not together with after"
+        raise ValueError(message)
+    which = which or VodFilter()
+    values = _values(which, after) | {"offset": offset}
+    rows: list[VodRow] = []
+    for part in _parts(which, order, after):
+        statement = _page(_shape(which, order, part))
+        values["limit"] = limit - len(rows)
+        rows += map(VodRow._make, connection_of(session).execute(statement, values).all())
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def count_vods(session: Session, which: VodFilter | None = None) -> int:
+    """Return how many recordings there are."""
+    which = which or VodFilter()
+    statement = _count(_shape(which, VodOrder.NEWEST, _Part.ALL))
+    count: int = connection_of(session).execute(statement, _values(which, None)).scalar_one()
+    return count
+
+
+_COUNT_BY_STATUS: Final = sa.select(RAW_VODS.c.status, sa.func.count().label("rows")).group_by(
+    RAW_VODS.c.status
+)
+
+
+def count_vods_by_status(session: Session) -> dict[VodStatus, int]:
+    """Return how many recordings are in each status, 0 included."""
+    rows = connection_of(session).execute(_COUNT_BY_STATUS).all()
+    found = {row.status: row.rows for row in rows}
+    return {status: found.get(status, 0) for status in VodStatus}
+
+
+def _parts(which: VodFilter, order: VodOrder, after: PageKey | None) -> tuple[_Part, ...]:
+    """Return what follows a key. NULLs are the least, and no comparison with one holds."""
+    if after is None:
+        return (_Part.ALL,)
+    if not order.by_time:
+        return (_Part.AFTER_TIME,)
+    if after.started_at_text is None:
+        return (_Part.AFTER_NULL,) if order.descending else (_Part.AFTER_NULL, _Part.TIMES)
+    if order.descending and which.since is None and which.until is None:
+        return (_Part.AFTER_TIME, _Part.NULLS)
+    return (_Part.AFTER_TIME,)
+
+
+def _shape(which: VodFilter, order: VodOrder, part: _Part) -> _Shape:
+    return _Shape(
+        which.room is not None,
+        which.status is not None,
+        which.since is not None,
+        which.until is not None,
+        order,
+        part,
+    )
+
+
+def _values(which: VodFilter, after: PageKey | None) -> dict[str, Any]:
+    values: dict[str, Any] = dict(which.times.parameters(_BEGUN))
+    if which.room is not None:
+        values["room"] = which.room
+    if which.status is not None:
+        values["status"] = VodStatus(which.status).value
+    if after is not None:
+        values |= {"key_begun": after.started_at_text, "key_id": after.id}
+    return values
+
+
+@cache
+def _page(shape: _Shape) -> sa.Select[Any]:
+    """Build the statement of a shape, once."""
+    columns = _columns(shape.order)
+    ordered = [column.desc() if shape.order.descending else column.asc() for column in columns]
+    statement = sa.select(RAW_VODS).where(*_filter(shape), *_stretch(shape))
+    return statement.order_by(*ordered).limit(_LIMIT).offset(_OFFSET)
+
+
+@cache
+def _count(shape: _Shape) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(RAW_VODS).where(*_filter(shape))
+
+
+def _columns(order: VodOrder) -> tuple[sa.ColumnElement[Any], ...]:
+    return (_BEGUN, _ID) if order.by_time else (_ID,)
+
+
+def _filter(shape: _Shape) -> list[sa.ColumnElement[bool]]:
+    """Return what a row must hold to be listed at all."""
+    terms: list[sa.ColumnElement[bool]] = []
+    if shape.room:
+        terms.append(RAW_VODS.c.room == sa.bindparam("room", type_=sa.Text))
+    if shape.status:
+        terms.append(RAW_VODS.c.status == sa.bindparam("status", type_=sa.Text))
+    since, until = shape.since, shape.until
+    if shape.order.by_time and shape.part is _Part.AFTER_TIME:
+        # The key bounds the text closer than the range's own end does, and of two bounds on one
+        # side SQLite searches by one only, and walks from there.
+        if shape.order.descending and until:
+            terms.append(comparable(_BEGUN) < sa.bindparam("started_at_until", type_=sa.Text))
+            until = False
+        elif not shape.order.descending and since:
+            terms.append(comparable(_BEGUN) >= sa.bindparam("started_at_since", type_=sa.Text))
+            since = False
+    times = TimeRange(_ANY_TIME if since else None, _ANY_TIME if until else None)
+    return [*terms, times.within(_BEGUN)]
+
+
+def _stretch(shape: _Shape) -> list[sa.ColumnElement[bool]]:
+    """Return what a row must hold to lie in the part of the order."""
+    if shape.part is _Part.ALL:
+        return []
+    if shape.part is _Part.TIMES:
+        return [_BEGUN.is_not(None)]
+    if shape.part is _Part.NULLS:
+        return [_BEGUN.is_(None)]
+    beyond: Callable[[Any, Any], sa.ColumnElement[bool]]
+    beyond = operator.lt if shape.order.descending else operator.gt
+    if shape.part is _Part.AFTER_NULL:
+        return [_BEGUN.is_(None), beyond(_ID, _KEY_ID)]
+    if not shape.order.by_time:
+        return [beyond(_ID, _KEY_ID)]
+    return [beyond(sa.tuple_(_BEGUN, _ID), sa.tuple_(_KEY_BEGUN, _KEY_ID))]

@@ -1,0 +1,200 @@
+"""Recordings: made, changed, moved from status to status, deleted. Every session is the app's.
+
+    recording -> uploading -> ready
+         |         |  ^
+         +-> failed <-+
+
+`failed` may be uploaded again. No other move is legal, and none to the status that a recording has:
+of two workers that claim an upload, one is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
+
+import sqlalchemy as sa
+
+from streamhub_orm.app_db import Vod, VodStatus, VodVariant
+from streamhub_orm.errors import UnknownVodError, VodFieldError, VodStateError
+from streamhub_orm.schema import utc_now
+from streamhub_orm.services.point_query import PointQuery
+from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+SOURCES: Final = {
+    VodStatus.RECORDING: frozenset[VodStatus](),
+    VodStatus.UPLOADING: frozenset({VodStatus.RECORDING, VodStatus.FAILED}),
+    VodStatus.READY: frozenset({VodStatus.UPLOADING}),
+    VodStatus.FAILED: frozenset({VodStatus.RECORDING, VodStatus.UPLOADING}),
+}
+"""For each status, those that a recording may come from."""
+
+
+class VodFields(TypedDict, total=False):
+    """What a recording may have besides its identity, its name and its status."""
+
+    room: str | None
+    file_key: str | None
+    s3_url: str | None
+    public_url: str | None
+    size_bytes: int | None
+    duration_s: float | None
+    width: int | None
+    height: int | None
+    format: str | None
+    local_path: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    metatags_json: dict[str, Any] | None
+    snapshot_key: str | None
+
+
+class VodChanges(VodFields, total=False):
+    """What may be changed of a recording: neither its identity nor its status."""
+
+    name: str
+
+
+_ALLOWED: Final = frozenset(VodChanges.__annotations__)
+
+# The condition of idx_vods_egress, as Vod.written_by_egress states it.
+BY_EGRESS: Final = PointQuery(
+    sa.select(RAW_VODS)
+    .where(
+        sa.func.json_valid(RAW_VODS.c.metatags_json),
+        sa.func.json_extract(RAW_VODS.c.metatags_json, sa.literal_column("'$.egressId'"))
+        == sa.bindparam("egress_id"),
+    )
+    .order_by(RAW_VODS.c.id.desc()),
+    "egress_id",
+)
+# The condition of idx_vods_in_progress, as Vod.in_progress states it.
+IN_PROGRESS: Final = PointQuery(
+    sa.select(RAW_VODS)
+    .where(
+        RAW_VODS.c.stream_id == sa.bindparam("stream_id_"),
+        RAW_VODS.c.status == sa.literal_column("'recording'"),
+    )
+    .order_by(RAW_VODS.c.id.desc()),
+    "stream_id_",
+)
+_BY_ID: Final = PointQuery(sa.select(RAW_VODS).where(RAW_VODS.c.id == sa.bindparam("id_")), "id_")
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedVod:
+    """What a deleted recording leaves behind for its caller to delete."""
+
+    object_keys: tuple[str, ...]
+    """Keys in the object store: its file, its snapshot, its variants; without the app's prefix."""
+    local_path: str | None
+
+
+def insert_vod(
+    session: Session,
+    *,
+    app_id: int,
+    name: str,
+    stream_id: str | None = None,
+    now: datetime | None = None,
+    **fields: Unpack[VodFields],
+) -> VodRow:
+    """Add a recording in status `recording`, begun `now` unless `started_at` says otherwise.
+
+    Raises `VodFieldError` for a column that is not in `VodFields`.
+    """
+    _check(fields)
+    values = {"started_at": now or utc_now(), **fields}
+    vod = Vod(app_id=app_id, name=name, stream_id=stream_id, status=VodStatus.RECORDING, **values)
+    session.add(vod)
+    session.flush()
+    return get_vod(session, vod.id)
+
+
+def get_vod(session: Session, vod_id: int) -> VodRow:
+    """Return a recording; raises `UnknownVodError`."""
+    found = _find(session, _BY_ID, vod_id)
+    if found is None:
+        raise UnknownVodError(vod_id)
+    return found
+
+
+def find_vod_by_egress(session: Session, egress_id: str) -> VodRow | None:
+    """Return the recording that an egress of the media server writes, the newest if several."""
+    return _find(session, BY_EGRESS, egress_id)
+
+
+def find_vod_in_progress(session: Session, stream_id: str) -> VodRow | None:
+    """Return the newest recording of the stream that is still in status `recording`."""
+    return _find(session, IN_PROGRESS, stream_id)
+
+
+def _find(session: Session, query: PointQuery, key: str | int) -> VodRow | None:
+    session.flush()
+    row = query.first(session, key)
+    return None if row is None else VodRow._make(row)
+
+
+def patch_vod(session: Session, vod_id: int, /, **changes: Unpack[VodChanges]) -> None:
+    """Change a recording; raises `VodFieldError` for a column that is not in `VodChanges`.
+
+    Raises `UnknownVodError` where there is no such recording.
+    """
+    _check(changes)
+    if _update(session, vod_id, sa.true(), dict(changes)) == 0:
+        raise UnknownVodError(vod_id)
+
+
+def move_vod(
+    session: Session, vod_id: int, to: VodStatus, /, **changes: Unpack[VodChanges]
+) -> None:
+    """Move a recording to a status, and change it in the same statement.
+
+    Raises `VodStateError` where the move is not legal, with nothing changed, and
+    `UnknownVodError` where there is no such recording. Of two that try the same move at once,
+    one succeeds.
+    """
+    _check(changes)
+    to = VodStatus(to)
+    comes_from = Vod.status.in_(sorted(SOURCES[to]))
+    if _update(session, vod_id, comes_from, {**changes, "status": to}) == 0:
+        found = get_vod(session, vod_id).status
+        raise VodStateError(vod_id, found, to, SOURCES[to])
+
+
+def _update(
+    session: Session, vod_id: int, condition: sa.ColumnElement[bool], values: dict[str, Any]
+) -> int:
+    """Update by the session, which brings objects that it has loaded up to date."""
+    if not values:
+        return session.scalar(sa.select(sa.func.count()).where(Vod.id == vod_id)) or 0
+    statement = sa.update(Vod).where(Vod.id == vod_id, condition).values(values)
+    return cast("sa.CursorResult[Any]", session.execute(statement)).rowcount
+
+
+def delete_vod(session: Session, vod_id: int) -> DeletedVod:
+    """Delete a recording and its variants; return what is left of it outside the database.
+
+    Raises `UnknownVodError`.
+    """
+    vod = session.get(Vod, vod_id)
+    if vod is None:
+        raise UnknownVodError(vod_id)
+    dropped = (
+        sa.delete(VodVariant).where(VodVariant.vod_id == vod_id).returning(VodVariant.file_key)
+    )
+    keys = [vod.file_key, vod.snapshot_key, *session.scalars(dropped)]
+    session.delete(vod)
+    session.flush()
+    return DeletedVod(tuple(dict.fromkeys(key for key in keys if key)), vod.local_path)
+
+
+def _check(changes: VodFields) -> None:
+    refused = changes.keys() - _ALLOWED
+    if refused:
+        raise VodFieldError(refused, _ALLOWED)

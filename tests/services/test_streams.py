@@ -1,0 +1,241 @@
+"""Streams: the canonical id, the type rule, and what a room's list becomes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from streamhub_orm.app_db import Stream, StreamStatus, StreamType
+from streamhub_orm.errors import StoredValueError
+from streamhub_orm.services.streams import (
+    Reconciled,
+    count_active_streams,
+    end_stream,
+    end_stream_by_id,
+    find_stream,
+    list_active_streams,
+    reconcile_room,
+    update_stream_stats,
+    upsert_stream,
+)
+from tests.services.plans import plans_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def upsert(
+    session: Session,
+    room: str = "stage",
+    participant: str = "ann",
+    type: StreamType = StreamType.WEBRTC,  # noqa: A002 - the column's name
+    now: datetime = NOON,
+) -> int:
+    return upsert_stream(session, app_id=1, room=room, participant=participant, type=type, now=now)
+
+
+def raw(session: Session, row_id: int) -> sa.RowMapping:
+    return (
+        session.execute(sa.text("SELECT * FROM streams WHERE id = :id"), {"id": row_id})
+        .mappings()
+        .one()
+    )
+
+
+def test_new_stream_is_stored_as_the_node_core_stores_it(app_session: Session) -> None:
+    row_id = upsert(app_session, type=StreamType.WS_MJPEG)
+    assert dict(raw(app_session, row_id)) == {
+        "id": row_id,
+        "app_id": 1,
+        "stream_id": "stage/ann",
+        "type": "ws-mjpeg",
+        "room": "stage",
+        "participant": "ann",
+        "status": "active",
+        "started_at": "2026-01-31 12:00:00",
+        "ended_at": None,
+        "last_stats_json": None,
+    }
+
+
+@pytest.mark.parametrize("old", StreamType)
+@pytest.mark.parametrize("new", StreamType)
+def test_upsert_never_downgrades_a_type_to_webrtc(
+    app_session: Session, old: StreamType, new: StreamType
+) -> None:
+    row_id = upsert(app_session, type=old)
+    assert upsert(app_session, type=new) == row_id
+    assert raw(app_session, row_id)["type"] == (old if new is StreamType.WEBRTC else new)
+
+
+def test_stream_that_comes_back_is_active_and_keeps_its_row(app_session: Session) -> None:
+    """Its id, its start and its figures stay; its end goes."""
+    row_id = upsert(app_session)
+    update_stream_stats(app_session, "stage/ann", {"fps": 25})
+    before = dict(raw(app_session, row_id))
+    end_stream(app_session, "stage/ann", now=NOON + HOUR)
+    upsert(app_session, participant="ben")
+    assert upsert(app_session, now=NOON + 2 * HOUR) == row_id
+    assert dict(raw(app_session, row_id)) == before
+
+
+def test_upsert_refuses_a_type_that_is_none(app_session: Session) -> None:
+    with pytest.raises(StoredValueError, match="expected one of webrtc"):
+        upsert(app_session, type="srt")  # type: ignore[arg-type]
+
+
+def test_upsert_sees_what_the_session_has_not_written_yet(app_session: Session) -> None:
+    app_session.add(Stream(app_id=1, stream_id="stage/ann", type=StreamType.RTMP))
+    row_id = upsert(app_session)
+    assert raw(app_session, row_id)["type"] == "rtmp"
+
+
+def test_upsert_that_the_file_refuses_leaves_the_session_usable(app_session: Session) -> None:
+    """It raises what any statement of the session would raise."""
+    with pytest.raises(sa.exc.IntegrityError, match="NOT NULL"):
+        upsert_stream(
+            app_session,
+            app_id=None,  # type: ignore[arg-type]
+            room="stage",
+            participant="ann",
+            type=StreamType.WHIP,
+        )
+    upsert(app_session)
+    assert count_active_streams(app_session) == 1
+
+
+def test_end_says_whether_the_stream_was_active(app_session: Session) -> None:
+    """A second end changes nothing, so the first end stays."""
+    row_id = upsert(app_session)
+    assert end_stream(app_session, "stage/ann", now=NOON + HOUR)
+    assert not end_stream(app_session, "stage/ann", now=NOON + 2 * HOUR)
+    assert not end_stream_by_id(app_session, row_id)
+    assert not end_stream(app_session, "stage/nobody")
+    row = raw(app_session, row_id)
+    assert (row["status"], row["ended_at"]) == ("ended", "2026-01-31 13:00:00")
+
+
+def test_end_by_id_ends_that_stream_only(app_session: Session) -> None:
+    ann, ben = upsert(app_session), upsert(app_session, participant="ben")
+    assert end_stream_by_id(app_session, ann, now=NOON + HOUR)
+    assert raw(app_session, ann)["ended_at"] == "2026-01-31 13:00:00"
+    assert raw(app_session, ben)["status"] == "active"
+
+
+def test_active_streams_are_listed_by_room_and_counted(app_session: Session) -> None:
+    upsert(app_session, now=NOON + HOUR)
+    upsert(app_session, participant="ben")
+    upsert(app_session, room="foyer", participant="cleo", now=NOON + 2 * HOUR)
+    upsert(app_session, participant="dan")
+    end_stream(app_session, "stage/dan")
+    everywhere = [stream.participant for stream in list_active_streams(app_session)]
+    on_stage = [stream.participant for stream in list_active_streams(app_session, room="stage")]
+    assert everywhere == ["ben", "ann", "cleo"]
+    assert on_stage == ["ben", "ann"]
+    assert count_active_streams(app_session) == 3
+
+
+def test_list_refreshes_what_the_session_had_loaded(app_session: Session) -> None:
+    upsert(app_session)
+    (stream,) = list_active_streams(app_session)
+    end_stream(app_session, "stage/ann")
+    upsert(app_session, type=StreamType.WHIP)
+    (again,) = list_active_streams(app_session)
+    assert again is stream
+    assert stream.type is StreamType.WHIP
+
+
+def test_reconcile_ends_who_is_gone_and_names_who_is_unknown(app_session: Session) -> None:
+    """Other rooms, and rows that ended before, are not touched."""
+    for participant in ("ann", "ben", "cleo", "dan"):
+        upsert(app_session, participant=participant)
+    upsert(app_session, room="foyer")
+    end_stream(app_session, "stage/dan", now=NOON)
+    present = ["cleo", "dan", "eve", "eve"]
+    done = reconcile_room(app_session, "stage", present, now=NOON + HOUR)
+    assert done == Reconciled(["stage/ann", "stage/ben"], ["stage/dan", "stage/eve"])
+    assert {s.stream_id for s in list_active_streams(app_session)} == {"foyer/ann", "stage/cleo"}
+    ended = app_session.execute(
+        sa.text("SELECT stream_id, ended_at FROM streams WHERE status = 'ended' ORDER BY 1")
+    )
+    assert [tuple(row) for row in ended] == [
+        ("stage/ann", "2026-01-31 13:00:00"),
+        ("stage/ben", "2026-01-31 13:00:00"),
+        ("stage/dan", "2026-01-31 12:00:00"),
+    ]
+    again = reconcile_room(app_session, "stage", present)
+    assert again == Reconciled([], ["stage/dan", "stage/eve"])
+
+
+def test_reconcile_with_nobody_there_ends_all_of_the_room(app_session: Session) -> None:
+    upsert(app_session)
+    upsert(app_session, room="foyer")
+    assert reconcile_room(app_session, "stage", []) == Reconciled(["stage/ann"], [])
+    assert count_active_streams(app_session) == 1
+
+
+def test_reconcile_takes_two_statements_for_thousands(app_session: Session) -> None:
+    """SQLite's limit on bound values is not met, and odd names are only names."""
+    present = ['"', "'); --", "ü/🎥", *(f"p{number}" for number in range(40_000))]
+    upsert(app_session, participant="ü/🎥")
+    upsert(app_session)
+    plans = plans_of(app_session, lambda: reconcile_room(app_session, "stage", present))
+    assert len(plans) == 2
+    assert [s.participant for s in list_active_streams(app_session)] == ["ü/🎥"]
+
+
+def test_stats_are_kept_as_json(app_session: Session) -> None:
+    row_id = upsert(app_session)
+    assert update_stream_stats(app_session, "stage/ann", {"fps": 25, "kbps": [1, 2.5]})
+    assert not update_stream_stats(app_session, "stage/nobody", {})
+    assert raw(app_session, row_id)["last_stats_json"] == '{"fps":25,"kbps":[1,2.5]}'
+
+
+def test_find_returns_the_stream_or_none(app_session: Session) -> None:
+    row_id = upsert(app_session)
+    found = find_stream(app_session, "stage/ann")
+    assert found is not None
+    assert (found.id, found.status) == (row_id, StreamStatus.ACTIVE)
+    assert find_stream(app_session, "stage/nobody") is None
+
+
+BY_STREAM_ID = "USING INDEX sqlite_autoindex_streams_1 (stream_id=?)"
+
+
+def test_hot_queries_search_an_index(app_session: Session) -> None:
+    """No plan scans the table or sorts."""
+    upsert(app_session)
+    session = app_session
+    ((ends,), (by_id,), (stats,), (found,), (count,), (active,)) = (
+        plans_of(session, call)
+        for call in (
+            lambda: end_stream(session, "stage/ann"),
+            lambda: end_stream_by_id(session, 1),
+            lambda: update_stream_stats(session, "stage/ann", {}),
+            lambda: find_stream(session, "stage/ann"),
+            lambda: count_active_streams(session),
+            lambda: list_active_streams(session),
+        )
+    )
+    assert BY_STREAM_ID in ends
+    assert BY_STREAM_ID in stats
+    assert BY_STREAM_ID in found
+    assert "USING INTEGER PRIMARY KEY" in by_id
+    assert "USING COVERING INDEX idx_streams_status" in count
+    assert active == "SEARCH streams USING INDEX idx_streams_status_started (status=?)"
+
+
+def test_queries_of_a_room_search_an_index(app_session: Session) -> None:
+    upsert(app_session)
+    (listed,) = plans_of(app_session, lambda: list_active_streams(app_session, room="stage"))
+    end, unknown = plans_of(app_session, lambda: reconcile_room(app_session, "stage", ["ann"]))
+    for plan in (listed, end, unknown):
+        assert "SCAN streams" not in plan
+        assert "SEARCH streams USING" in plan
+    assert BY_STREAM_ID in unknown

@@ -1,0 +1,298 @@
+"""Lists of recordings: filters, orders, pages that lose nothing, counts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from streamhub_orm.app_db import Vod, VodStatus
+from streamhub_orm.errors import StoredValueError
+from streamhub_orm.services.vod_listing import (
+    VodFilter,
+    VodOrder,
+    count_vods,
+    count_vods_by_status,
+    list_vods,
+)
+from streamhub_orm.services.vod_rows import PageKey
+from tests.services.plans import plans_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.orm import Session
+
+MIDNIGHT = datetime(2026, 2, 1, tzinfo=UTC)
+INSERT = sa.text(
+    "INSERT INTO vods (app_id, name, room, status, started_at) VALUES (1, 'x', :room, :status, :at)"
+)
+TEXTS = [
+    None,
+    "2026-01-31 23:59:59",
+    "2026-01-31T09:00:00.000Z",
+    "2026-01-31T23:59:59.000Z",
+    "2026-01-31T23:59:59.999Z",
+    "2026-02-01 00:00:00",
+    "2026-02-01T00:00:00.000Z",
+    "2026-02-01 08:00:00",
+]
+rows = st.fixed_dictionaries(
+    {
+        "room": st.sampled_from([None, "stage", "foyer"]),
+        "status": st.sampled_from(["recording", "ready"]),
+        "at": st.sampled_from(TEXTS),
+    }
+)
+ends = st.none() | st.sampled_from(
+    [MIDNIGHT, MIDNIGHT - timedelta(milliseconds=1), MIDNIGHT + timedelta(hours=8)]
+)
+filters = st.builds(
+    VodFilter,
+    room=st.none() | st.just("stage"),
+    status=st.none() | st.just(VodStatus.READY),
+    since=ends,
+    until=ends,
+)
+
+
+@pytest.fixture
+def empty(app_session: Session) -> Iterator[Session]:
+    """A session whose table Hypothesis fills and empties."""
+    yield app_session
+    app_session.execute(sa.text("DELETE FROM vods"))
+
+
+def fill(session: Session, *contents: dict[str, Any]) -> None:
+    session.execute(sa.text("DELETE FROM vods"))
+    for content in contents:
+        session.execute(INSERT, {"room": None, "status": "ready", "at": None} | content)
+
+
+def instant(text: str) -> datetime:
+    form = "%Y-%m-%dT%H:%M:%S.%fZ" if "T" in text else "%Y-%m-%d %H:%M:%S"
+    return datetime.strptime(text, form).replace(tzinfo=UTC)
+
+
+def expected_ids(session: Session, which: VodFilter, order: VodOrder) -> list[int]:
+    """The oracle: all rows, filtered and sorted by Python."""
+    found = session.execute(sa.text("SELECT id, room, status, started_at AS at FROM vods")).all()
+    timed = which.since is not None or which.until is not None
+    kept = [
+        row
+        for row in found
+        if (which.room is None or row.room == which.room)
+        and (which.status is None or row.status == which.status)
+        and (not timed or row.at is not None)
+        and (which.since is None or instant(row.at) >= which.since)
+        and (which.until is None or instant(row.at) < which.until)
+    ]
+    by_time = order in {VodOrder.NEWEST, VodOrder.OLDEST}
+    kept.sort(key=lambda row: (row.at or "", row.id) if by_time else row.id)
+    if order in {VodOrder.NEWEST, VodOrder.ID_DESCENDING}:
+        kept.reverse()
+    return [row.id for row in kept]
+
+
+def pages(session: Session, which: VodFilter, order: VodOrder, limit: int) -> list[int]:
+    """Walk by keys from page to page."""
+    found: list[int] = []
+    key: PageKey | None = None
+    while page := list_vods(session, which, order=order, limit=limit, after=key):
+        found += [row.id for row in page]
+        key = page[-1].key
+        assert len(found) < 100, "the pages go round in circles"
+    return found
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(
+    contents=st.lists(rows, max_size=12),
+    which=filters,
+    order=st.sampled_from(VodOrder),
+    limit=st.integers(1, 5),
+)
+@example(
+    contents=[{"room": None, "status": "ready", "at": at} for at in [None, None, *TEXTS, None]],
+    which=VodFilter(),
+    order=VodOrder.OLDEST,
+    limit=1,
+)
+def test_pages_hold_each_row_once_in_order(
+    empty: Session, contents: list[dict[str, Any]], which: VodFilter, order: VodOrder, limit: int
+) -> None:
+    """NULLs, equal times and both formats; by key, by offset and in one piece alike."""
+    fill(empty, *contents)
+    expected = expected_ids(empty, which, order)
+    assert pages(empty, which, order, limit) == expected
+    assert [row.id for row in list_vods(empty, which, order=order)] == expected
+    for offset in range(0, len(expected) + 1, limit):
+        page = list_vods(empty, which, order=order, limit=limit, offset=offset)
+        assert [row.id for row in page] == expected[offset : offset + limit]
+    assert count_vods(empty, which) == len(expected)
+    by_orm = empty.scalars(sa.select(Vod.id).where(which.condition())).all()
+    assert sorted(by_orm) == sorted(expected)
+
+
+def test_rows_that_come_and_go_between_pages_move_no_other(app_session: Session) -> None:
+    """By offset the row that comes would push the last one of a page onto the next."""
+    fill(app_session, *({"at": f"2026-01-31T0{hour}:00:00.000Z"} for hour in range(6)))
+    first = list_vods(app_session, limit=3)
+    assert [row.id for row in first] == [6, 5, 4]
+    app_session.execute(INSERT, {"room": None, "status": "ready", "at": "2026-02-01T00:00:00.000Z"})
+    app_session.execute(sa.text("DELETE FROM vods WHERE id IN (4, 5)"))
+    second = list_vods(app_session, limit=3, after=first[-1].key)
+    assert [row.id for row in second] == [3, 2, 1]
+
+
+def test_key_survives_json(app_session: Session) -> None:
+    """A web service hands it out as two plain values."""
+    fill(app_session, {}, {}, {})
+    (row,) = list_vods(app_session, limit=1)
+    text, number = row.key
+    assert (text, number) == (None, 3)
+    assert [row.id for row in list_vods(app_session, after=PageKey(text, number))] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"limit": 0}, {"limit": -1}, {"offset": -1}, {"offset": 1, "after": PageKey(None, 1)}],
+    ids=str,
+)
+def test_page_that_makes_no_sense_is_refused(app_session: Session, choice: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="limit is 1 or more"):
+        list_vods(app_session, **choice)
+
+
+def test_filter_refuses_a_naive_time(app_session: Session) -> None:
+    with pytest.raises(StoredValueError):
+        list_vods(app_session, VodFilter(since=datetime(2026, 1, 31)))  # noqa: DTZ001 - naive
+
+
+def test_recordings_are_counted_by_status(app_session: Session) -> None:
+    fill(app_session, {"status": "ready"}, {"status": "ready"}, {"status": "failed"})
+    assert count_vods_by_status(app_session) == {
+        VodStatus.RECORDING: 0,
+        VodStatus.UPLOADING: 0,
+        VodStatus.READY: 2,
+        VodStatus.FAILED: 1,
+    }
+
+
+# --- plans ----------------------------------------------------------------------------------
+
+KEY = PageKey("2026-01-31T23:59:59.000Z", 5)
+NULL_KEY = PageKey(None, 5)
+BY_TIME = "SEARCH vods USING INDEX idx_vods_started_at"
+BY_STATUS = "SEARCH vods USING INDEX idx_vods_status_started"
+READY = VodFilter(status=VodStatus.READY)
+READY_DAY = VodFilter(None, VodStatus.READY, MIDNIGHT, MIDNIGHT)
+DAY = VodFilter(since=MIDNIGHT, until=MIDNIGHT)
+NEWEST, OLDEST = VodOrder.NEWEST, VodOrder.OLDEST
+
+
+@pytest.mark.parametrize(
+    ("which", "order", "after", "plans"),
+    [
+        (None, NEWEST, None, ["SCAN vods USING INDEX idx_vods_started_at"]),
+        (None, OLDEST, None, ["SCAN vods USING INDEX idx_vods_started_at"]),
+        (
+            None,
+            NEWEST,
+            KEY,
+            [f"{BY_TIME} (started_at<?)", f"{BY_TIME} (started_at=?)"],
+        ),
+        (None, NEWEST, NULL_KEY, [f"{BY_TIME} (started_at=? AND rowid<?)"]),
+        (None, OLDEST, KEY, [f"{BY_TIME} (started_at>?)"]),
+        (
+            None,
+            OLDEST,
+            NULL_KEY,
+            [f"{BY_TIME} (started_at=? AND rowid>?)", f"{BY_TIME} (started_at>?)"],
+        ),
+        (DAY, NEWEST, None, [f"{BY_TIME} (started_at>? AND started_at<?)"]),
+        (READY, NEWEST, None, [f"{BY_STATUS} (status=?)"]),
+        (READY, OLDEST, KEY, [f"{BY_STATUS} (status=? AND started_at>?)"]),
+        (READY_DAY, NEWEST, None, [f"{BY_STATUS} (status=? AND started_at>? AND started_at<?)"]),
+        (READY_DAY, OLDEST, KEY, [f"{BY_STATUS} (status=? AND started_at>? AND started_at<?)"]),
+        (None, VodOrder.ID_DESCENDING, None, ["SCAN vods"]),
+        (
+            None,
+            VodOrder.ID_ASCENDING,
+            KEY,
+            ["SEARCH vods USING INTEGER PRIMARY KEY (rowid>?)"],
+        ),
+    ],
+)
+def test_page_is_read_from_an_index_in_order(
+    app_session: Session,
+    which: VodFilter | None,
+    order: VodOrder,
+    after: PageKey | None,
+    plans: list[str],
+) -> None:
+    """SQLite walks an index from where the page begins, and never sorts."""
+    found = plans_of(app_session, partial(list_vods, app_session, which, order=order, after=after))
+    assert found == plans
+
+
+def test_list_of_a_room_searches_the_rooms_index(app_session: Session) -> None:
+    """It sorts what it finds there: no index holds a room's recordings in order."""
+    which = VodFilter(room="stage")
+    (plan,) = plans_of(app_session, lambda: list_vods(app_session, which))
+    assert "SEARCH vods USING INDEX idx_vods_room (room=?)" in plan
+
+
+@pytest.mark.parametrize("order", [NEWEST, OLDEST])
+def test_later_page_of_a_range_begins_at_its_key(app_session: Session, order: VodOrder) -> None:
+    """It takes the steps that a first page takes, not those to walk there from the range's end.
+
+    SQLite searches by one bound on a side, so the key must be that one: the plan cannot tell.
+    """
+    app_session.execute(
+        sa.text(
+            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999) "
+            "INSERT INTO vods (app_id, name, started_at) "
+            "SELECT 1, 'x', strftime('%Y-%m-%dT%H:%M:%fZ', '2026-02-01', i || ' minutes') FROM n"
+        )
+    )
+    which = VodFilter(since=MIDNIGHT, until=MIDNIGHT + timedelta(days=5))
+    page_key = PageKey("2026-02-02T12:00:00.000Z", 2161)
+
+    def steps(after: PageKey | None) -> int:
+        counted = 0
+
+        def count() -> int:
+            nonlocal counted
+            counted += 1
+            return 0
+
+        driver = app_session.connection().connection.driver_connection
+        assert driver is not None
+        driver.set_progress_handler(count, 10)
+        try:
+            assert len(list_vods(app_session, which, order=order, limit=20, after=after)) == 20
+        finally:
+            driver.set_progress_handler(None, 0)
+        return counted
+
+    assert steps(page_key) < 2 * steps(None)
+
+
+def test_counts_are_read_from_an_index_alone(app_session: Session) -> None:
+    by_status, ready, day = (
+        plans_of(app_session, call)[0]
+        for call in (
+            lambda: count_vods_by_status(app_session),
+            lambda: count_vods(app_session, READY),
+            lambda: count_vods(app_session, DAY),
+        )
+    )
+    assert by_status == "SCAN vods USING COVERING INDEX idx_vods_status"
+    assert "USING COVERING INDEX idx_vods_status" in ready
+    assert "USING COVERING INDEX idx_vods_started_at (started_at>? AND started_at<?)" in day
