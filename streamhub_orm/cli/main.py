@@ -23,6 +23,8 @@ _COMMANDS: Final = {
     "history": "revisions",
     "revision": "revisions",
     "tokens": "tokens",
+    "nodes": "nodes",
+    "logs": "logs",
 }
 
 

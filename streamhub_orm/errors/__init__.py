@@ -61,7 +61,7 @@ from streamhub_orm.errors.media import (
     VodStateError,
 )
 from streamhub_orm.errors.operations import (
-    LogHandlerError,
+    LogSettingError,
     NodeNameError,
     NodeStatsError,
     UnknownNodeError,
@@ -93,7 +93,7 @@ __all__ = [
     "InterruptedWriteError",
     "LastOwnerError",
     "LockedDatabaseError",
-    "LogHandlerError",
+    "LogSettingError",
     "MigrationFailedError",
     "MissingDatabaseError",
     "NewerDatabaseError",

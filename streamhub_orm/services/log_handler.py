@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
 from streamhub_orm.engine.durable_files import make_folder, take_owner
-from streamhub_orm.errors import LogHandlerError
+from streamhub_orm.errors import LogSettingError
 from streamhub_orm.services.log_lines import line_from_record
 from streamhub_orm.services.log_queue import LogQueue, QueueLimits
 from streamhub_orm.services.log_table import LogTable
@@ -44,14 +44,14 @@ class ServerLogHandler(logging.Handler):
         """Take lines for the installation at `place`; nothing is opened until the first one.
 
         `source` is what they come from; by default the name of each record's logger. Raises
-        `LogHandlerError` for a limit below 1.
+        `LogSettingError` for a limit below 1.
         """
         super().__init__(level)
         self.source = source
         self.limits = limits or QueueLimits()
         for name in ("capacity", "batch_rows"):
             if getattr(self.limits, name) < 1:
-                raise LogHandlerError(name, getattr(self.limits, name), "a number of lines from 1")
+                raise LogSettingError(name, getattr(self.limits, name), "a number of lines from 1")
         self._queue = LogQueue(LogTable(place.global_db), self.limits)
 
     @property
@@ -136,10 +136,10 @@ def open_log(
     The file has mode 0640 and is renamed to `.1` at `max_file_bytes`; so many as `kept_files` are
     kept. Each process that logs needs a `file_name` of its own, since two cannot rotate one file.
     The caller closes the result, or leaves it to the end of the interpreter. Raises
-    `LogHandlerError` for a file name with a folder in it, `OSError` where the file cannot be made.
+    `LogSettingError` for a file name with a folder in it, `OSError` where the file cannot be made.
     """
     if os.path.basename(file_name) != file_name or file_name in {"", ".", ".."}:  # noqa: PTH119 - no Path: it drops what it does not like
-        raise LogHandlerError("file_name", file_name, "the name of a file, without a folder")
+        raise LogSettingError("file_name", file_name, "the name of a file, without a folder")
     folder = place.root / "logs"
     make_folder(folder, place.global_db.parent)
     file = _LogFile(folder / file_name, place.global_db, max_file_bytes, kept_files)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.errors import LogHandlerError
+from streamhub_orm.errors import LogSettingError
 from streamhub_orm.init import make_installation
 from streamhub_orm.services.log_handler import ServerLogHandler, open_log
 from streamhub_orm.services.log_queue import QueueLimits
@@ -433,7 +433,7 @@ def test_log_of_everything_does_not_feed_itself(place: DataDir) -> None:
 
 @pytest.mark.parametrize("limit", ["capacity", "batch_rows"])
 def test_limit_below_one_is_refused_in_words(place: DataDir, limit: str) -> None:
-    with pytest.raises(LogHandlerError, match=f"{limit}: found 0; expected a number of lines"):
+    with pytest.raises(LogSettingError, match=f"{limit}: found 0; expected a number of lines"):
         ServerLogHandler(place, limits=QueueLimits(**{limit: 0}))
 
 
@@ -478,5 +478,5 @@ def test_open_log_does_not_follow_a_planted_link(place: DataDir, tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["../x.log", "a/b", "", ".", ".."])
 def test_open_log_refuses_a_file_name_with_a_folder(place: DataDir, name: str) -> None:
-    with pytest.raises(LogHandlerError, match="without a folder"):
+    with pytest.raises(LogSettingError, match="without a folder"):
         open_log(place, logger=logging.Logger("x"), file_name=name)
