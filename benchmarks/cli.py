@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     benchmark.name: benchmark
-    for module in (single_files, lookups, fleets, fan_out, access, splits)
+    for module in (single_files, lookups, fleets, fan_out, access, log_lines, splits)
     for benchmark in module.BENCHMARKS
 }
 

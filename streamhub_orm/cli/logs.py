@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +13,9 @@ from streamhub_orm.errors import StoredValueError
 from streamhub_orm.schema import utc_from_text, utc_now
 from streamhub_orm.services import logs as service
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 
 @click.group
 @global_options
@@ -21,27 +23,23 @@ def logs() -> None:
     """Read the server's log, and delete what is older than it is to be kept."""
 
 
-class _Time(click.ParamType):
-    name = "time"
+def _time(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    """Read a day or a point in time, in UTC unless it says another offset."""
+    if text is None:
+        return None
+    try:
+        return utc_from_text(f"{text} 00:00:00" if len(text) == len("2026-01-31") else text)
+    except StoredValueError as error:
+        message = f"{error}, or a day such as 2026-01-31."
+        raise click.BadParameter(message) from error
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:  # noqa: ANN401 - click's
-        """Read a day or a point in time, in UTC unless it says another offset."""
-        text = str(value)
-        try:
-            return utc_from_text(f"{text} 00:00:00" if len(text) == len("2026-01-31") else text)
-        except StoredValueError as error:
-            self.fail(f"{error}, or a day such as 2026-01-31.", param, ctx)
 
-
-class _Key(click.ParamType):
-    name = "key"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> service.LogKey:  # noqa: ANN401 - click's
-        """Read what `next` of the page before says."""
-        try:
-            return service.LogKey.from_text(str(value))
-        except StoredValueError as error:
-            self.fail(str(error), param, ctx)
+def _key(_: click.Context, __: click.Parameter, text: str | None) -> service.LogKey | None:
+    """Read what `next` of the page before says."""
+    try:
+        return None if text is None else service.LogKey.from_text(text)
+    except StoredValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @logs.command("list")
@@ -54,17 +52,20 @@ class _Key(click.ParamType):
 )
 @click.option("--app", metavar="NAME", help="Lines of this app.")
 @click.option("--source", metavar="WORD", help="Lines of this source.")
-@click.option("--since", type=_Time(), metavar="TIME", help="From this time on, or day, in UTC.")
-@click.option("--until", type=_Time(), metavar="TIME", help="Before this time, or day, in UTC.")
+@click.option("--since", callback=_time, metavar="TIME", help="From this time on, or day, in UTC.")
+@click.option("--until", callback=_time, metavar="TIME", help="Before this time, or day, in UTC.")
 @click.option("--text", metavar="TEXT", help="Lines whose message holds this text.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many lines."
 )
-@click.option("--after", type=_Key(), metavar="KEY", help="The page after the one that ended here.")
+@click.option(
+    "--after", callback=_key, metavar="KEY", help="The page after the one that ended here."
+)
 @global_options
 @click.pass_obj
 def list_(
     settings: Settings,
+    /,
     limit: int,
     after: service.LogKey | None,
     **filters: Any,  # noqa: ANN401 - the options above

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 @contextmanager
 def opened_databases(settings: Settings, doing: str) -> Iterator[Databases]:
     """Open the installation; bringing a database to head is another command's job."""
-    with Databases(settings.root, auto_upgrade=False) as databases:
-        with translated(databases.place.global_db, doing):
-            yield databases
+    with (
+        Databases(settings.root, auto_upgrade=False) as databases,
+        translated(databases.place.global_db, doing),
+    ):
+        yield databases
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TextIO
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from streamhub_orm.engine.durable_files import make_folder, take_owner
 from streamhub_orm.errors import LogSettingError
@@ -17,6 +17,8 @@ from streamhub_orm.services.log_queue import LogQueue, QueueLimits
 from streamhub_orm.services.log_table import LogTable
 
 if TYPE_CHECKING:
+    from io import TextIOWrapper
+
     from streamhub_orm.data_dir import DataDir
 
 _FILE_MODE: Final = 0o640
@@ -120,7 +122,7 @@ class InstallationLog:
                 stack.callback(handler.close)
 
 
-def open_log(
+def open_log(  # noqa: PLR0913 - each is one choice of the caller
     place: DataDir,
     *,
     source: str | None = None,
@@ -139,7 +141,8 @@ def open_log(
     `LogSettingError` for a file name with a folder in it, `OSError` where the file cannot be made.
     """
     if os.path.basename(file_name) != file_name or file_name in {"", ".", ".."}:  # noqa: PTH119 - no Path: it drops what it does not like
-        raise LogSettingError("file_name", file_name, "the name of a file, without a folder")
+        setting = "file_name"
+        raise LogSettingError(setting, file_name, "the name of a file, without a folder")
     folder = place.root / "logs"
     make_folder(folder, place.global_db.parent)
     file = _LogFile(folder / file_name, place.global_db, max_file_bytes, kept_files)
@@ -160,10 +163,10 @@ class _LogFile(logging.handlers.RotatingFileHandler):
         formatter.default_msec_format = "%s.%03dZ"
         self.setFormatter(formatter)
 
-    def _open(self) -> TextIO:
+    def _open(self) -> TextIOWrapper:
         def opener(path: str, flags: int) -> int:
             return os.open(path, flags | os.O_NOFOLLOW, _FILE_MODE)
 
-        file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)  # noqa: PTH123, SIM115 - Path.open takes no opener; the handler closes it
+        file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)  # noqa: SIM115 - the handler closes it
         take_owner(Path(self.baseFilename), self._like)
-        return file
+        return cast("TextIOWrapper", file)

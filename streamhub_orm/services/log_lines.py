@@ -50,9 +50,10 @@ def level_name(number: int) -> str:
 def line_from_record(record: logging.LogRecord, source: str | None = None) -> LogLine:
     """Return the line for a record.
 
-    `extra={"app": name}` attributes it to an app and `extra={"source": word}` sets its source, which
-    is else `source`, else the logger's name. All other extras, an exception with its traceback and
-    a stack go into `meta_json`. What cannot be shown as text or JSON is told by a placeholder.
+    `extra={"app": name}` attributes it to an app, and `extra={"source": word}` sets its source,
+    which is else `source`, else the logger's name. All other extras, an exception with its
+    traceback and a stack go into `meta_json`. What cannot be shown as text or JSON is told by a
+    placeholder.
     """
     extras = record.__dict__.keys() - _OF_EVERY_RECORD
     found = {key: record.__dict__[key] for key in extras} if extras else {}

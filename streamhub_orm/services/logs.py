@@ -19,7 +19,7 @@ from streamhub_orm.services.core_access import connection_of
 from streamhub_orm.services.registry import get_registered
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -157,7 +157,8 @@ def purge_logs(
     """
     until = expiry(retention_days, now=now)
     if chunk_rows < 1:
-        raise LogSettingError("chunk_rows", chunk_rows, "a number of lines from 1")
+        setting = "chunk_rows"
+        raise LogSettingError(setting, chunk_rows, "a number of lines from 1")
     deleted = 0
     while until is not None:
         with databases.global_session() as session:
@@ -182,7 +183,8 @@ def expiry(retention_days: int, *, now: datetime | None = None) -> datetime | No
     Raises `LogSettingError` for a number below 0.
     """
     if retention_days < 0:
-        raise LogSettingError("retention", retention_days, "a number of days, or 0 to keep all")
+        setting = "retention"
+        raise LogSettingError(setting, retention_days, "a number of days, or 0 to keep all")
     try:
         return (now or utc_now()) - timedelta(days=retention_days) if retention_days else None
     except OverflowError:  # before the first year there are no lines
@@ -257,7 +259,7 @@ def _times(which: LogFilter) -> TimeRange:
     return TimeRange(which.since, which.until)
 
 
-def _entry(row: sa.Row[Any]) -> LogEntry:
+def _entry(row: Sequence[Any]) -> LogEntry:
     number, ts_text, level, source, app, message, meta_json = row
     key = LogKey(ts_text, number)
     meta = _meta(meta_json)

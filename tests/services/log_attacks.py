@@ -1,4 +1,4 @@
-"""Programs that log and end in every way; run as `python -m tests.services.log_attacks NAME DIR`."""
+"""Programs that log and end in every way: `python -m tests.services.log_attacks NAME DIR`."""
 
 from __future__ import annotations
 

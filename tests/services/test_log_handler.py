@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streamhub_orm.data_dir import DataDir
 from streamhub_orm.errors import LogSettingError
 from streamhub_orm.init import make_installation
 from streamhub_orm.services.log_handler import ServerLogHandler, open_log
@@ -28,12 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from streamhub_orm import Databases
+    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.services.log_lines import LogLine
 
     Start = Callable[..., ServerLogHandler]
 
 CHECKOUT = Path(__file__).parents[2]
-LOG = logging.getLogger("tests.handler")
+LOG = logging.Logger("tests.handler")  # noqa: LOG001 - pytest captures those that are registered
 
 
 @pytest.fixture
@@ -52,8 +52,6 @@ def start(place: DataDir) -> Iterator[Start]:
         made.append(handler)
         return handler
 
-    LOG.setLevel(logging.DEBUG)
-    LOG.propagate = False
     yield make
     for handler in made:
         LOG.removeHandler(handler)
@@ -76,10 +74,20 @@ def rows(place: DataDir, columns: str = "message") -> list[Any]:
     return [row[0] if len(row) == 1 else row for row in found]
 
 
+def own_logger(name: str) -> logging.Logger:
+    """Return a logger that no other test finds under its name."""
+    return logging.Logger(name)  # noqa: LOG001
+
+
 def attack(place: DataDir, name: str) -> subprocess.CompletedProcess[str]:
     command = (sys.executable, "-W", "error", "-m", "tests.services.log_attacks", name)
     return subprocess.run(
-        (*command, str(place.root)), cwd=CHECKOUT, capture_output=True, text=True, timeout=120
+        (*command, str(place.root)),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -232,7 +240,7 @@ def test_line_inside_a_session_on_the_global_database_is_written_after_it(
     databases: Databases,
 ) -> None:
     handler = ServerLogHandler(databases.place)
-    logger = logging.Logger("inside")
+    logger = own_logger("inside")
     logger.addHandler(handler)
     with databases.global_session() as session:
         session.connection().exec_driver_sql("UPDATE apps SET display_name = 'x'")
@@ -438,7 +446,7 @@ def test_limit_below_one_is_refused_in_words(place: DataDir, limit: str) -> None
 
 
 def test_open_log_writes_the_table_and_a_file_that_others_cannot_read(place: DataDir) -> None:
-    logger = logging.Logger("both")
+    logger = own_logger("both")
     with open_log(place, logger=logger, source="api", level="INFO") as log:
         logger.info("hello %s", "there")
         logger.debug("too low")
@@ -456,7 +464,7 @@ def test_open_log_writes_the_table_and_a_file_that_others_cannot_read(place: Dat
 def test_open_log_rotates_and_keeps_the_mode(place: DataDir) -> None:
     mask = os.umask(0)
     try:
-        logger = logging.Logger("rotating")
+        logger = own_logger("rotating")
         with open_log(place, logger=logger, max_file_bytes=500, kept_files=2):
             for number in range(50):
                 logger.info("line %d", number)
@@ -472,11 +480,11 @@ def test_open_log_does_not_follow_a_planted_link(place: DataDir, tmp_path: Path)
     (place.root / "logs").mkdir()
     (place.root / "logs" / "api.log").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
-        open_log(place, logger=logging.Logger("x"), file_name="api.log")
+        open_log(place, logger=own_logger("x"), file_name="api.log")
     assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("name", ["../x.log", "a/b", "", ".", ".."])
 def test_open_log_refuses_a_file_name_with_a_folder(place: DataDir, name: str) -> None:
     with pytest.raises(LogSettingError, match="without a folder"):
-        open_log(place, logger=logging.Logger("x"), file_name=name)
+        open_log(place, logger=own_logger("x"), file_name=name)

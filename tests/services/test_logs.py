@@ -39,7 +39,7 @@ def write(session: Session, ts: str, message: str = "hello", **columns: object) 
     session.execute(insert, values | columns | {"ts": ts, "message": message})
 
 
-def messages(session: Session, **filters: Any) -> list[str]:
+def messages(session: Session, **filters: Any) -> list[str]:  # noqa: ANN401 - the fields of LogFilter
     return [entry.message for entry in list_logs(session, LogFilter(**filters))]
 
 
