@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import os
 import time
+import weakref
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
@@ -55,6 +56,8 @@ class ServerLogHandler(logging.Handler):
             if getattr(self.limits, name) < 1:
                 raise LogSettingError(name, getattr(self.limits, name), "a number of lines from 1")
         self._queue = LogQueue(LogTable(place.global_db), self.limits)
+        # One that is forgotten instead of closed; at the interpreter's end logging closes the rest.
+        weakref.finalize(self, self._queue.end).atexit = False
 
     @property
     def written(self) -> int:

@@ -93,6 +93,8 @@ class LogQueue:
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until every line taken so far is written or dropped; False if time ran out."""
         with self._changed:
+            if self._thread is None:
+                return not self._lines  # none could be started: close() writes them
             wanted = self._settled + len(self._lines)
             self._flushing += 1
             self._changed.notify_all()
@@ -105,23 +107,26 @@ class LogQueue:
 
         What could not be written by then is told on standard error.
         """
-        with self._changed:
-            if self._closed:
-                return
-            self._closed = True
-            self._deadline = time.monotonic() + self._limits.close_seconds
-            self._changed.notify_all()
-            thread = self._thread
-        if thread is None:
+        if self._closed:
+            return
+        self.end()
+        if self._thread is None:
             self._run()
         else:
-            thread.join(self._limits.close_seconds + 1)
+            self._thread.join(self._limits.close_seconds + 1)
         with self._changed:
             self._give_up(len(self._lines))
             lost = self._unreported
         if lost and sys.stderr is not None:
             reason = f": {self._failure}" if self._failure else ""
             sys.stderr.write(f"{self._table.path}: {lost} log lines were dropped{reason}\n")
+
+    def end(self) -> None:
+        """Let the thread end once it has written what is left, without waiting for it."""
+        with self._changed:
+            self._closed = True
+            self._deadline = time.monotonic() + self._limits.close_seconds
+            self._changed.notify_all()
 
     def before_fork(self) -> None:
         """Wait until the thread has no connection open, and keep it from opening one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -273,6 +274,18 @@ def test_line_after_close_is_dropped_and_raises_nothing(place: DataDir, start: S
     handler.flush()
     assert (handler.written, handler.dropped) == (0, 1)
     assert rows(place) == []
+
+
+def test_handler_that_is_forgotten_writes_its_lines_and_ends_its_thread(place: DataDir) -> None:
+    logger = own_logger("forgotten")
+    logger.addHandler(ServerLogHandler(place))
+    logger.info("forgotten")
+    (thread,) = (it for it in threading.enumerate() if it.name == "streamhub-log")
+    logger.handlers.clear()
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert rows(place) == ["forgotten"]
 
 
 @pytest.mark.parametrize("fault", ["missing", "damaged", "folder", "no table"])
