@@ -1,6 +1,8 @@
 """The floor: plain sqlite3 doing the work that SQLite has to do, in one process, nothing checked.
 
-A new file keeps SQLite's default rollback journal, which on a new file takes fewer fsyncs than WAL.
+A new app.db ends as ours does: durable, with its revision, its markers and user_version, in WAL
+mode, as the Node core wants it. WAL is set last, after the one transaction in SQLite's rollback
+journal: that takes fewer fsyncs than setting it first, and writes the rows once instead of twice.
 """
 
 from __future__ import annotations
@@ -19,13 +21,17 @@ _MARKERS: Final = ("global_import_done", "ingress_import_done", "vods_import_don
 _COPIED: Final = ("streams", "vods")
 
 
-def create(path: Path, schema: dict[str, list[str]]) -> sqlite3.Connection:
-    """Create a database with its tables and indices in one durable transaction."""
+def create(
+    path: Path, schema: dict[str, list[str]], *, wal_first: bool = False
+) -> sqlite3.Connection:
+    """Create an app.db at head with its tables and indices in one durable transaction."""
     connection = _connect(path)
+    if wal_first:
+        connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN")
     for statement in schema["table"] + schema["index"]:
         connection.execute(statement)
-    connection.execute("COMMIT")
+    _commit_at_head(connection)
     return connection
 
 
@@ -61,7 +67,12 @@ def upgrade_fleet(root: Path, names: list[str], statements: list[str], revision:
 
 
 def split(
-    root: Path, names: list[str], schema: dict[str, list[str]], *, indices_after: bool
+    root: Path,
+    names: list[str],
+    schema: dict[str, list[str]],
+    *,
+    indices_after: bool = False,
+    wal_first: bool = False,
 ) -> None:
     """Move the rows of every app out of the global database into an app.db of its own.
 
@@ -79,6 +90,8 @@ def split(
         path = _app_db(root, name)
         path.parent.mkdir()
         with closing(_connect(path)) as connection:
+            if wal_first:
+                connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("ATTACH ? AS source", (source,))
             if index is not None:
                 connection.execute("ATTACH ? AS row_index", (_read_only(index),))
@@ -112,12 +125,19 @@ def _copy(
         )
     for statement in after:
         connection.execute(statement)
+    _commit_at_head(connection)
+
+
+def _commit_at_head(connection: sqlite3.Connection) -> None:
+    """Write what tells that the file is at head and has its rows, and end in WAL mode."""
+    connection.execute("INSERT INTO main.alembic_version VALUES ('head')")
     connection.executemany(
         "INSERT INTO main._streamhub_meta (key, value) VALUES (?, '1')",
         [(marker,) for marker in _MARKERS],
     )
-    connection.execute("PRAGMA user_version = 8")
+    connection.execute("PRAGMA main.user_version = 8")
     connection.execute("COMMIT")
+    connection.execute("PRAGMA main.journal_mode = WAL")
 
 
 def _sort_rows(source: str, target: Path) -> None:

@@ -42,12 +42,14 @@ def _lookup(folder: Path, scale: Scale) -> Contest:
             "statement, all columns": lambda: _statement(root, ids, _ALL),
             "statement, five columns": lambda: _statement(root, ids, _FEW),
             "entity, a session each": lambda: _entity_in_own_session(root, ids),
+            "prebuilt, a session each": lambda: _prebuilt_in_own_session(root, ids),
             "entity, one session": lambda: _entities_in_one_session(root, ids),
         },
         [
             against("lookup statement", "statement, all columns", "floor, all columns", goal=4),
             against("  five columns", "statement, five columns", "floor, five columns", goal=4),
             against("lookup entity", "entity, a session each", "floor, all columns", goal=12),
+            against("  prebuilt select", "prebuilt, a session each", "floor, all columns", goal=12),
             against("  in one session", "entity, one session", "floor, all columns", goal=12),
         ],
         work=scale.lookups,
@@ -88,6 +90,20 @@ def _entity_in_own_session(root: Path, ids: list[int]) -> Sample:
             for number in ids:
                 with databases.app_session(app, read_only=True) as session:
                     session.get_one(Vod, number)
+
+        return _second_time(look_up)
+
+
+def _prebuilt_in_own_session(root: Path, ids: list[int]) -> Sample:
+    """Load it by a statement that is built once, as the services do, and not by `get_one`."""
+    statement = sa.select(Vod).where(_TABLE.c.id == sa.bindparam("wanted"))
+    with Databases(root) as databases:
+        (app,) = names(1)
+
+        def look_up() -> None:
+            for number in ids:
+                with databases.app_session(app, read_only=True) as session:
+                    session.scalars(statement, {"wanted": number}).one()
 
         return _second_time(look_up)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from benchmarks.contest import Sample
     from benchmarks.scale import Scale
+    from streamhub_orm.legacy.sources import LegacyFiles
 
 
 def _create(folder: Path, scale: Scale) -> Contest:
@@ -38,29 +40,32 @@ def _create(folder: Path, scale: Scale) -> Contest:
         for name in apps:
             shutil.rmtree(root / "apps" / name)
             (root / "apps" / name).mkdir()
+        os.sync()
         return [root / "apps" / name / "app.db" for name in apps]
 
-    def floor() -> Sample:
+    def floor(*, wal_first: bool) -> Sample:
         paths = emptied()
         with ExitStack() as stack:
-            floors.create(paths.pop(), schema).close()
+            floors.create(paths.pop(), schema, wal_first=wal_first).close()
 
             def create() -> None:
                 for path in paths:
-                    stack.enter_context(closing(floors.create(path, schema)))
+                    connection = floors.create(path, schema, wal_first=wal_first)
+                    stack.enter_context(closing(connection))
 
             return timed(create)
 
     def file_alone() -> Sample:
         emptied()
         place = DataDir.find(root)
+        files = [find_legacy_files(place, name) for name in apps]
 
-        def create(names: list[str]) -> None:
-            for name in names:
-                bring_app_to_head(place.app_db(name), find_legacy_files(place, name))
+        def create(files: list[LegacyFiles]) -> None:
+            for each in files:
+                bring_app_to_head(place.app_db(each.app), each)
 
-        create(apps[-1:])
-        return timed(partial(create, apps[:-1]))
+        create(files[-1:])
+        return timed(partial(create, files[:-1]))
 
     def opened() -> Sample:
         emptied()
@@ -68,8 +73,17 @@ def _create(folder: Path, scale: Scale) -> Contest:
 
     line = partial(Line, floor="floor", unit="ms/app", per=scale.files)
     return Contest(
-        {"floor": floor, "file": file_alone, "opened": opened},
-        [line("create", "file", goal=0.3), line("  and open, by Databases", "opened")],
+        {
+            "floor": partial(floor, wal_first=False),
+            "floor, WAL first": partial(floor, wal_first=True),
+            "file": file_alone,
+            "opened": opened,
+        },
+        [
+            line("create", "file", goal=0.3),
+            line("  with look-up and opening, by Databases", "opened"),
+            line("  floor with WAL set first", "floor, WAL first"),
+        ],
         work=scale.files,
     )
 

@@ -30,11 +30,9 @@ def _contest(folder: Path, name: str, apps: int, rows_per_app: int, *, goal: flo
     make_monolith(prepared, apps, rows_per_app)
     schema = head_schema(folder / "scratch")
 
-    def floor(*, indices_after: bool) -> Sample:
+    def floor(**way: bool) -> Sample:
         restore(prepared, root)
-        return in_fresh_process(
-            "floor_split", root, names=names(apps), schema=schema, indices_after=indices_after
-        )
+        return in_fresh_process("floor_split", root, names=names(apps), schema=schema, **way)
 
     def ours() -> Sample:
         restore(prepared, root)
@@ -44,14 +42,16 @@ def _contest(folder: Path, name: str, apps: int, rows_per_app: int, *, goal: flo
     line = partial(Line, floor="floor", unit="µs/row", per=work)
     return Contest(
         {
-            "floor": partial(floor, indices_after=False),
+            "floor": floor,
             "floor, indices after": partial(floor, indices_after=True),
+            "floor, WAL first": partial(floor, wal_first=True),
             "ours": ours,
         },
         [
             line(name, "ours", goal=goal, figure="split_seconds"),
             line("  whole run, with backup", "ours", goal=goal),
             line("  floor with indices after", "floor, indices after"),
+            line("  floor with WAL set first", "floor, WAL first"),
         ],
         work=work,
     )

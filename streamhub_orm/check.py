@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.integrity import broken_references, integrity_faults
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.migrations.adoption import adoptable_revision
@@ -79,20 +80,12 @@ def check_file(name: str, path: Path, world: World) -> FileCheck:
         return result
     try:
         with reading(path) as connection:
-            _check_contents(connection, result)
+            result.integrity = integrity_faults(connection)
+            result.foreign_keys = broken_references(connection)
             _check_structure(connection, result, world, found)
     except StreamHubError as error:
         result.error = str(error)
     return result
-
-
-def _check_contents(connection: sqlite3.Connection, result: FileCheck) -> None:
-    rows = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
-    result.integrity = [] if rows == ["ok"] else rows
-    result.foreign_keys = [
-        f"row {rowid} of {table} points to no row of {parent}"
-        for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check")
-    ]
 
 
 def _check_structure(

@@ -44,7 +44,7 @@ class DataDir:
         Raises `DataDirError` where there is none, where there are two, and where `root` is the
         inner folder of the nested layout.
         """
-        root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
+        root = _absolute(root)
         nested, flat = root / "data" / GLOBAL_DB_NAME, root / GLOBAL_DB_NAME
         fault = _fault(root, nested, flat)
         if fault is not None:
@@ -54,7 +54,7 @@ class DataDir:
     @classmethod
     def fresh(cls, root: Path) -> DataDir:
         """Return the nested layout in `root`, for an installation that is yet to be made."""
-        root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
+        root = _absolute(root)
         return cls(root, root / "data" / GLOBAL_DB_NAME)
 
     @property
@@ -66,6 +66,11 @@ class DataDir:
     def lock_path(self) -> Path:
         """The file whose flock admits one upgrade at a time; it is never removed."""
         return self.global_db.with_name(self.global_db.name + ".lock")
+
+    @property
+    def secrets(self) -> Path:
+        """The file that holds the keys of the object stores (0600), beside the global database."""
+        return self.global_db.with_name("secrets.json")
 
     def app_folder(self, name: str) -> Path:
         """Return the app's folder; raise `AppNameError` for a name outside the allow-list."""
@@ -86,6 +91,10 @@ class DataDir:
         path = self.app_folder(name) / "vods.db"
         self._check_contained(path)
         return path
+
+    def app_config(self, name: str) -> Path:
+        """Return the path of the app's config.yaml, existing or not."""
+        return self.app_folder(name) / "config.yaml"
 
     def unregistered(self, registered: set[str]) -> Iterator[str]:
         """Yield, sorted, the folders under apps/ that have an app.db but no registry row."""
@@ -119,6 +128,16 @@ class DataDir:
 
     def _is_inside(self, link: Path, name: str) -> bool:
         return link.resolve().is_relative_to(self.apps.resolve() / name)
+
+
+def _absolute(root: Path) -> Path:
+    """Return the absolute path; SQLite and JSON take it as text, so it has to be UTF-8."""
+    path = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
+    shown = os.fsencode(path).decode(errors="backslashreplace")
+    if os.fsencode(shown) != os.fsencode(path):
+        todo = "Rename the folder, or give it a link with another name."
+        raise DataDirError(Path(shown), "a name that is no UTF-8", "a path in UTF-8", todo)
+    return Path(path)
 
 
 def _fault(root: Path, nested: Path, flat: Path) -> tuple[str, str, str] | None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import is_intact, time_stamp
-from streamhub_orm.engine.connections import fold_wal_in, reading, translated
-from streamhub_orm.engine.durable_files import (
+from streamhub_orm.durable_files import (
     file_mode,
     mark_as_wal,
     remove_aliases,
@@ -20,8 +18,15 @@ from streamhub_orm.engine.durable_files import (
     take_owner,
     temporary_beside,
 )
+from streamhub_orm.engine.backups import copy_verified, is_intact, time_stamp
+from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.run_lock import run_lock
-from streamhub_orm.errors import LockedDatabaseError, RollbackError
+from streamhub_orm.errors import (
+    DatabaseFileError,
+    LockedDatabaseError,
+    RollbackError,
+    UnfinishedError,
+)
 from streamhub_orm.legacy.sources import columns_of
 from streamhub_orm.migrations.global_file import OWN_SPLIT_BACKUP, named_backup
 
@@ -64,29 +69,33 @@ def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) 
     """
     place = DataDir.find(data_dir)
     with translated(place.global_db, "rolling it back"):
-        backup = _verified(place, _recorded(place) if to is None else Path(os.path.abspath(to)))  # noqa: PTH100 - resolve() would follow links
         if dry_run:
-            return Rollback(place.root, place.global_db, backup, None, dry_run=True)
+            return Rollback(place.root, place.global_db, _chosen(place, to), None, dry_run=True)
         with run_lock(place.lock_path, like=place.global_db):
+            backup = _chosen(place, to)
             set_aside = _swap(place.global_db, backup)
     return Rollback(place.root, place.global_db, backup, set_aside, dry_run=False)
+
+
+def _chosen(place: DataDir, to: Path | None) -> Path:
+    """Return the backup that is asked for, verified."""
+    backup = _recorded(place) if to is None else Path(os.path.abspath(to))  # noqa: PTH100 - resolve() would follow links
+    if backup.is_symlink() or not backup.is_file():
+        _refuse(backup, "no such regular file", "the backup of the global database")
+    if backup.samefile(place.global_db):
+        _refuse(backup, "the global database itself", "a backup of it")
+    if not is_intact(backup):
+        _refuse(backup, "a file that is no intact backup", "a database that passes quick_check")
+    with reading(backup) as connection:
+        if not columns_of(connection, "main", "apps"):
+            _refuse(backup, "no table apps", "a backup of the global database")
+    return backup
 
 
 def _recorded(place: DataDir) -> Path:
     backup = named_backup(place.global_db)
     if backup is None:
         _refuse(place.global_db, "no recorded pre-split backup", f"one under {OWN_SPLIT_BACKUP}")
-    return backup
-
-
-def _verified(place: DataDir, backup: Path) -> Path:
-    if backup.is_symlink() or not backup.is_file():
-        _refuse(backup, "no such regular file", "the backup of the global database")
-    if backup == place.global_db or not is_intact(backup):
-        _refuse(backup, "a file that is no intact backup", "a database that passes quick_check")
-    with reading(backup) as connection:
-        if not columns_of(connection, "main", "apps"):
-            _refuse(backup, "no table apps", "a backup of the global database")
     return backup
 
 
@@ -99,27 +108,60 @@ def _swap(global_db: Path, backup: Path) -> Path:
     """Put a copy of `backup` in place; at every instant the name leads to a whole database."""
     remove_aliases(global_db)
     with temporary_beside(global_db) as temporary:
-        shutil.copyfile(backup, temporary)
+        with translated(backup, "copying it"):
+            copy_verified(backup, temporary)  # what its own -wal holds is in the copy, too
         mark_as_wal(temporary)
         take_owner(temporary, global_db)
         temporary.chmod(file_mode(global_db))
         sync(temporary)
         _fold_wal_in(global_db)
-        set_aside = global_db.with_name(f"{global_db.name}.rolled-back-{time_stamp()}")
-        os.link(global_db, set_aside)
-        temporary.replace(global_db)
-        sync(global_db.parent)
+        set_aside = _set_aside(global_db)
+        try:
+            temporary.replace(global_db)
+        except OSError:
+            remove_aliases(global_db)
+            raise
+        _sync_swap(global_db, backup, set_aside)
     return set_aside
 
 
-def _fold_wal_in(global_db: Path) -> None:
-    """Bring the -wal's rows into the file and remove -wal and -shm: they belong to this inode.
+def _sync_swap(global_db: Path, backup: Path, set_aside: Path) -> None:
+    try:
+        with translated(global_db, "bringing the swap to the disk"):
+            sync(global_db.parent)
+    except DatabaseFileError as error:
+        done = f"{backup.name} is in its place, and the database until now is {set_aside}."
+        todo = "Check the disk, then look at it with `streamhub-db check`."
+        raise UnfinishedError(error, done, todo) from error
 
-    The exclusive lock also finds a server that still runs.
+
+def _set_aside(global_db: Path) -> Path:
+    """Give the present database a second name, which stays when the first one is taken."""
+    while True:
+        name = f"{global_db.name}.rolled-back-{time_stamp()}"
+        with suppress(FileExistsError):  # a clock that went back may come to the same name
+            os.link(global_db, global_db.with_name(name))
+            break
+    for suffix in ("-wal", "-journal", "-shm"):
+        left = global_db.with_name(global_db.name + suffix)
+        # Beside a damaged file alone is anything in it; the new file must not take it for its own.
+        if left.exists() and left.stat().st_size and suffix != "-shm":
+            left.replace(global_db.with_name(name + suffix))
+        left.unlink(missing_ok=True)
+    return global_db.with_name(name)
+
+
+def _fold_wal_in(global_db: Path) -> None:
+    """Bring the -wal's rows into the file and remove the -wal: it belongs to this inode.
+
+    The exclusive lock also finds a server that still runs. A file that is so damaged that SQLite
+    does not open it is what a rollback is for: it is set aside as it is.
     """
     try:
         fold_wal_in(global_db)
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorname in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
+            return
         if error.sqlite_errorname != "SQLITE_BUSY":
             raise
         raise LockedDatabaseError(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from tests import figures
 from tests.installations import Options, build_installation
 from tests.installations.commands import run_in_process
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.installations import Installation
+
+pytest_plugins = ["tests.object_stores.fixtures"]
 
 
 class MakeInstallation(Protocol):
@@ -81,3 +84,25 @@ def make_upgraded(installation_cache: InstallationCache, tmp_path: Path) -> Make
         return built.copy_to(tmp_path / f"{era}-{layout}-upgraded")
 
     return make
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was tried and checked, where anything was counted."""
+    counted = figures.take()
+    if counted:
+        terminalreporter.section("figures")
+        for line in figures.lines(counted):
+            terminalreporter.write_line(line)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures of one of several test processes over to the one that reports."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = figures.take()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - a class of pytest-xdist
+    """Take those figures over."""
+    figures.add(getattr(node, "workeroutput", {}).get("figures", {}))

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "check": "check",
     "init": "init",
     "demo": "demo",
+    "backup": "backup",
     "rollback": "rollback",
     "downgrade": "revisions",
     "history": "revisions",
@@ -25,6 +26,12 @@ _COMMANDS: Final = {
     "tokens": "tokens",
     "nodes": "nodes",
     "logs": "logs",
+    "health": "health",
+    "optimize": "optimize",
+    "sizes": "sizes",
+    "purge": "purge",
+    "split": "split",
+    "report": "report",
 }
 
 

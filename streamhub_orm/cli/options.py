@@ -45,7 +45,10 @@ class Settings:
 
 def print_json(document: object) -> None:
     """Print the one JSON document of a command."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    # Half a character, as a file's name may hold, is no UTF-8: JSON can only write its number.
+    readable = text.encode(errors="replace").decode() == text
+    click.echo(text if readable else json.dumps(document, indent=2))
 
 
 def global_options(command: Command) -> Command:

@@ -31,6 +31,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     Console().print(table)
 
 
+def require_consent(deed: str, *, yes: bool, dry_run: bool) -> None:
+    """Raise click's usage error where a command that deletes was given neither option."""
+    if not yes and not dry_run:
+        message = f"This {deed}. Pass --dry-run to see what would go, --yes to do it."
+        raise click.UsageError(message)
+
+
 @contextmanager
 def progress_bar(*, shown: bool) -> Iterator[Progress]:
     """Yield a progress callback: bars on a terminal's stderr, nothing elsewhere."""
@@ -50,6 +57,8 @@ def progress_bar(*, shown: bool) -> Iterator[Progress]:
             if total and phase not in tasks:
                 tasks[phase] = bars.add_task(phase, total=total)
             if total:
-                bars.update(tasks[phase], completed=done, refresh=True)
+                bars.update(tasks[phase], completed=done, total=total, refresh=True)
+            if done == total and " of " in phase:  # rows or indices of one app: others will follow
+                bars.remove_task(tasks.pop(phase))
 
         yield progress

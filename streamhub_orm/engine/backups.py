@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import filecmp
+import re
 import shutil
 import sqlite3
 from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.durable_files import publish, remove_database, temporary_beside
 from streamhub_orm.engine.connections import open_read_only, translated, write_lock
-from streamhub_orm.engine.durable_files import publish, temporary_beside
 from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.errors import BackupError, CorruptDatabaseError, SpaceError
 
@@ -18,23 +19,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ATTEMPTS_WHILE_WRITTEN: Final = 3
+_NAME: Final = re.compile(r"\.bak-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z")
 
 
 def back_up(path: Path, *, like: Path) -> Path:
     """Back `path` up as `<file>.bak-<UTC time>` beside it and return that path.
 
-    The copy has passed quick_check and has the tables and row counts of its source. Where the
-    newest backup there already is byte for byte the same (a run that was interrupted made it),
+    The copy has passed quick_check and has the tables and row counts of its source. Where a
+    backup that is there already is byte for byte the same (a run that was interrupted made it),
     that one is returned and no second one is kept: VACUUM INTO is deterministic. Raises
     `BackupError`, `CorruptDatabaseError`, `SpaceError` or another `DatabaseFileError`; then
     nothing is left behind.
     """
     with translated(path, "making the backup"), temporary_beside(path) as temporary:
         _require_space(path)
-        _copy_verified(path, temporary)
+        copy_verified(path, temporary)
         while True:
-            for backup in list_backups(path)[-1:]:
-                if filecmp.cmp(temporary, backup, shallow=False):
+            for backup in list_backups(path):
+                if _is_copy(temporary, backup):
                     return backup
             target = _backup_path(path)
             # Another process may have taken this millisecond's name; perhaps for the same copy.
@@ -50,9 +52,29 @@ def copy_to_scratch(path: Path, target: Path) -> None:
 
 
 def list_backups(path: Path) -> list[Path]:
-    """Return the backups beside `path`, oldest first (their names sort by time)."""
-    prefix = f"{path.name}.bak-"
-    return sorted(entry for entry in path.parent.iterdir() if entry.name.startswith(prefix))
+    """Return the backups beside `path`, oldest first (their names sort by time).
+
+    A file that an operator named `<file>.bak-…` as he liked is none of them, and a link is none.
+    """
+    return sorted(
+        entry
+        for entry in path.parent.iterdir()
+        if entry.name.startswith(path.name)
+        and _NAME.fullmatch(entry.name.removeprefix(path.name))
+        and entry.is_file()
+        and not entry.is_symlink()
+    )
+
+
+def _is_copy(temporary: Path, backup: Path) -> bool:
+    """Tell whether a backup is byte for byte the same; it may be pruned under our eyes.
+
+    With a second name it is no backup: that may be the database, or lie in a stranger's folder.
+    """
+    try:
+        return backup.stat().st_nlink == 1 and filecmp.cmp(temporary, backup, shallow=False)
+    except FileNotFoundError:
+        return False
 
 
 def prune_backups(path: Path, *, keep: int, protected: frozenset[str]) -> None:
@@ -60,7 +82,7 @@ def prune_backups(path: Path, *, keep: int, protected: frozenset[str]) -> None:
     for backup in list_backups(path)[:-keep]:
         if backup.name not in protected:
             with suppress(OSError):  # one that stays costs space, and no run should fail for it
-                backup.unlink()
+                remove_database(backup)
 
 
 def is_intact(path: Path) -> bool:
@@ -87,8 +109,15 @@ def require_intact(path: Path) -> None:
 
 def size_bytes(path: Path) -> int:
     """Return the size of a database file with its -wal, an upper bound for its backup."""
-    wal = path.with_name(path.name + "-wal")
-    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+    return path.stat().st_size + wal_bytes(path)
+
+
+def wal_bytes(path: Path) -> int:
+    """Return the size of the -wal beside a database file; 0 where there is none."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _require_space(path: Path) -> None:
@@ -102,18 +131,24 @@ def _require_space(path: Path) -> None:
         )
 
 
-def _copy_verified(path: Path, temporary: Path) -> None:
+def copy_verified(path: Path, target: Path) -> dict[str, int]:
+    """Copy a database into `target` by VACUUM INTO and verify the copy; return its rows by table.
+
+    The copy has passed quick_check and has the tables and row counts of its source. What lies at
+    `target` is overwritten. Raises `BackupError`, or what SQLite raises.
+    """
     with closing(open_read_only(path)) as source:
         for attempt in range(_ATTEMPTS_WHILE_WRITTEN + 1):
             # Counts are comparable only where nobody committed between copy and count.
             with write_lock(path) if attempt == _ATTEMPTS_WHILE_WRITTEN else nullcontext():
                 version = _data_version(source)
-                temporary.write_bytes(b"")
-                _vacuum_into(source, temporary)
+                target.write_bytes(b"")
+                _vacuum_into(source, target)
                 expected = row_counts(source)
                 unmoved = _data_version(source) == version
             if unmoved:
-                return _verify(path, temporary, expected)
+                _verify(path, target, expected)
+                return expected
     raise AssertionError  # the last attempt holds every writer off
 
 
@@ -123,8 +158,8 @@ def _vacuum_into(source: sqlite3.Connection, target: Path) -> None:
     source.execute("VACUUM INTO ?", (str(target),))
 
 
-def _verify(path: Path, temporary: Path, expected: dict[str, int]) -> None:
-    with closing(open_read_only(temporary)) as copy:
+def _verify(path: Path, target: Path, expected: dict[str, int]) -> None:
+    with closing(open_read_only(target)) as copy:
         damage, found = _damage(copy), row_counts(copy)
     if damage is not None or found != expected:
         raise BackupError(

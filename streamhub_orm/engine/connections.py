@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing, contextmanager
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from streamhub_orm.engine.sqlite_errors import from_sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 BUSY_TIMEOUT_SECONDS: Final = 5.0
@@ -22,7 +23,7 @@ BUSY_TIMEOUT_SECONDS: Final = 5.0
 
 def file_uri(path: Path, mode: str) -> str:
     """Return the SQLite URI of `path`; quotes, blanks and non-ASCII in it are escaped."""
-    return f"file:{quote(str(path))}?mode={mode}"
+    return f"file:{quote(os.fsencode(path))}?mode={mode}"
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -165,49 +166,6 @@ def translated(path: Path, doing: str) -> Iterator[None]:
         raise from_sqlite(error.orig or error, path, doing) from error
     except (sqlite3.Error, OSError) as error:
         raise from_sqlite(error, path, doing) from error
-
-
-def immediate_engine(
-    creator: Callable[[], sqlite3.Connection], pool: type[sa.Pool], **pool_options: object
-) -> sa.Engine:
-    """Return an engine whose transactions begin with BEGIN IMMEDIATE.
-
-    The driver's own transaction control is off (isolation_level=None), so DDL, alembic_version
-    and user_version roll back together, and a transaction that reads first and writes later
-    holds the write lock from its start: it can neither lose an update nor meet
-    SQLITE_BUSY_SNAPSHOT, which no busy timeout cures. Values never stand in an error or a log:
-    among them are stream keys, hashes and passwords.
-    """
-    engine = sa.create_engine(
-        "sqlite://", creator=creator, poolclass=pool, hide_parameters=True, **pool_options
-    )
-    sa.event.listen(engine, "begin", _begin)
-    opened: set[sqlite3.Connection] = set()
-    sa.event.listen(engine, "connect", lambda connection, _: opened.add(connection))
-    sa.event.listen(engine, "close", lambda connection, _: opened.discard(connection))
-    return engine.execution_options(opened_connections=opened)
-
-
-def close_inherited(engine: sa.Engine) -> bool:
-    """Close, in a child after fork, every connection of the parent's; tell whether all could be.
-
-    One inside a transaction cannot: rolling back here would reach into the -shm that the parent
-    is using, and could wait for ever for a mutex that a thread of the parent held at the fork.
-    """
-    opened: set[sqlite3.Connection] = engine.get_execution_options()["opened_connections"]
-    in_use = [connection for connection in opened if connection.in_transaction]
-    for connection in opened.difference(in_use):
-        connection.close()
-    engine.dispose(close=False)
-    return not in_use
-
-
-def _begin(connection: sa.Connection) -> None:
-    read_only = bool(connection.get_execution_options().get("read_only", False))
-    if connection.info.get("query_only", False) is not read_only:
-        connection.exec_driver_sql(f"PRAGMA query_only = {read_only:d}")
-        connection.info["query_only"] = read_only
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -24,6 +24,19 @@ class UpgradeRunningError(StreamHubError):
         self.holder = holder
 
 
+class LockFileError(DatabaseFileError):
+    """What lies in the place of the installation's lock file is none of ours."""
+
+    def __init__(self, path: Path) -> None:
+        """Keep the path of the lock."""
+        super().__init__(
+            path,
+            "a link, a second name of another file, or no regular file",
+            "the lock file of this installation, or nothing",
+            "Find out who put it there, move it away, then run again; nothing was touched.",
+        )
+
+
 class RollbackError(DatabaseFileError):
     """The recorded pre-split backup cannot be put back."""
 
@@ -39,6 +52,31 @@ class AppsInUseError(StreamHubError):
         )
         self.name = name
         self.limit = limit
+
+
+class ConnectionsInUseError(StreamHubError):
+    """As many sessions as the limit on open files allows are open, and none ended in time."""
+
+    def __init__(self, name: str, limit: int, seconds: float) -> None:
+        """Keep the app that was asked for, the number of sessions, and how long was waited."""
+        super().__init__(
+            f"app {name!r} cannot be used: all of the {limit} sessions that may be open at once "
+            f"have been in use for {seconds:g} s. End sessions sooner, do not open one inside "
+            "another, or raise the process's limit on open files.",
+        )
+        self.name = name
+        self.limit = limit
+
+
+class UnfinishedError(DatabaseFileError):
+    """A fault came after the work began: what is done is whole, and `done` says how far it is."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, error: DatabaseFileError, done: str, todo: str) -> None:
+        """Keep file and fault of `error`, what was `done` by then, and what `todo`."""
+        super().__init__(error.path, error.found, error.expected, f"{done} {todo}")
+        self.done = done
 
 
 class ForkedInSessionError(StreamHubError):

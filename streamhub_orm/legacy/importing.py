@@ -6,15 +6,13 @@ their order. Columns are matched by name; one that the source lacks takes its de
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.legacy.matching import any_found, count_unmatched
+from streamhub_orm.legacy.progress import Progress, RowProgress, silent
 from streamhub_orm.legacy.sources import (
     GLOBAL_ROWS,
     MARKERS,
-    TABLES,
     Account,
     LegacyFiles,
     Source,
@@ -25,26 +23,32 @@ from streamhub_orm.legacy.table_copy import TableCopy
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
 
 
-def import_legacy(connection: sqlite3.Connection, files: LegacyFiles) -> Account:
+def import_legacy(
+    connection: sqlite3.Connection, files: LegacyFiles, progress: Progress = silent
+) -> Account:
     """Import every source that is not done yet, count the rows of the others, set the markers.
 
     The connection is an app.db at head, with a write transaction begun. Running it again changes
     nothing: a marker is final, so that what was deleted since does not come back.
     """
     account = Account()
-    sources = attach_sources(connection, files)
     done = _markers(connection)
+    if not files.hold_rows():
+        set_markers(connection, MARKERS - done)
+        return account
+    sources = attach_sources(connection, files)
     forgotten = _was_forgotten(connection, files, sources)
     pending = [
         source
         for source in sources
         if source.marker not in done and (source.name != GLOBAL_ROWS or forgotten)
     ]
+    rows = RowProgress(files, progress)
     for source in pending:
-        _import_source(connection, source, files, account)
+        _import_source(connection, source, files, account, rows)
+    rows.end()
     # Last, since a row that one source lost may have come from another.
     for source in sources:
         if source not in pending:
@@ -61,31 +65,18 @@ def account_of(connection: sqlite3.Connection, files: LegacyFiles) -> Account:
     return account
 
 
-@contextmanager
-def indices_after_rows(connection: sqlite3.Connection) -> Iterator[None]:
-    """Drop the secondary indices of the moved tables, and build them again at the end.
-
-    One sort per index beats one search of the tree per row and index.
-    """
-    marks = ", ".join("?" * len(TABLES))
-    indices = connection.execute(
-        "SELECT name, sql FROM sqlite_master "  # noqa: S608 - only question marks
-        f"WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ({marks}) ORDER BY rowid",
-        TABLES,
-    ).fetchall()
-    for name, _ in indices:
-        connection.execute(f"DROP INDEX {quoted(name)}")
-    yield
-    for _, sql in indices:
-        connection.execute(sql)
-
-
 def _import_source(
-    connection: sqlite3.Connection, source: Source, files: LegacyFiles, account: Account
+    connection: sqlite3.Connection,
+    source: Source,
+    files: LegacyFiles,
+    account: Account,
+    rows: RowProgress,
 ) -> None:
     for table in source.tables:
         if columns_of(connection, source.schema, table):
-            copy = TableCopy(connection, source, table, files.row_parameters)
+            copy = TableCopy(
+                connection, source, table, files.row_parameters, rows.parts, rows.copied
+            )
             account.superseded.add(table, copy.count_superseded())
             account.imported.add(table, copy.insert_missing())
 

@@ -8,6 +8,7 @@ from streamhub_orm.legacy.sources import columns_of
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
     from streamhub_orm.legacy.sources import LegacyFiles, Source
 
@@ -54,20 +55,39 @@ def count_unmatched(
     columns = columns_of(connection, source.schema, table)
     if not columns:
         return 0
-    if table != "vods":
-        query = f"""SELECT count(*) FROM {source.schema}.{table} s WHERE {source.rows_of_app(table)}
-                    AND NOT EXISTS (SELECT 1 FROM main.{table} t
-                                    WHERE {same_row(table, columns, with_id=False)})"""  # noqa: S608
-    else:
-        identity = _IDENTITY["vods"]
-        names = ", ".join(identity)
-        selected = ", ".join(
-            f"{f's.{name}' if name in columns else 'NULL'} AS {name}" for name in identity
-        )
-        query = f"""SELECT coalesce(sum(max(surplus, 0)), 0) FROM (
-                      SELECT sum(occurrences) AS surplus FROM (
-                        SELECT {selected}, 1 AS occurrences
-                        FROM {source.schema}.vods s WHERE {source.rows_of_app(table)}
-                        UNION ALL SELECT {names}, -1 FROM main.vods
-                      ) GROUP BY {names})"""  # noqa: S608
+    query = f"SELECT coalesce(sum(surplus), 0) FROM ({_unmatched(source, table, columns)})"  # noqa: S608
     return int(connection.execute(query, files.row_parameters).fetchone()[0])
+
+
+def iter_unmatched(
+    connection: sqlite3.Connection, source: Source, table: str, files: LegacyFiles
+) -> Iterator[str]:
+    """Yield, in words, the identity of each source row that `count_unmatched` counts."""
+    columns = columns_of(connection, source.schema, table)
+    if not columns:
+        return
+    for *identity, surplus in connection.execute(
+        _unmatched(source, table, columns), files.row_parameters
+    ):
+        pairs = zip(_IDENTITY[table], identity, strict=True)
+        words = ", ".join(f"{name} {value!r}" for name, value in pairs)
+        yield from [words] * surplus
+
+
+def _unmatched(source: Source, table: str, columns: list[str]) -> str:
+    """Return the query for the identities that the app.db lacks, and how many rows of each."""
+    identity = _IDENTITY[table]
+    names = ", ".join(identity)
+    if table != "vods":
+        return f"""SELECT {names}, 1 AS surplus FROM {source.schema}.{table} s
+                   WHERE {source.rows_of_app(table)}
+                   AND NOT EXISTS (SELECT 1 FROM main.{table} t
+                                   WHERE {same_row(table, columns, with_id=False)})"""  # noqa: S608
+    selected = ", ".join(
+        f"{f's.{name}' if name in columns else 'NULL'} AS {name}" for name in identity
+    )
+    return f"""SELECT {names}, sum(occurrences) AS surplus FROM (
+                 SELECT {selected}, 1 AS occurrences
+                 FROM {source.schema}.vods s WHERE {source.rows_of_app(table)}
+                 UNION ALL SELECT {names}, -1 FROM main.vods
+               ) GROUP BY {names} HAVING sum(occurrences) > 0"""  # noqa: S608

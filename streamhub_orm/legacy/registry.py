@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import UnknownAppError, UnknownStructureError
@@ -90,22 +90,55 @@ def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
 
     Raises `UnknownAppError` for a name that is not registered.
     """
-    vods_db = place.legacy_db(name)
     with reading(place.global_db) as connection:
-        row = connection.execute("SELECT id FROM apps WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            names = connection.execute("SELECT name FROM apps ORDER BY id").fetchall()
-            raise UnknownAppError(name, place.global_db, [known for (known,) in names])
-        rows = sum(
-            _count(connection, table, owner, value)
-            for table, owner, value in (
-                ("streams", "app_id", row[0]),
-                ("vods", "app_id", row[0]),
-                ("ingress_auth", "app", name),
-            )
+        return look_up_legacy_files(connection, place, name)
+
+
+def look_up_legacy_files(connection: sqlite3.Connection, place: DataDir, name: str) -> LegacyFiles:
+    """Do the same through an open connection to the global database."""
+    vods_db = place.legacy_db(name)
+    row = connection.execute("SELECT id FROM apps WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        names = connection.execute("SELECT name FROM apps ORDER BY id").fetchall()
+        raise UnknownAppError(name, place.global_db, [known for (known,) in names])
+    rows = sum(
+        _count(connection, table, owner, value)
+        for table, owner, value in (
+            ("streams", "app_id", row[0]),
+            ("vods", "app_id", row[0]),
+            ("ingress_auth", "app", name),
         )
-        split_done = _is_split(connection)
-    return LegacyFiles(name, row[0], place.global_db, vods_db, split_done, rows)
+    )
+    return LegacyFiles(name, row[0], place.global_db, vods_db, _is_split(connection), rows)
+
+
+def count_global_rows(global_db: Path) -> RowCounts:
+    """Count all rows of the global tables that the split moves, whoever they belong to."""
+    counts = RowCounts()
+    with reading(global_db) as connection:
+        for table, owner in _OWNERS.items():
+            for _, _, count in _counted_by(connection, owner, (table,)):
+                counts.add(table, count)
+    return counts
+
+
+def list_orphans(global_db: Path, *, limit: int) -> list[str]:
+    """Name, in words, the first `limit` rows that belong to no registered app."""
+    found: list[str] = []
+    with reading(global_db) as connection:
+        for table, owner in _OWNERS.items():
+            if owner not in columns_of(connection, "main", table):
+                continue
+            key, known = _KEYS[table], "name" if table == "ingress_auth" else "id"
+            query = f"""SELECT {owner}, {key} FROM {table} WHERE {owner} IS NULL
+                        OR {owner} NOT IN (SELECT {known} FROM apps) LIMIT ?"""  # noqa: S608 - constants of this module
+            rows = connection.execute(query, (limit - len(found),))
+            found += [f"{table}: {owner} {whose!r}, {key} {it!r}" for whose, it in rows]
+    return found
+
+
+_OWNERS: Final = {"streams": "app_id", "vods": "app_id", "ingress_auth": "app"}
+_KEYS: Final = {"streams": "stream_id", "vods": "name", "ingress_auth": "ingress_id"}
 
 
 def _count(connection: sqlite3.Connection, table: str, owner: str, value: object) -> int:

@@ -12,10 +12,16 @@ from streamhub_orm.legacy.sources import SOURCES, columns_of
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable, Iterator, Mapping
 
     from streamhub_orm.legacy.sources import Source
 
 _ROOMY: Final = 2**62
+_BELOW_HIGHEST_GAP: Final = """
+    WITH gaps AS (SELECT id, lead(id, 1, 9223372036854775807) OVER (ORDER BY id) AS next
+                  FROM (SELECT 0 AS id UNION {ids}) WHERE id >= 0)
+    SELECT max(id) FROM gaps WHERE next - id > ({rows})"""
+"""The id below the highest gap that takes all rows: near the end of the 64 bits is no room above."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,10 @@ class TableCopy:
     table: str
     parameters: dict[str, object]
     """The values that the source's row filter names."""
+    parts: int = 1
+    """In how many statements the rows may come, where someone wants to see them come."""
+    copied: Callable[[int], None] = lambda _: None
+    """Called with the number of rows of each part."""
 
     def count_superseded(self) -> int:
         """Count the source rows whose key is taken in the app.db by a row of other content."""
@@ -40,21 +50,47 @@ class TableCopy:
 
     def insert_missing(self) -> int:
         """Insert the rows whose key is not in the app.db; return their number."""
+        if self._target_is_empty and self.parts > 1 and self._ids_are_row_ids:
+            return sum(self._insert(self._plain(part=True), part) for part in self._ranges())
         if self._numbered and not self._target_is_empty:
-            parameters = {**self.parameters, "highest_id": self._highest_id()}
-            self.connection.execute(self._renumbering, parameters)
-        else:
-            self.connection.execute(self._plain, self.parameters)
-        return self._number("SELECT changes()")
+            return self._insert(self._renumbering, {"highest_id": self._highest_id()})
+        return self._insert(self._plain(part=False), {})
+
+    def _insert(self, statement: str, more: Mapping[str, object]) -> int:
+        self.connection.execute(statement, {**self.parameters, **more})
+        count = self._number("SELECT changes()")
+        self.copied(count)
+        return count
 
     @property
-    def _plain(self) -> str:
+    def _ids_are_row_ids(self) -> bool:
+        """Whether every id is a whole number and no row lacks one, so that ranges leave none out.
+
+        Every other kind of primary key has an index of its own.
+        """
+        query = """
+            SELECT name FROM pragma_table_xinfo(:table, :schema)
+            WHERE pk = 1 AND upper(type) = 'INTEGER' AND NOT EXISTS
+                (SELECT 1 FROM pragma_index_list(:table, :schema) WHERE origin = 'pk')"""
+        names = {"table": self.table, "schema": self.source.schema}
+        return self.connection.execute(query, names).fetchall() == [("id",)]
+
+    def _ranges(self) -> Iterator[dict[str, int]]:
+        """Yield as many ranges of ids, of the same width, that together hold every row."""
+        lowest = self._number(f"SELECT coalesce(min(id), 0) FROM {self._origin}")  # noqa: S608
+        highest = self._number(f"SELECT coalesce(max(id), 0) FROM {self._origin}")  # noqa: S608
+        width = (highest - lowest) // self.parts + 1
+        for first in range(lowest, highest + 1, width):
+            yield {"first": first, "last": min(first + width - 1, highest)}
+
+    def _plain(self, *, part: bool) -> str:
         columns = ["id", *self._content] if self._numbered else self._content
         selected = ", ".join(f"s.{name}" for name in columns)
         order = " ORDER BY s.id" if self._numbered else ""
+        rows = self.source.part_of_rows(self.table) if part else self._rows
         return (
             f"INSERT INTO main.{self.table} ({', '.join(columns)}) SELECT {selected} "  # noqa: S608
-            f"FROM {self._origin} s WHERE {self._rows} AND {self._is_missing}{order}"
+            f"FROM {self._origin} s WHERE {rows} AND {self._is_missing}{order}"
         )
 
     @property
@@ -112,18 +148,21 @@ class TableCopy:
         return self._number(f"SELECT count(*) FROM (SELECT 1 FROM main.{self.table} LIMIT 1)") == 0  # noqa: S608
 
     def _highest_id(self) -> int:
+        """Return the id above which the new ones lie: none of them is in use, or ever was."""
         attached = {row[1] for row in self.connection.execute("PRAGMA database_list")}
-        highest = [
-            self._number(
-                f"SELECT coalesce(max(id), 0) FROM {schema}.{self.table} WHERE id < {_ROOMY}"  # noqa: S608
-            )
+        numbered = [
+            f"SELECT id FROM {schema}.{self.table}"  # noqa: S608
             for schema in attached.intersection(("main", *(source.schema for source in SOURCES)))
             if "id" in columns_of(self.connection, schema, self.table)
         ]
-        sequence = "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = ?"
-        highest += self.connection.execute(sequence, (self.table,)).fetchone()
-        # An id near the end of the 64 bits leaves no room above it; new ids stay clear of it below.
-        return max((number for number in highest if number < _ROOMY), default=0)
+        given_out = f"SELECT seq FROM main.sqlite_sequence WHERE name = '{self.table}'"  # noqa: S608
+        highest = [self._number(f"SELECT coalesce(max(id), 0) FROM ({it})") for it in numbered]  # noqa: S608
+        highest.append(self._number(f"SELECT coalesce(({given_out}), 0)"))
+        if max(highest) < _ROOMY:
+            return max(highest)
+        rows = f"SELECT count(*) FROM {self._origin} s WHERE {self._rows}"  # noqa: S608
+        ids = " UNION ".join((*numbered, given_out))
+        return self._number(_BELOW_HIGHEST_GAP.format(ids=ids, rows=rows))
 
     def _number(self, query: str) -> int:
         return int(self.connection.execute(query, self.parameters).fetchone()[0])

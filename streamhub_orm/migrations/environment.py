@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from alembic import context, util
 
 from streamhub_orm.data_dir import DataDir
+from streamhub_orm.durable_files import create_empty, require_no_stray_wal
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import open_read_only, translated
-from streamhub_orm.engine.durable_files import create_empty, require_no_stray_wal
-from streamhub_orm.errors import StreamHubError
+from streamhub_orm.engine.engines import READ_ONLY
+from streamhub_orm.errors import NotADatabaseError, StreamHubError
 from streamhub_orm.legacy.importing import import_legacy
 from streamhub_orm.legacy.registry import Registry, read_registry
 from streamhub_orm.legacy.sources import VODS_MARKER, Account
@@ -175,19 +176,20 @@ def _read(target: Target, world: World) -> None:
     if not target.path.exists():
         raise missing(target.path)
     with translated(target.path, "reading"), closing(open_read_only(target.path)) as raw:
-        engine = engine_on(raw).execution_options(read_only=True)
+        engine = engine_on(raw)
         if target.files is not None:
             context.config.print_stdout("%s:", target.files.app)
-        with engine.connect() as connection, connection.begin():
-            _run_steps(connection, world, dont_mutate=True)
+        with engine.connect() as connection:
+            connection.info[READ_ONLY] = True
+            with connection.begin():
+                _run_steps(connection, world, dont_mutate=True)
 
 
 def _targets(world: World) -> list[Callable[[], Target]]:
     """Return what finds each target; finding one can fail, and does not stop the rest."""
     arguments = _arguments()
     if "path" in arguments:
-        paths = [Path(path).absolute() for path in arguments["path"]]
-        return [partial(Target, path, path) for path in paths]
+        return [partial(_named_target, Path(path).absolute()) for path in arguments["path"]]
     root = arguments.get("data_dir", [os.environ.get("DATA_DIR", ".")])[-1]
     place = DataDir.find(Path(root))
     if world is GLOBAL:
@@ -200,6 +202,20 @@ def _targets(world: World) -> list[Callable[[], Target]]:
         raise util.CommandError(message)
     chosen = list(registry.ids) if "all" in names else names
     return [partial(_app_target, place, registry, name) for name in chosen]
+
+
+def _named_target(path: Path) -> Target:
+    """Refuse what SQLite would open all the same: backup and -wal would lie beside the link."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise NotADatabaseError(
+            path,
+            f"a link to {path.resolve()}" if path.is_symlink() else "a folder or a special file",
+            "a SQLite database in a regular file",
+            "Name the file itself.",
+        )
+    if not path.exists():
+        raise missing(path)
+    return Target(path, path)
 
 
 def _app_target(place: DataDir, registry: Registry, name: str) -> Target:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.backups import copy_to_scratch, is_intact
-from streamhub_orm.engine.connections import open_for_migration, reading, translated, write_lock
+from streamhub_orm.engine.connections import (
+    attach_read_only,
+    open_for_migration,
+    reading,
+    translated,
+    write_lock,
+)
+from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.turns import turn_in
 from streamhub_orm.errors import DatabaseFileError
-from streamhub_orm.legacy.sources import SPLIT_DONE, columns_of
+from streamhub_orm.legacy.sources import SPLIT_DONE, TABLES, columns_of
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.transaction import run_upgrade
@@ -19,19 +27,24 @@ from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SPLIT_BACKUP: Final = "per_app_split_backup"
 OWN_SPLIT_BACKUP: Final = "streamhub_orm_split_backup"
 """Our own record of the backup: the Node core overwrites its key at the boot after a failed run."""
+_BOOKKEEPING: Final = {"_streamhub_meta", "alembic_version", "sqlite_sequence"}
+
+CLEANUP_BACKUP: Final = "streamhub_orm_cleanup_backup"
+"""The backup made before the global copies of moved rows were deleted."""
 
 
 def bring_global_to_head(path: Path, *, backup: Path | None = None) -> Upgraded:
     """Upgrade the global database; idempotent. Raises a `DatabaseFileError`, then as it was."""
-    found = look_for_upgrade(path, GLOBAL)
-    if found.state is State.CURRENT:
-        return Upgraded(found.revision, found.revision, changed=False)
-    return upgrade_file(path, GLOBAL, like=path, backup=backup)
+    with turn_in(path.parent):
+        found = look_for_upgrade(path, GLOBAL)
+        if found.state is State.CURRENT:
+            return Upgraded(found.revision, found.revision, changed=False)
+        return upgrade_file(path, GLOBAL, like=path, found=found, backup=backup)
 
 
 def rehearse_global(path: Path) -> Upgraded:
@@ -53,15 +66,52 @@ def rehearse_global(path: Path) -> Upgraded:
 def recorded_backup(path: Path) -> Path | None:
     """Return the pre-split backup under our own key, if it still serves a resumed run.
 
-    It must pass quick_check. Where the file's own revision will
-    change, it must stand at the same one: a backup from before an earlier upgrade is too old.
+    It must pass quick_check and hold every row of the file, but for what the interrupted run did
+    itself: what a server wrote since then is in no backup yet.
     """
     backup = named_backup(path)
     if backup is None or backup.is_symlink() or not is_intact(backup):
         return None
     present = look_at(path, GLOBAL)
-    same = look_at(backup, GLOBAL).revision == present.revision
-    return backup if same or present.state is State.CURRENT else None
+    if look_at(backup, GLOBAL).revision == present.revision:
+        return backup if _hold_same_rows(backup, path) else None
+    if present.state is not State.CURRENT:
+        return None
+    with TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
+        upgraded = Path(folder) / path.name
+        with suppress(DatabaseFileError):  # then nothing is known, and a new backup is made
+            copy_to_scratch(backup, upgraded)
+            transform(upgraded, GLOBAL, run=lambda connection: run_upgrade(connection, GLOBAL))
+            return backup if _hold_same_rows(upgraded, path) else None
+    return None
+
+
+def _hold_same_rows(one: Path, other: Path) -> bool:
+    """Tell whether two files hold the same rows, bookkeeping and times of creation left out."""
+    with reading(one) as connection:
+        attach_read_only(connection, other, "other")
+        names = {
+            name
+            for schema in ("main", "other")
+            for (name,) in connection.execute(
+                f"SELECT name FROM {schema}.sqlite_master WHERE type = 'table' "  # noqa: S608 - one of two constants
+                "AND sql NOT LIKE 'CREATE VIRTUAL%'"
+            )
+        }
+        return all(_has_same_rows(connection, name) for name in names.difference(_BOOKKEEPING))
+
+
+def _has_same_rows(connection: sqlite3.Connection, table: str) -> bool:
+    columns = columns_of(connection, "main", table)
+    if set(columns) != set(columns_of(connection, "other", table)):
+        return False
+    # The rows that an upgrade seeds tell when they were made.
+    selected = ", ".join(quoted(name) for name in columns if name != "created_at") or "NULL"
+    name = quoted(table)
+    query = f"""SELECT (SELECT count(*) FROM main.{name}) = (SELECT count(*) FROM other.{name})
+                AND NOT EXISTS (SELECT {selected} FROM other.{name}
+                                EXCEPT SELECT {selected} FROM main.{name})"""  # noqa: S608 - quoted
+    return bool(connection.execute(query).fetchone()[0])
 
 
 def named_backup(path: Path) -> Path | None:
@@ -75,13 +125,20 @@ def named_backup(path: Path) -> Path | None:
 
 
 def protected_backups(path: Path) -> frozenset[str]:
-    """Return the names of the pre-split backups, ours and the Node core's, which stay for ever."""
-    recorded = (read_meta(path, key) for key in (OWN_SPLIT_BACKUP, SPLIT_BACKUP))
+    """Return the names of the backups that stay for ever: of before the split and its cleanup."""
+    keys = (OWN_SPLIT_BACKUP, SPLIT_BACKUP, CLEANUP_BACKUP)
+    recorded = (read_meta(path, key) for key in keys)
     return frozenset(Path(value).name for value in recorded if value)
 
 
 def record_split_backup(path: Path, backup: Path, *, for_core: bool) -> None:
-    """Record the backup once and for all under our own key, and `for_core` under the core's."""
+    """Record the backup once and for all under our own key, and `for_core` under the core's.
+
+    What is recorded stays: a later backup, made by a resumed run, is not the pre-split one.
+    """
+    first = named_backup(path)
+    if first is not None and is_intact(first):
+        backup = first
     with _meta_transaction(path) as connection:
         if for_core:
             connection.execute(_SET_META, (SPLIT_BACKUP, str(backup)))
@@ -92,6 +149,20 @@ def mark_split_done(path: Path) -> None:
     """Set `per_app_split_done`; only after the commits of all apps are on the disk."""
     with _meta_transaction(path) as connection:
         connection.execute(_SET_META, (SPLIT_DONE, "1"))
+
+
+def empty_legacy_tables(path: Path, *, backup: Path, verify: Callable[[], None]) -> None:
+    """Delete every row of the global streams, vods and ingress_auth; the tables stay.
+
+    `verify` is called once nobody else can write, and raises where a row must not go; then
+    nothing was changed.
+    """
+    with _meta_transaction(path) as connection:
+        verify()
+        for table in TABLES:
+            if columns_of(connection, "main", table):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
+        connection.execute(_SET_META_ONCE, (CLEANUP_BACKUP, str(backup)))
 
 
 def read_meta(path: Path, key: str) -> str | None:

@@ -22,6 +22,7 @@ from streamhub_orm.migrations.transaction import (
     raw_connection,
     run_upgrade,
 )
+from streamhub_orm.migrations.worlds import APP
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,25 +62,31 @@ def look_for_upgrade(path: Path, world: World, *, recover: bool = True) -> FileS
     return found
 
 
+def nothing_left(found: FileState, world: World) -> bool:
+    """Tell whether a file is at head and, if it is an app.db, has its legacy rows."""
+    return found.state is State.CURRENT and not (world is APP and imports_pending(found))
+
+
 def imports_pending(found: FileState) -> bool:
     """Tell whether an app.db still lacks a marker of the split."""
     return not found.markers >= MARKERS
 
 
-def upgrade_file(
+def upgrade_file(  # noqa: PLR0913 - what the caller knows already is not looked up again
     path: Path,
     world: World,
     *,
     like: Path,
+    found: FileState,
     backup: Path | None = None,
     finish: Callable[[sqlite3.Connection], Account] = lambda _: Account(),
 ) -> Upgraded:
     """Bring an existing file to head; `finish` runs in the same transaction, at head.
 
-    A file that holds data is backed up first, unless the caller hands in a `backup` made for this
-    upgrade. Raises a `DatabaseFileError`, and then the file is as it was.
+    The caller tells the state that it just `found`, and may hand in a `backup` made for this
+    upgrade; otherwise a file that holds data is backed up first. Raises a `DatabaseFileError`, and
+    then the file is as it was.
     """
-    found = look_for_upgrade(path, world)
     if backup is None and found.state is not State.MISSING:
         backup = back_up(path, like=like)
     account = transform(path, world, run=lambda c: run_upgrade(c, world), finish=finish)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
+from streamhub_orm.durable_files import remove_aliases, remove_leftovers, temporary_beside
 from streamhub_orm.engine.backups import back_up, prune_backups, time_stamp
 from streamhub_orm.engine.connections import translated
-from streamhub_orm.engine.durable_files import remove_aliases, remove_leftovers, temporary_beside
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
+from streamhub_orm.legacy.progress import silent
 from streamhub_orm.legacy.row_index import build_row_index
-from streamhub_orm.migrations.app_files import bring_app_to_head, rehearse_app, unmatched_of
 from streamhub_orm.migrations.global_file import (
     bring_global_to_head,
     mark_split_done,
@@ -28,21 +28,17 @@ from streamhub_orm.migrations.global_file import (
     rehearse_global,
     try_write_lock,
 )
-from streamhub_orm.upgrade.preflight import (
-    Plan,
-    look_at_everything,
-    require_workable,
-    require_writable,
-)
+from streamhub_orm.upgrade.interrupts import Interrupts
+from streamhub_orm.upgrade.one_app import bring_app, count_unmatched, died, rehearse_app
+from streamhub_orm.upgrade.preflight import Plan, look_at_everything, require_workable
 from streamhub_orm.upgrade.report import AppReport, GlobalReport, UpgradeReport
 from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from streamhub_orm.legacy.progress import Progress
     from streamhub_orm.migrations.upgrading import Upgraded
-
-    Progress = Callable[[str, int, int], None]
 
 
 KEPT_BACKUPS: Final = 3
@@ -56,26 +52,28 @@ def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
     dry_run: bool = False,
     lock_timeout_seconds: float = 0.0,
     keep_backups: int = KEPT_BACKUPS,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> UpgradeReport:
     """Bring an installation, or some of its apps, to head.
 
+    Ctrl-C stops it between two files; a second one at once.
     After a run without a failure, files that it backed up keep their `keep_backups` newest ones.
-    `progress` is called with a phase, the files done and their number. Raises a `StreamHubError`
+    `progress` is called with a phase, the files done and their number; and for a big app, with
+    `rows of NAME` and `indices of NAME` and how many of them are there. Raises a `StreamHubError`
     where the run is refused before anything is touched; later failures are in the report.
     """
     started = time.monotonic()
     place = DataDir.find(data_dir)
     if dry_run:
         run = _begin(place, apps, jobs, progress, dry_run=True)
-        with TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
+        with run.interrupts, TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
             run.index_rows(Path(folder) / "rows")
             run.rehearse()
     else:
         with run_lock(place.lock_path, like=place.global_db, timeout_seconds=lock_timeout_seconds):
             run = _begin(place, apps, jobs, progress, dry_run=False)
             run.remove_leftovers()
-            with run.temporary_row_index():
+            with run.interrupts, run.temporary_row_index():
                 run.upgrade()
             with suppress(StreamHubError):  # old backups that stay are no failure of the upgrade
                 run.prune_backups(keep_backups)
@@ -103,6 +101,7 @@ class _Run:
     progress: Progress
     started: str
     """When the run began, as backups are named."""
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
     def upgrade(self) -> None:
         """Back up, split app by app, mark the split, then global and app upgrades."""
@@ -110,16 +109,16 @@ class _Run:
             self._back_up_global()
             if not self._record_backup():
                 return
-        self._on_each("split", _bring_app, self.plan.to_split)
+        self._on_each("split", bring_app, self.plan.to_split)
         if self._upgrade_global(self._bring_global):
-            self._on_each("upgrade", _bring_app, self.plan.to_upgrade)
+            self._on_each("upgrade", bring_app, self.plan.to_upgrade)
         self._count_done()
 
     def rehearse(self) -> None:
         """Do the same on scratch copies, so that counts and failures are those of a real run."""
-        self._on_each("split", _rehearse_app, self.plan.to_split)
+        self._on_each("split", rehearse_app, self.plan.to_split)
         if self._upgrade_global(rehearse_global):
-            self._on_each("upgrade", _rehearse_app, self.plan.to_upgrade)
+            self._on_each("upgrade", rehearse_app, self.plan.to_upgrade)
         self._count_done()
 
     def finish(self, seconds: float) -> None:
@@ -160,8 +159,9 @@ class _Run:
         made = {place.app_db(app.app): app.backup for app in self.report.apps if app.backup}
         made[place.global_db] = str(self.report.backup or "")
         for path, backup in made.items():
-            if Path(backup).name > f"{path.name}.bak-{self.started}":
-                prune_backups(path, keep=keep, protected=protected)
+            name = Path(backup).name
+            if name > f"{path.name}.bak-{self.started}":
+                prune_backups(path, keep=keep, protected=protected | {name})
 
     def remove_leftovers(self) -> None:
         """Remove what killed runs left beside the databases."""
@@ -186,7 +186,7 @@ class _Run:
     def _count_done(self) -> None:
         """Report the apps with nothing left to do; rows of theirs may lie in the old places."""
         holding = [name for name in self.plan.done if self.plan.has_legacy_rows(name)]
-        self._on_each("count", _count_unmatched, holding)
+        self._on_each("count", count_unmatched, holding)
         for name in set(self.plan.done).difference(holding):
             revision = self.plan.states[name].revision
             self.report.apps.append(AppReport(name, revision, revision))
@@ -227,71 +227,15 @@ class _Run:
         return True
 
     def _on_each(
-        self, phase: str, work: Callable[[Plan, str], AppReport], names: list[str]
+        self, phase: str, work: Callable[[Plan, str, Progress], AppReport], names: list[str]
     ) -> None:
         self.progress(phase, 0, len(names))
-        outcomes = run_on_each(partial(work, self.plan), names, jobs=self.jobs)
-        for done, (name, outcome) in enumerate(outcomes, start=1):
-            if isinstance(outcome, WorkerDiedError):
-                self.report.apps.append(_died(self.plan, name, outcome))
-            else:
+        self.interrupts.stop_if_any()
+        each = run_on_each(partial(work, self.plan), names, jobs=self.jobs, progress=self.progress)
+        with closing(each) as outcomes:
+            for done, (name, outcome) in enumerate(outcomes, start=1):
+                if isinstance(outcome, WorkerDiedError):
+                    outcome = died(self.plan, name, outcome)  # noqa: PLW2901 - its entry instead
                 self.report.apps.append(outcome)
-            self.progress(phase, done, len(names))
-
-
-def _died(plan: Plan, name: str, error: WorkerDiedError) -> AppReport:
-    path = plan.place.app_db(name)
-    message = f"{path}: {error}; expected an answer. Run again: it takes up what is left."
-    return AppReport(name, error=message)
-
-
-def _bring_app(plan: Plan, name: str) -> AppReport:
-    path = plan.place.app_db(name)
-
-    def bring() -> Upgraded:
-        require_writable(path)
-        return bring_app_to_head(path, plan.legacy_files(name))
-
-    return _reported(plan, name, bring)
-
-
-def _rehearse_app(plan: Plan, name: str) -> AppReport:
-    path = plan.place.app_db(name)
-
-    def rehearse() -> Upgraded:
-        require_writable(path)
-        return rehearse_app(path, plan.legacy_files(name))
-
-    return _reported(plan, name, rehearse)
-
-
-def _reported(plan: Plan, name: str, work: Callable[[], Upgraded]) -> AppReport:
-    """Turn the outcome for one app, good or bad, into its entry of the report."""
-    before = plan.states[name].revision
-    try:
-        outcome = work()
-    except StreamHubError as error:
-        return AppReport(name, before, before, error=str(error))
-    except Exception as error:  # noqa: BLE001 - one bad app never stops the others, and is named
-        found = f"{type(error).__name__}: {error}"
-        fault = f"{plan.place.app_db(name)}: {found}; expected no such fault. Please report it."
-        return AppReport(name, before, before, error=fault)
-    backup = None if outcome.backup is None else str(outcome.backup)
-    return AppReport(
-        name,
-        outcome.from_revision,
-        outcome.to_revision,
-        backup,
-        outcome.account,
-        changed=outcome.changed,
-    )
-
-
-def _count_unmatched(plan: Plan, name: str) -> AppReport:
-    revision = plan.states[name].revision
-    report = AppReport(name, revision, revision)
-    try:
-        report.account = unmatched_of(plan.place.app_db(name), plan.legacy_files(name))
-    except StreamHubError as error:
-        report.error = str(error)
-    return report
+                self.progress(phase, done, len(names))
+                self.interrupts.stop_if_any()

@@ -108,7 +108,7 @@ def test_open_of_a_file_that_is_behind_upgrades_it_with_a_backup(make_fresh: Mak
     data_dir = make_fresh()
     path = app_db(data_dir, "live")
     with Databases(data_dir) as databases, databases.app_session("live") as session:
-        session.add(Vod(app_id=1, name="kept"))
+        session.add(Vod(name="kept"))
     downgrade_file(path, APP, APP.parity, like=path)
     with Databases(data_dir) as databases:
         assert names_of_vods(databases, "live") == ["kept"]
@@ -201,7 +201,7 @@ def test_close_leaves_no_wal_and_no_descriptor_behind(make_fresh: MakeFresh) -> 
     with Databases(data_dir) as databases:
         for app in ("live", "tv-2"):
             with databases.app_session(app) as session:
-                session.add(Vod(app_id=1, name="x"))
+                session.add(Vod(name="x"))
         with databases.global_session() as session:
             session.add(App(name="third"))
     assert not [it for it in data_dir.rglob("*") if it.name.endswith(("-wal", "-shm"))]

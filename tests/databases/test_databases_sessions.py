@@ -70,9 +70,9 @@ def test_every_connection_of_the_pool_has_the_pragmas(databases: Databases) -> N
 def test_session_commits_at_the_end_and_rolls_back_on_an_error(databases: Databases) -> None:
     """What was written before the error is gone, what came in another session stays."""
     with databases.app_session("live") as session:
-        session.add(Vod(app_id=1, name="kept"))
+        session.add(Vod(name="kept"))
     with pytest.raises(KeyError), databases.app_session("live") as session:  # noqa: PT012
-        session.add(Vod(app_id=1, name="gone"))
+        session.add(Vod(name="gone"))
         session.flush()
         raise KeyError
     with databases.app_session("live") as session:
@@ -97,10 +97,10 @@ def test_read_only_session_cannot_write(databases: Databases) -> None:
         pytest.raises(sa.exc.OperationalError, match="readonly"),
         databases.app_session("live", read_only=True) as session,
     ):
-        session.add(Vod(app_id=1, name="x"))
+        session.add(Vod(name="x"))
     with databases.app_session("live") as session:
         assert session.scalar(sa.select(sa.func.count(Vod.id))) == 0
-        session.add(Vod(app_id=1, name="y"))
+        session.add(Vod(name="y"))
     with databases.app_session("live", read_only=True) as session:
         assert list(session.scalars(sa.select(Vod.name))) == ["y"]
 
@@ -111,7 +111,7 @@ def test_read_only_session_sees_one_snapshot_and_stops_no_writer(databases: Data
     with databases.app_session("live", read_only=True) as reader:
         assert reader.scalar(count) == 0
         with databases.app_session("live") as writer:
-            writer.add(Vod(app_id=1, name="x"))
+            writer.add(Vod(name="x"))
         assert reader.scalar(count) == 0
     with databases.app_session("live", read_only=True) as reader:
         assert reader.scalar(count) == 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.engine.durable_files import (
+from streamhub_orm.durable_files import (
     create_empty,
     make_folder,
     publish,
@@ -28,7 +28,7 @@ CHECKOUT = Path(__file__).parents[2]
 HOLDER = """
 import sys, time
 from pathlib import Path
-from streamhub_orm.engine.durable_files import temporary_beside
+from streamhub_orm.durable_files import temporary_beside
 path = Path(sys.argv[1])
 with temporary_beside(path) as temporary:
     temporary.write_bytes(b"half a copy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.engine.run_lock import run_lock
-from streamhub_orm.errors import UpgradeRunningError
+from streamhub_orm.errors import LockFileError, UpgradeRunningError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,3 +141,56 @@ def test_lock_passes_to_one_of_many_that_wait(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert most == [1] * 8
+
+
+def test_lock_that_is_let_go_names_nobody(path: Path) -> None:
+    """Whoever is refused a moment later never reads the name of one that is done."""
+    with run_lock(path, like=path.parent):
+        assert path.read_text() == f"process {os.getpid()}"
+    assert path.read_text() == ""
+
+
+def test_lock_that_a_dead_process_left_named_is_never_said_to_be_its(path: Path) -> None:
+    """A holder that has not yet written its name is waited for, not mistaken for a dead one."""
+    with other_run(path) as other:
+        dead = subprocess.Popen([sys.executable, "-c", ""])
+        dead.wait()
+        path.write_text(f"process {dead.pid}")
+        threading.Timer(0.2, path.write_text, [f"process {other.pid}"]).start()
+        with pytest.raises(UpgradeRunningError) as refused, run_lock(path, like=path.parent):
+            pytest.fail("another process holds it")
+    assert refused.value.holder == f"process {other.pid}"
+
+
+def test_lock_that_only_workers_of_a_dead_run_hold_is_refused_in_words(path: Path) -> None:
+    """The run that started them is named, and that it is not the run itself that holds on."""
+    with other_run(path):
+        dead = subprocess.Popen([sys.executable, "-c", ""])
+        dead.wait()
+        path.write_text(f"process {dead.pid}")
+        with pytest.raises(UpgradeRunningError) as refused, run_lock(path, like=path.parent):
+            pytest.fail("another process holds it")
+    assert refused.value.holder == f"process {dead.pid} or what it started"
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "second name", "folder", "pipe"])
+def test_lock_file_that_is_none_of_ours_is_refused_and_left_alone(path: Path, kind: str) -> None:
+    """An operator runs it with sudo: what a link leads to must not be emptied or given away."""
+    precious = path.with_name("precious")
+    precious.write_text("precious")
+    if kind == "link":
+        path.symlink_to(precious)
+    elif kind == "link to nothing":
+        path.symlink_to(path.with_name("new"))
+    elif kind == "second name":
+        path.hardlink_to(precious)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    with pytest.raises(LockFileError) as refused, run_lock(path, like=path.parent):
+        pytest.fail("it is not the lock file")
+    assert str(path) in str(refused.value)
+    assert refused.value.exit_code == 3
+    assert precious.read_text() == "precious"
+    assert not path.with_name("new").exists()

@@ -186,6 +186,21 @@ def rollback() -> Scenario:
     return Scenario("rollback", build, roll_back, (roll_back, fork_server.upgrade), refusal)
 
 
+def split_cleanup() -> Scenario:
+    """Return the clean-up of the global copies of moved rows after an upgrade."""
+
+    def build(server: ForkServer, folder: Path) -> None:
+        options = Options(orphans=False)
+        build_installation(folder, era="monolith", apps=APPS, rows=ROWS, options=options)
+        ended = server.run(fork_server.upgrade(folder))
+        assert ended.status == 0, ended
+
+    def clean_up(folder: Path) -> Job:
+        return fork_server.cli(folder, "split", "cleanup", "--yes")
+
+    return Scenario("split cleanup", build, clean_up, (clean_up, fork_server.upgrade))
+
+
 def _open_first(folder: Path) -> Job:
     return fork_server.open_app(folder, "live")
 

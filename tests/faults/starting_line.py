@@ -69,8 +69,8 @@ def open_and_write(arguments: list[str]) -> None:
     with Databases(data_dir) as databases, databases.app_session(app) as session:
         streams = session.scalar(sa.select(sa.func.count()).select_from(Stream))
         vods = session.scalar(sa.select(sa.func.count()).select_from(Vod))
-        session.add(Stream(app_id=1, stream_id=label, type="webrtc"))
-        session.add(Vod(app_id=1, name=label))
+        session.add(Stream(stream_id=label, type="webrtc"))
+        session.add(Vod(name=label))
     print(json.dumps({"streams": streams, "vods": vods}))  # noqa: T201 - its answer
 
 
@@ -84,6 +84,7 @@ def contend(arguments: list[str]) -> None:
             with run_lock(path, like=path.parent):
                 counts["held"] += 1
                 time.sleep(0.001)
+            time.sleep(0.002)  # or one process has it nearly all the time
         except UpgradeRunningError as refused:
             counts["refused"] += 1
             counts["nobody"] += not re.fullmatch(r"process \d+", refused.holder)

@@ -1,8 +1,9 @@
-"""SIGKILL at a random instant of a real upgrade with worker processes."""
+"""SIGKILL and Ctrl-C at a random instant of a real upgrade with worker processes."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import random
 import shutil
@@ -12,7 +13,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pytest
 
@@ -68,18 +69,59 @@ def test_upgrade_whose_parent_alone_is_killed_keeps_the_lock_until_its_workers_e
     assert not complaints, "\n".join(complaints)
 
 
+@pytest.mark.parametrize("era", ["monolith", "pre_tenancy"])
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("seed", range(2))
+def test_upgrade_that_is_interrupted_stops_between_files(
+    server: ForkServer, preparations: Preparations, era: str, jobs: int, seed: int
+) -> None:
+    """Ctrl-C: status 130, each file done or untouched, nobody left, and the next run finishes."""
+    prepared = preparations.get(scenarios.upgrade_of(era, apps=APPS))
+    with _Run(prepared, jobs=jobs) as run:
+        run.wait_for_the_first_file(seed)
+        os.killpg(run.process.pid, signal.SIGINT)
+        status = run.process.wait(30)
+        assert run.has_ended()
+        words = run.words()
+        if status == 130:  # it may have been done just before
+            assert words.strip().startswith("Stopped. Run the same command again")
+        assert (status, "Traceback" in words) in {(130, False), (0, False)}
+        complaints = [*check_interrupted(prepared, prepared.place)]
+        complaints += check_cured(server, prepared)
+    assert not complaints, "\n".join(complaints)
+
+
+def test_upgrade_whose_worker_is_killed_names_its_app_and_does_the_others(
+    server: ForkServer, preparations: Preparations
+) -> None:
+    """As the kernel does where memory runs out: one app failed, status 1, all others done."""
+    prepared = preparations.get(scenarios.upgrade_of("pre_tenancy", apps=APPS))
+    with _Run(prepared) as run:
+        os.kill(run.wait_for_a_worker(), signal.SIGKILL)
+        assert run.process.wait(30) == 1
+        report = run.report()
+        (failed,) = [app for app in report["apps"] if app["error"] is not None]
+        assert report["failed"] == 1
+        assert str(prepared.place / "apps" / failed["app"] / "app.db") in failed["error"]
+        assert "its worker process ended with status -9" in failed["error"]
+        complaints = [*check_interrupted(prepared, prepared.place)]
+        complaints += check_cured(server, prepared)
+    assert not complaints, "\n".join(complaints)
+
+
 class _Run:
     """A real upgrade with two workers, in a process group of its own."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, *, jobs: int = 2) -> None:
         self.data_dir = prepared.place
         shutil.copytree(prepared.folder, self.data_dir, symlinks=True)
         self.lock = find_global_path(self.data_dir).with_name("streamhub.db.lock")
-        self.stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
+        self.stdout = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
+        self.stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
-            [*COMMAND, "--data-dir", str(self.data_dir), "--json", "upgrade", "--jobs", "2"],
+            [*COMMAND, "--data-dir", str(self.data_dir), "--json", "upgrade", "--jobs", str(jobs)],
             cwd=CHECKOUT,
-            stdout=subprocess.DEVNULL,
+            stdout=self.stdout,
             stderr=self.stderr,
             start_new_session=True,
         )
@@ -91,6 +133,7 @@ class _Run:
         if not self.has_ended():
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self.stdout.close()
         self.stderr.close()
         shutil.rmtree(self.data_dir)
 
@@ -101,6 +144,33 @@ class _Run:
             assert time.monotonic() < deadline
             time.sleep(0.002)
         time.sleep(random.Random(seed).uniform(0, 1.2))  # noqa: S311 - not for secrets
+
+    def wait_for_the_first_file(self, seed: int) -> None:
+        """Wait until one app is done or in work, and then for a little."""
+        for _ in _until(30):
+            if self.process.poll() is not None or any(self._begun()):
+                break
+        time.sleep(random.Random(seed).uniform(0, 0.1))  # noqa: S311 - not for secrets
+
+    def wait_for_a_worker(self) -> int:
+        """Wait until there is a worker, and return its process."""
+        for _ in _until(30):
+            parent = self.process.pid
+            workers = [int(entry.name) for entry in self._members() if entry.name != str(parent)]
+            if workers:
+                return workers[0]
+        raise AssertionError
+
+    def report(self) -> dict[str, Any]:
+        """Read the one JSON document on stdout."""
+        self.stdout.seek(0)
+        document: dict[str, Any] = json.loads(self.stdout.read())
+        return document
+
+    def _begun(self) -> Iterator[Path]:
+        """Yield temporary files and backups in the folders of the apps."""
+        yield from self.data_dir.glob("apps/*/.app.db.*")
+        yield from self.data_dir.glob("apps/*/app.db.bak-*")
 
     def wait_for_the_lock(self) -> None:
         """Wait until nobody holds the installation's lock."""

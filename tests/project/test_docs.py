@@ -65,7 +65,8 @@ COMMANDS = list(commands_below(cli))
 
 def options_of(name: str) -> set[str]:
     options = (p for p in command_named(name).params if isinstance(p, click.Option))
-    return {name for option in options for name in option.opts if name.startswith("--")}
+    names = (name for option in options for name in (*option.opts, *option.secondary_opts))
+    return {name for name in names if name.startswith("--")}
 
 
 def shell_lines() -> Iterator[tuple[str, str]]:
@@ -156,6 +157,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs") / "installation"
     write_demo(folder)
     run_json(folder, "upgrade")
+    run_json(folder, "backup", "create")
     return folder
 
 
@@ -177,12 +179,21 @@ def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None)
         "history",
         "rollback --dry-run",
         "downgrade a0008 --app live",
+        "backup create",
+        "backup list",
+        "backup verify",
+        "backup prune",
+        "backup restore latest --dry-run",
+        "health --app live",
+        "optimize --app live",
+        "sizes --app live",
+        "purge radio --scope vods --dry-run",
     ],
 )
 def test_json_of_the_reference_has_the_keys_of_the_real_one(upgraded: Path, arguments: str) -> None:
-    words = arguments.split()
-    (example,) = blocks(section(words[0]), "json")
-    assert shape(run_json(upgraded, *words)) == shape(json.loads(example))
+    (name,) = (each for each in COMMANDS if f"{arguments} ".startswith(f"{each} "))
+    (example,) = blocks(section(name), "json")
+    assert shape(run_json(upgraded, *arguments.split())) == shape(json.loads(example))
 
 
 @pytest.mark.parametrize("name", ["init", "demo"])

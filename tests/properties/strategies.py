@@ -19,7 +19,12 @@ from .plans import AppPlan, GlobalPlan, LegacyFile, OwnFile, Rows, SitePlan
 if TYPE_CHECKING:
     from tests.installations.facts import Row
 
-IDS: Final = (1, 2, 3, 4, 5, 6, 2**40)
+IDS: Final = (
+    *(1, 2, 3, 4, 5, 6) * 3,  # more often than not, so that ids collide
+    *(0, -1, -(2**63)),
+    *(9, 2**40, 2**62 - 1, 2**62, 2**62 + 1, 2**63 - 2, 2**63 - 1),
+)
+"""Ids as SQLite takes them: small ones, none and less, gaps, and the end of the 64 bits."""
 APP_IDS: Final = (1, 2, 4, 99)
 """Those of the first three apps of a site, and one of no app."""
 APPS: Final = (*APP_NAMES[:3], "Live", "Ghost App")

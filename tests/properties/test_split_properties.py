@@ -13,6 +13,7 @@ from hypothesis import given
 
 from streamhub_orm.downgrade import downgrade_installation
 from streamhub_orm.upgrade import upgrade
+from tests import figures
 from tests.installations.accounting import assert_accounted, assert_report, find_losses
 from tests.installations.expectation import IDENTITIES, content
 from tests.installations.facts import (
@@ -42,6 +43,7 @@ MEMORY: Final = Path("/dev/shm")  # noqa: S108 - an fsync there costs nothing
 @contextmanager
 def written(plan: SitePlan) -> Iterator[Path]:
     """Write a planned installation, in memory where there is some."""
+    figures.count("random installations")
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         write_site(plan, Path(folder) / "data_dir")
         yield Path(folder) / "data_dir"
@@ -58,6 +60,7 @@ def test_upgrade_accounts_for_every_row_and_a_second_run_changes_nothing(plan: S
     """The multiset of rows is as the rules of the split say, and stays so byte for byte."""
     with written(plan) as data_dir:
         before = load_snapshot(data_dir)
+        figures.count("rows of random installations accounted for", rows_of(before))
 
         report = run_upgrade(data_dir)
 
@@ -93,6 +96,7 @@ def test_upgrade_after_a_downgrade_to_parity_keeps_every_row(plan: SitePlan) -> 
     with written(plan) as data_dir:
         run_upgrade(data_dir)
         upgraded = load_snapshot(data_dir)
+        figures.count("rows of random installations accounted for", rows_of(upgraded))
 
         outcomes = [
             *downgrade_installation(data_dir, APP_PARITY, all_apps=True),
@@ -109,18 +113,32 @@ def test_upgrade_after_a_downgrade_to_parity_keeps_every_row(plan: SitePlan) -> 
         assert report.total("imported").total == report.total("superseded").total == 0
 
 
-def test_row_whose_id_is_taken_beside_an_id_near_the_end_gets_a_free_one() -> None:
+@pytest.mark.parametrize(
+    "ids",
+    [
+        (1, 2, 3, 2**63 - 1),
+        (2, 2**62 - 1, 2**62),
+        (2, 2**62 - 1, 2**62 + 1, 2**63 - 2, 2**63 - 1),
+        (-(2**63), -1, 0, 2),
+    ],
+)
+def test_row_whose_id_is_taken_beside_ids_near_an_end_gets_a_free_one(ids: tuple[int, ...]) -> None:
     """Another recording of a taken id is kept under a new one, whatever other ids there are."""
-    own = tuple(vod(number, "own.mp4") for number in (1, 2, 3, 2**63 - 1))
-    app = AppPlan(own=OwnFile(step=8, rows=Rows(vods=own)), legacy=None)
-    rows = Rows(vods=(vod(2, "other.mp4"),))
+    own = OwnFile(step=8, rows=Rows(vods=tuple(vod(number, "own.mp4") for number in ids)))
+    rows = Rows(vods=tuple(vod(number, "other.mp4") for number in ids))
     registry = GlobalPlan(step=4, legacy_tables=("streams", "vods"), rows=rows)
-    with written(SitePlan("nested", registry, (app,))) as data_dir:
+    with written(SitePlan("nested", registry, (AppPlan(own=own),))) as data_dir:
         before = load_snapshot(data_dir)
 
         run_upgrade(data_dir)
 
         assert_accounted(before, load_snapshot(data_dir))
+
+
+def rows_of(snapshot: Snapshot) -> int:
+    """Count the rows of all files that the oracle compares."""
+    files = (snapshot.registry, *snapshot.app_dbs.values(), *snapshot.vods_dbs.values())
+    return sum(len(rows) for file in files for rows in file.tables.values())
 
 
 def vod(number: int, name: str) -> Row:

@@ -18,26 +18,28 @@ from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streamhub_orm.legacy.progress import Progress
+
 CHECKOUT = Path(__file__).parents[2]
 ITEMS = [f"item-{number:02}" for number in range(24)]
 
 
-def length_and_process(item: str) -> tuple[int, int]:
+def length_and_process(item: str, _progress: Progress) -> tuple[int, int]:
     return len(item), os.getpid()
 
 
-def slow_first(item: str) -> str:
+def slow_first(item: str, _progress: Progress) -> str:
     time.sleep(0.3 if item == ITEMS[0] else 0)
     return item.upper()
 
 
-def die_on(victims: dict[str, int], item: str) -> str:
+def die_on(victims: dict[str, int], item: str, _progress: Progress) -> str:
     if item in victims:
         os.kill(os.getpid(), victims[item])
     return item
 
 
-def fail_on(victim: str, item: str) -> str:
+def fail_on(victim: str, item: str, _progress: Progress) -> str:
     if item == victim:
         raise ValueError(item)
     return item
@@ -123,7 +125,7 @@ class LastWord:
         return kill_and_wait, (os.getpid(),)
 
 
-def answer_then_die_on(victim: str, item: str) -> object:
+def answer_then_die_on(victim: str, item: str, _progress: Progress) -> object:
     return LastWord() if item == victim else item
 
 
@@ -135,7 +137,7 @@ def test_worker_that_dies_between_two_items_costs_at_most_the_next() -> None:
     assert sum(isinstance(result, WorkerDiedError) for result in found.values()) <= 1
 
 
-def note(folder: Path, item: str) -> str:
+def note(folder: Path, item: str, _progress: Progress) -> str:
     (folder / item).touch()
     time.sleep(0.02)
     (folder / item).rename(folder / f"{item}.done")
@@ -147,7 +149,7 @@ def test_interrupt_between_items_ends_those_begun_and_begins_no_other(tmp_path: 
     outcomes = run_on_each(partial(note, tmp_path), ITEMS, jobs=2)
     next(outcomes)
     with pytest.raises(KeyboardInterrupt):
-        outcomes.throw(KeyboardInterrupt)  # type: ignore[attr-defined]  # it is a generator
+        outcomes.throw(KeyboardInterrupt)
     begun = sorted(entry.name for entry in tmp_path.iterdir())
     assert 1 <= len(begun) <= 4
     assert all(name.endswith(".done") for name in begun)
@@ -162,7 +164,7 @@ from streamhub_orm.upgrade.workers import run_on_each
 
 folder = Path(sys.argv[1])
 
-def work(item):
+def work(item, progress):
     (folder / f"{item}.{os.getpid()}").touch()
     time.sleep(0.2)
     (folder / f"{item}.{os.getpid()}").rename(folder / f"{item}.{os.getpid()}.done")

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 from alembic.config import Config
 
-from streamhub_orm.engine.connections import immediate_engine, open_for_migration
+from streamhub_orm.engine.connections import open_for_migration
+from streamhub_orm.engine.engines import immediate_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _SUFFIX: Final = ".streamhub-tmp"
 _COMPANIONS: Final = ("", "-journal", "-wal", "-shm")
 
+# Two bytes of the header hold the mode (https://www.sqlite.org/fileformat2.html).
+_MODE_OFFSET: Final = 18
+_WAL_MODE: Final = b"\x02\x02"
+
 
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[Path]:
@@ -122,7 +126,7 @@ def take_owner(path: Path, like: Path) -> None:
     if os.geteuid() == 0:
         wanted, present = like.stat(), path.stat()
         if (wanted.st_uid, wanted.st_gid) != (present.st_uid, present.st_gid):
-            os.chown(path, wanted.st_uid, wanted.st_gid)
+            os.chown(path, wanted.st_uid, wanted.st_gid, follow_symlinks=False)
 
 
 def require_no_stray_wal(path: Path) -> None:
@@ -155,8 +159,32 @@ def publish(temporary: Path, target: Path, *, like: Path, mode: int) -> None:
     sync(target.parent)
 
 
+def replace(temporary: Path, target: Path, *, like: Path, mode: int) -> None:
+    """Make a finished temporary file appear as `target`, durably and in the place of what is there.
+
+    For files that are not databases: replacing one would leave its -wal to the new file.
+    """
+    take_owner(temporary, like)
+    temporary.chmod(mode)
+    sync(temporary)
+    temporary.replace(target)
+    sync(target.parent)
+
+
+def write_whole(path: Path, content: bytes, *, like: Path, mode: int) -> None:
+    """Write a small file in one step: whoever reads it, even after a kill, sees the old or the new.
+
+    It takes the owner of `like` and the given `mode`; its folder must be there.
+    """
+    with temporary_beside(path) as temporary:
+        temporary.write_bytes(content)
+        replace(temporary, path, like=like, mode=mode)
+
+
 def make_folder(path: Path, like: Path) -> None:
     """Make `path` with its parents, owned like `like`, each with the mode of the one it lies in."""
+    if path.exists():
+        return
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
         with suppress(FileExistsError):
@@ -185,9 +213,14 @@ def file_mode(path: Path) -> int:
 def mark_as_wal(path: Path) -> None:
     """Set a database file to WAL mode while no connection to it is open.
 
-    Bytes 18 and 19 of the header hold the mode (https://www.sqlite.org/fileformat2.html); the
-    pragma would make a -wal and a -shm to reach the same two bytes.
+    The pragma would make a -wal and a -shm to reach the same two bytes.
     """
     with path.open("r+b") as file:
-        file.seek(18)
-        file.write(b"\x02\x02")
+        file.seek(_MODE_OFFSET)
+        file.write(_WAL_MODE)
+
+
+def in_wal_mode(database: bytes) -> bytes:
+    """Return the bytes of a database file as those of one in WAL mode."""
+    end = _MODE_OFFSET + len(_WAL_MODE)
+    return database[:_MODE_OFFSET] + _WAL_MODE + database[end:]

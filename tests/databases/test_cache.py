@@ -1,12 +1,13 @@
-"""The cache of engines: opened once, evicted only when idle, the least recently used first."""
+"""The cache of databases: opened once, evicted only when idle, the least recently used first."""
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,19 @@ import sqlalchemy as sa
 
 from streamhub_orm import Databases
 from streamhub_orm.app_db import Vod
-from streamhub_orm.databases import Counters, engine_cache
-from streamhub_orm.databases.engine_cache import EngineCache
+from streamhub_orm.databases import Counters
+from streamhub_orm.databases import cache as databases_cache
+from streamhub_orm.databases.cache import DatabaseCache
+from streamhub_orm.databases.open_database import OpenDatabase
+from streamhub_orm.databases.preparation import Prepared
 from streamhub_orm.engine.backups import list_backups
-from streamhub_orm.engine.connections import immediate_engine, open_for_session
-from streamhub_orm.errors import AppsInUseError, DatabasesClosedError, MissingDatabaseError
+from streamhub_orm.engine.engines import FileEngine
+from streamhub_orm.errors import (
+    AppsInUseError,
+    ConnectionsInUseError,
+    DatabasesClosedError,
+    MissingDatabaseError,
+)
 from streamhub_orm.migrations.states import missing
 
 if TYPE_CHECKING:
@@ -37,40 +46,48 @@ class Opener:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.opened: list[str] = []
-        self.engines: list[sa.Engine] = []
+        self.engine = FileEngine()
+        self.databases: list[OpenDatabase] = []
         self.gate = threading.Event()
         self.gate.set()
 
-    def __call__(self, name: str) -> sa.Engine:
+    def __call__(self, name: str) -> OpenDatabase:
         self.opened.append(name)
         assert self.gate.wait(30)
         path = self.folder / f"{name}.db"
         if name.startswith("bad"):
             raise missing(path)
         path.touch()
-        engine = immediate_engine(partial(open_for_session, path), sa.pool.QueuePool)
-        self.engines.append(engine)
-        return engine
+        database = OpenDatabase(self.engine, Prepared(path, {}, migrated=False))
+        self.databases.append(database)
+        return database
 
 
 @pytest.fixture
 def opener(tmp_path: Path) -> Iterator[Opener]:
     opener = Opener(tmp_path)
     yield opener
-    for engine in opener.engines:
-        engine.dispose()
+    for database in opener.databases:
+        database.close()
 
 
-def touch(cache: EngineCache, *names: str) -> None:
+@contextmanager
+def connected(database: OpenDatabase) -> Iterator[sa.Connection]:
+    connection = database.take(read_only=False)
+    try:
+        yield connection
+    finally:
+        database.give_back(connection)
+
+
+def touch(cache: DatabaseCache[OpenDatabase], *names: str) -> None:
     for name in names:
-        with cache.lease(name) as engine, engine.connect() as connection:
+        with cache.lease(name) as database, connected(database) as connection, connection.begin():
             connection.execute(sa.text("SELECT 1"))
 
 
-def is_open(engine: sa.Engine) -> bool:
-    pool = engine.pool
-    assert isinstance(pool, sa.pool.QueuePool)
-    return pool.checkedin() + pool.checkedout() > 0
+def is_open(database: OpenDatabase) -> bool:
+    return len(database._connections) > 0
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -108,7 +125,7 @@ def test_open_of_many_apps_by_many_threads_opens_each_once(make_fresh: MakeFresh
 
         def write(number: int) -> None:
             with databases.app_session(apps[number % 6]) as session:
-                session.add(Vod(app_id=1, name=str(number)))
+                session.add(Vod(name=str(number)))
 
         with ThreadPoolExecutor(THREADS) as threads:
             list(threads.map(write, range(48)))
@@ -120,7 +137,7 @@ def test_open_of_many_apps_by_many_threads_opens_each_once(make_fresh: MakeFresh
 
 def test_failed_open_reaches_all_who_wait_and_is_not_kept(opener: Opener) -> None:
     """Every waiter gets the error; the next lease tries again."""
-    cache = EngineCache(opener, 2)
+    cache = DatabaseCache(opener, 2)
     opener.gate.clear()
 
     def lease(_: int) -> str:
@@ -147,7 +164,7 @@ def test_failed_open_reaches_all_who_wait_and_is_not_kept(opener: Opener) -> Non
 
 def test_full_cache_evicts_the_idle_engine_that_was_used_longest_ago(opener: Opener) -> None:
     """Using an engine again makes it the most recent; the evicted one is closed."""
-    cache = EngineCache(opener, 2)
+    cache = DatabaseCache(opener, 2)
     with cache.lease("one") as first:
         pass
     with cache.lease("two") as second:
@@ -161,13 +178,13 @@ def test_full_cache_evicts_the_idle_engine_that_was_used_longest_ago(opener: Ope
     touch(cache, "one", "two")
     assert opener.opened == ["one", "two", "three", "two"]
     assert len(cache) == 2
-    assert cache.counters == Counters(hits=4, misses=4, evictions=2)
+    assert cache.counters == Counters(open=2, hits=4, misses=4, evictions=2)
 
 
 def test_engine_in_use_survives_eviction(opener: Opener) -> None:
     """The oldest engine is in use, so the one after it has to go; then it is still the same."""
-    cache = EngineCache(opener, 2)
-    with cache.lease("one") as first, first.connect() as connection:
+    cache = DatabaseCache(opener, 2)
+    with cache.lease("one") as first, connected(first) as connection, connection.begin():
         touch(cache, "two", "three", "four")
         assert connection.scalar(sa.text("SELECT 1")) == 1
         assert is_open(first)
@@ -181,7 +198,7 @@ def test_lease_waits_while_every_engine_is_in_use_and_takes_the_first_given_back
     opener: Opener,
 ) -> None:
     """The limit is never exceeded: the third app opens when one of the two is given back."""
-    cache = EngineCache(opener, 2)
+    cache = DatabaseCache(opener, 2)
     with ThreadPoolExecutor(1) as threads, ExitStack() as held:
         held.enter_context(cache.lease("one"))
         second = ExitStack()
@@ -193,15 +210,15 @@ def test_lease_waits_while_every_engine_is_in_use_and_takes_the_first_given_back
         second.close()
         waiting.result(30)
     assert opener.opened == ["one", "two", "three"]
-    assert cache.counters == Counters(misses=3, evictions=1, waits=1)
+    assert cache.counters == Counters(open=2, misses=3, evictions=1, waits=1)
 
 
 def test_lease_gives_up_in_words_when_no_engine_is_given_back(
     opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error names the app, the limit and what to change; the cache goes on afterwards."""
-    monkeypatch.setattr(engine_cache, "_WAIT_SECONDS", 0.1)
-    cache = EngineCache(opener, 1)
+    monkeypatch.setattr(databases_cache, "_WAIT_SECONDS", 0.1)
+    cache = DatabaseCache(opener, 1)
     with cache.lease("one"), pytest.raises(AppsInUseError, match="max_open_apps") as refused:
         touch(cache, "two")
     assert (refused.value.name, refused.value.limit) == ("two", 1)
@@ -211,12 +228,12 @@ def test_lease_gives_up_in_words_when_no_engine_is_given_back(
 
 def test_leases_by_many_threads_never_exceed_the_limit(opener: Opener) -> None:
     """Sixteen threads over nine apps with room for three: each gets its own app's engine."""
-    cache = EngineCache(opener, 3)
+    cache = DatabaseCache(opener, 3)
     excess: list[int] = []
 
     def use(number: int) -> str:
         name = f"app{number % 9}"
-        with cache.lease(name) as engine, engine.connect() as connection:
+        with cache.lease(name) as database, connected(database) as connection:
             if len(cache) > 3:
                 excess.append(len(cache))
             return str(connection.exec_driver_sql("PRAGMA database_list").all()[0][2])
@@ -230,11 +247,12 @@ def test_leases_by_many_threads_never_exceed_the_limit(opener: Opener) -> None:
 
 def test_close_lets_an_engine_in_use_end_its_work(opener: Opener) -> None:
     """What is leased can be finished; nothing new can be leased, and nothing stays open."""
-    cache = EngineCache(opener, 2)
-    with cache.lease("one") as engine:
-        with engine.connect() as connection:
+    cache = DatabaseCache(opener, 2)
+    with cache.lease("one") as database:
+        with connected(database) as connection, connection.begin():
             cache.close()
             assert connection.scalar(sa.text("SELECT 1")) == 1
+        assert not is_open(database)
         with pytest.raises(DatabasesClosedError):
             touch(cache, "one")
     assert len(cache) == 0
@@ -242,7 +260,7 @@ def test_close_lets_an_engine_in_use_end_its_work(opener: Opener) -> None:
 
 def test_close_while_an_app_is_being_opened_closes_it_too(opener: Opener) -> None:
     """An open that ends after close() raises, and leaves nothing open; who waits is told too."""
-    cache = EngineCache(opener, 2)
+    cache = DatabaseCache(opener, 2)
     opener.gate.clear()
     with ThreadPoolExecutor(2) as threads:
         waiting = [threads.submit(touch, cache, "one") for _ in range(2)]
@@ -257,7 +275,7 @@ def test_close_while_an_app_is_being_opened_closes_it_too(opener: Opener) -> Non
 
 def test_close_wakes_those_who_wait_for_an_engine(opener: Opener) -> None:
     """A lease that waits for room ends at once when the cache is closed."""
-    cache = EngineCache(opener, 1)
+    cache = DatabaseCache(opener, 1)
     with ThreadPoolExecutor(1) as threads, cache.lease("one"):
         waiting = threads.submit(touch, cache, "two")
         wait_until(lambda: cache.counters.waits)
@@ -273,7 +291,66 @@ def test_descriptors_stay_flat_over_more_apps_than_may_be_open(make_fresh: MakeF
     with Databases(make_fresh(apps), max_open_apps=4) as databases:
         for app in apps:
             with databases.app_session(app) as session:
-                session.add(Vod(app_id=1, name="x"))
+                session.add(Vod(name="x"))
             opened.append(len(list(Path("/proc/self/fd").iterdir())))
         assert databases.counters.evictions == 26
     assert max(opened[8:]) <= max(opened[4:8])
+
+
+def test_lease_waits_while_as_many_are_out_as_the_limit_on_files_allows(opener: Opener) -> None:
+    """Even an app that is open is waited for, since its connection would be one too many."""
+    cache = DatabaseCache(opener, 5, most_leases=2)
+    touch(cache, "one")
+    with ThreadPoolExecutor(1) as threads, ExitStack() as held:
+        held.enter_context(cache.lease("one"))
+        second = ExitStack()
+        second.enter_context(cache.lease("two"))
+        waiting = threads.submit(touch, cache, "one")
+        wait_until(lambda: cache.counters.waits)
+        assert not waiting.done()
+        second.close()
+        waiting.result(30)
+
+
+def test_lease_gives_up_in_words_when_no_session_ends(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says how many sessions are out; the cache goes on afterwards."""
+    monkeypatch.setattr(databases_cache, "_WAIT_SECONDS", 0.1)
+    cache = DatabaseCache(opener, 5, most_leases=1)
+    with cache.lease("one"), pytest.raises(ConnectionsInUseError, match="all of the 1 sessions"):
+        touch(cache, "two")
+    touch(cache, "two")
+
+
+def test_hit_is_found_without_waiting_and_nothing_is_opened(opener: Opener) -> None:
+    """What is not open is not found; what is open is leased, so it is not evicted."""
+    cache = DatabaseCache(opener, 1)
+    assert cache.find("one") is None
+    assert opener.opened == []
+    touch(cache, "one")
+    slot = cache.find("one")
+    assert slot is not None
+    assert not cache.evict("one")
+    cache.release(slot)
+    assert cache.evict("one")
+    assert not is_open(slot.database)
+    assert cache.counters.open == 0
+
+
+def test_evicted_databases_leave_nothing_for_the_collector(opener: Opener) -> None:
+    """No reference cycle keeps them, so memory stays flat however many apps are touched."""
+    cache = DatabaseCache(opener, 1)
+    opener.databases = []
+    gc.collect()
+    gc.disable()
+    try:
+        gone: list[Callable[[], object]] = []
+        for number in range(20):
+            with cache.lease(f"app{number}") as database, connected(database) as connection:
+                gone += [weakref.ref(database), weakref.ref(connection)]
+            opener.databases.clear()
+        del database, connection
+        assert [it() for it in gone[:-2]] == [None] * 38
+    finally:
+        gc.enable()

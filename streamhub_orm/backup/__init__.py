@@ -1,0 +1,1 @@
+"""Backups of a whole installation: one archive with every database, and back."""

@@ -1,0 +1,144 @@
+"""One open database file: connections that stay ready between transactions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from streamhub_orm.engine.connections import translated
+from streamhub_orm.engine.engines import READ_ONLY
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import sqlalchemy as sa
+
+    from streamhub_orm.databases.cache import DatabaseCache
+    from streamhub_orm.databases.preparation import Prepared
+    from streamhub_orm.engine.engines import FileEngine
+
+READY_CONNECTIONS: Final = 2
+"""How many connections of one file stay open while nobody uses them."""
+
+
+class OpenDatabase:
+    """The connections of one file.
+
+    A connection is handed to one user at a time. It stays checked out of the engine's pool all the
+    while, since checking out and in costs more than a look-up by id.
+    """
+
+    def __init__(self, engine: FileEngine, prepared: Prepared) -> None:
+        """Open the first connection; raises a `DatabaseFileError`."""
+        self.info = prepared.info
+        self.migrated = prepared.migrated
+        self._engine = engine
+        self._path = path = prepared.path
+        self._connections: set[sa.Connection] = set()
+        self._closed = False
+        with translated(path, "opening it"):
+            self._ready = [self._connect()]
+
+    def take(self, *, read_only: bool) -> sa.Connection:
+        """Return a connection outside of any transaction; `give_back` must follow."""
+        try:
+            connection = self._ready.pop()
+        except IndexError:
+            with translated(self._path, "opening it"):
+                connection = self._connect()
+        connection.info[READ_ONLY] = read_only
+        return connection
+
+    def give_back(self, connection: sa.Connection) -> None:
+        """Keep a connection ready, or close it where it is not as it was or one too many."""
+        if len(self._ready) >= READY_CONNECTIONS or not is_clean(connection):
+            self._discard(connection)
+        else:
+            self._ready.append(connection)
+        if self._closed:
+            self._close_ready()
+
+    def close(self) -> None:
+        """Close every connection; one that is in use is closed when it is given back."""
+        self._closed = True
+        self._close_ready()
+
+    def close_inherited(self) -> bool:
+        """Close, in a child after fork, every connection of the parent's; tell whether all were.
+
+        One inside a transaction cannot: rolling back here would reach into the -shm that the
+        parent is using, and could wait for ever for a mutex that a thread of the parent held at
+        the fork.
+        """
+        in_use = {it for it in self._connections if _driver_connection(it).in_transaction}
+        for connection in self._connections.difference(in_use):
+            _driver_connection(connection).close()
+        return not in_use
+
+    def _connect(self) -> sa.Connection:
+        connection = self._engine.connect(self._path)
+        self._connections.add(connection)
+        return connection
+
+    def _close_ready(self) -> None:
+        while self._ready:
+            try:
+                connection = self._ready.pop()
+            except IndexError:  # another thread took the last one
+                return
+            self._discard(connection)
+
+    def _discard(self, connection: sa.Connection) -> None:
+        self._connections.discard(connection)
+        connection.close()
+
+
+class Lease:
+    """One connection of one database of a cache, for the length of a block."""
+
+    __slots__ = ("_cache", "_name", "_read_only", "_slot", "connection")
+
+    def __init__(self, cache: DatabaseCache[OpenDatabase], name: str, *, read_only: bool) -> None:
+        """Say what is wanted; nothing is taken before the block begins."""
+        self._cache = cache
+        self._name = name
+        self._read_only = read_only
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What a session on this database knows about it."""
+        return self._slot.database.info
+
+    def __enter__(self) -> Self:
+        """Take the connection."""
+        self._slot = slot = self._cache.acquire(self._name)
+        try:
+            self.connection = slot.database.take(read_only=self._read_only)
+        except BaseException:
+            self._cache.release(slot)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give it back."""
+        try:
+            self._slot.database.give_back(self.connection)
+        finally:
+            self._cache.release(self._slot)
+
+
+def _driver_connection(connection: sa.Connection) -> Any:  # noqa: ANN401 - sqlite3's, behind a protocol
+    return connection.connection.driver_connection
+
+
+def is_clean(connection: sa.Connection) -> bool:
+    """Tell whether the next user would not notice the last one."""
+    return not (
+        connection.invalidated
+        or connection.get_execution_options()
+        or _driver_connection(connection).in_transaction
+    )

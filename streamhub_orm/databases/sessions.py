@@ -1,0 +1,110 @@
+"""Sessions that know whose database they are on, and let no row stray into another's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapper, Session, object_session
+
+from streamhub_orm.app_db import AppBase
+from streamhub_orm.errors import StrayRowError
+from streamhub_orm.global_db import GlobalBase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy.orm import InstanceState
+
+APP, APP_ID = "app", "app_id"
+"""Keys of `session.info`: name and registry id of the session's app. Global sessions have none.
+
+They are also the names of the columns in which a row of an app.db says whose it is.
+"""
+_NAME_OF_APP: Final = "name_of_app"
+_HOME: Final = "streamhub_home"
+_GLOBAL: Final = "the global database"
+
+
+def app_info(name: str, app_id: int, name_of_app: Callable[[int], str | None]) -> dict[str, Any]:
+    """Return the `info` of an app's sessions; `name_of_app` finds the name of a foreign id."""
+    return {APP: name, APP_ID: app_id, _NAME_OF_APP: name_of_app, _HOME: f"app {name!r}"}
+
+
+GLOBAL_INFO: Final[dict[str, Any]] = {_HOME: _GLOBAL}
+"""The `info` of sessions on the global database."""
+
+
+class HomeSession(Session):
+    """A session on one database of an installation; `info` says which.
+
+    Refused with `StrayRowError`, when it flushes or commits: a new row that names another app, an
+    object that a session on another database loaded, and an object of the other world's models.
+    """
+
+    def __init__(self, bind: sa.Connection, *, info: dict[str, Any], **options: Any) -> None:  # noqa: ANN401 - Session's
+        """Take the connection of one lease; what is loaded can still be read after the end.
+
+        The session itself cannot: its connection may be another's by then.
+        """
+        super().__init__(
+            bind, info=info, expire_on_commit=False, close_resets_only=False, **options
+        )
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Write what is pending; raises `StrayRowError`."""
+        _refuse_strays(self)
+        super().flush(objects)
+
+    def merge(self, instance: Any, **options: Any) -> Any:  # noqa: ANN401 - as Session declares it
+        """Copy an object's state into this session, unless it is another database's."""
+        _note_stray(self, instance)
+        return super().merge(instance, **options)
+
+
+def _note_stray(session: Session, row: object) -> None:
+    state: InstanceState[Any] = sa.inspect(row)
+    home = session.info[_HOME]
+    owner = state.info.get(_HOME, home) if state.key is not None else home
+    if isinstance(row, AppBase if home == _GLOBAL else GlobalBase):
+        owner = "an app" if home == _GLOBAL else _GLOBAL
+    if owner != home:
+        session.info["stray"] = (repr(row), owner)
+
+
+def _refuse_strays(session: Session) -> None:
+    stray = session.info.get("stray")
+    if stray is not None:
+        row, owner = stray
+        raise StrayRowError(row, owner, session.info[_HOME])
+
+
+def _mark_home(session: Session, row: object) -> None:
+    sa.inspect(row).info[_HOME] = session.info[_HOME]
+
+
+def _claim(_: Mapper[Any], __: sa.Connection, row: AppBase) -> None:
+    """Give a new row the app of its session, or refuse it where it names another one."""
+    session = object_session(row)
+    if session is None or APP not in session.info:
+        return
+    for column in (APP_ID, APP):
+        if not hasattr(type(row), column):
+            continue
+        named, home = getattr(row, column), session.info[column]
+        if named is None:
+            setattr(row, column, home)
+        elif named != home:
+            raise StrayRowError(repr(row), _owner(session, named), session.info[_HOME])
+
+
+def _owner(session: Session, named: int | str) -> str:
+    name = named if isinstance(named, str) else session.info[_NAME_OF_APP](named)
+    return f"app id {named}, which no app has" if name is None else f"app {name!r}"
+
+
+sa.event.listen(HomeSession, "after_attach", _note_stray)
+sa.event.listen(HomeSession, "before_commit", _refuse_strays)
+# Only what outlives its session is marked, so a row that is read and dropped costs nothing.
+sa.event.listen(HomeSession, "persistent_to_detached", _mark_home)
+sa.event.listen(AppBase, "before_insert", _claim, propagate=True)

@@ -1,0 +1,169 @@
+"""Make databases small and quick again: statistics, indices, unused pages, -wal."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.engine.backups import back_up, list_backups, require_intact, size_bytes
+from streamhub_orm.engine.connections import open_for_migration, translated
+from streamhub_orm.engine.run_lock import run_lock
+from streamhub_orm.engine.vacuum import vacuum
+from streamhub_orm.errors import LockedDatabaseError, SpaceError, StreamHubError
+from streamhub_orm.maintenance.replicas import find_replication
+from streamhub_orm.maintenance.selection import Selection, iter_databases
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from streamhub_orm.maintenance.selection import Database
+
+OK: Final = "ok"
+SKIPPED: Final = "skipped"
+BUSY: Final = "busy"
+REFUSED: Final = "refused"
+FAILED: Final = "failed"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of one step on one database."""
+
+    name: str
+    result: str = OK
+    """`ok`, `skipped`, `busy` (others use the file), `refused` (no room) or `failed`."""
+    reason: str | None = None
+
+
+@dataclass
+class Optimized:
+    """What became of one database. Sizes are in bytes, with the -wal."""
+
+    name: str
+    """`global`, or the name of the app."""
+    path: Path | None
+    steps: list[Step] = field(default_factory=list)
+    before_bytes: int | None = None
+    after_bytes: int | None = None
+    backup: Path | None = None
+    """The backup made for this run, where it was kept: something did not go as it should."""
+    error: str | None = None
+
+    @property
+    def reclaimed_bytes(self) -> int:
+        """By how much it is smaller now; below 0 where it grew, as statistics are new."""
+        if self.before_bytes is None or self.after_bytes is None:
+            return 0
+        return self.before_bytes - self.after_bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed; a step that was skipped is no failure."""
+        return self.error is None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `optimize --json`."""
+        texts = {key: getattr(self, key) for key in ("path", "backup")}
+        paths = {key: None if value is None else str(value) for key, value in texts.items()}
+        reclaimed = self.reclaimed_bytes
+        return {**asdict(self), **paths, "reclaimed_bytes": reclaimed, "ok": self.ok}
+
+
+def optimize(data_dir: Path, selection: Selection | None = None) -> Iterator[Optimized]:
+    """Yield the outcome for each database selected; one that fails stops no other.
+
+    Each is backed up first. The contents stay the same, so the backup is removed again once the
+    file has passed quick_check. An upgrade of the same installation is held off meanwhile. Raises
+    `UpgradeRunningError`, `DataDirError` or `UnknownAppError` before anything is touched.
+    """
+    place = DataDir.find(data_dir)
+    with run_lock(place.lock_path, like=place.global_db):
+        for database in iter_databases(place, selection or Selection()):
+            yield _optimized(database, like=place.global_db)
+
+
+def _optimized(database: Database, *, like: Path) -> Optimized:
+    result = Optimized(database.name, database.path)
+    found = database.look()
+    if database.path is None or found.error is not None:
+        result.error = str(found.error)
+        return result
+    path = database.path
+    try:
+        with translated(path, "optimizing it"):
+            result.before_bytes = size_bytes(path)
+            known = list_backups(path)  # an equal one of an earlier run serves, and is not ours
+            result.backup = back_up(path, like=like)
+            with closing(open_for_migration(path)) as connection:
+                _run_steps(connection, path, result)
+            result.after_bytes = size_bytes(path)
+        require_intact(path)
+        _drop_backup(result, known)
+    except StreamHubError as error:
+        result.error = str(error)
+    return result
+
+
+def _drop_backup(result: Optimized, known: list[Path]) -> None:
+    """Remove the backup that was made for this run: the file holds what it held, and is whole."""
+    if result.backup is not None and result.backup not in known:
+        result.backup.unlink()
+    result.backup = None
+
+
+def _run_steps(connection: sqlite3.Connection, path: Path, result: Optimized) -> None:
+    """Try every step; the first error becomes the database's.
+
+    Where there is no room for one, the later ones still can be done; where another process keeps
+    the file locked, or it is damaged, they are skipped.
+    """
+    stopped: str | None = None
+    for name, run in _STEPS.items():
+        if stopped is not None:
+            result.steps.append(Step(name, SKIPPED, f"{stopped} failed"))
+            continue
+        try:
+            with translated(path, f"running {name}"):
+                result.steps.append(run(connection, path))
+        except StreamHubError as error:
+            outcome = _OUTCOMES.get(type(error), FAILED)
+            result.steps.append(Step(name, outcome, str(error)))
+            result.error = result.error or str(error)
+            stopped = None if outcome == REFUSED else name
+
+
+def _statement(name: str) -> Callable[[sqlite3.Connection, Path], Step]:
+    def run(connection: sqlite3.Connection, _: Path) -> Step:
+        connection.execute(name)
+        return Step(name)
+
+    return run
+
+
+def _vacuum(connection: sqlite3.Connection, path: Path) -> Step:
+    vacuum(connection, path)
+    return Step("VACUUM")
+
+
+def _checkpoint(connection: sqlite3.Connection, path: Path) -> Step:
+    replication = find_replication(connection, path)
+    if replication is not None:
+        reason = f"replicated by Litestream ({replication}), which goes on from this -wal"
+        return Step(_CHECKPOINT, SKIPPED, reason)
+    busy, _, _ = connection.execute(_CHECKPOINT).fetchone()
+    if busy:
+        return Step(_CHECKPOINT, BUSY, "another process is using it, so its -wal stays for now")
+    return Step(_CHECKPOINT)
+
+
+_CHECKPOINT: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+_STEPS: Final[dict[str, Callable[[sqlite3.Connection, Path], Step]]] = {
+    **{name: _statement(name) for name in ("PRAGMA optimize", "ANALYZE", "REINDEX")},
+    "VACUUM": _vacuum,
+    _CHECKPOINT: _checkpoint,
+}
+_OUTCOMES: Final[dict[type[StreamHubError], str]] = {SpaceError: REFUSED, LockedDatabaseError: BUSY}

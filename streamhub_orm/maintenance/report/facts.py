@@ -1,0 +1,146 @@
+"""What the page tells about a fleet: a few numbers per app, and sums; read without writing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.engine.backups import list_backups, wal_bytes
+from streamhub_orm.engine.connections import reading
+from streamhub_orm.errors import MissingDatabaseError, StreamHubError
+from streamhub_orm.legacy.sources import columns_of
+from streamhub_orm.maintenance.selection import Selection, iter_databases
+from streamhub_orm.maintenance.sizes import Sizes, read_variant_sizes, read_vod_sizes
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from streamhub_orm.maintenance.selection import Database
+    from streamhub_orm.migrations.states import State
+
+    Progress = Callable[[str, int, int], None]
+
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+@dataclass
+class DatabaseFacts:
+    """One database. Sizes are in bytes."""
+
+    name: str
+    """`global`, or the name of the app."""
+    head: str
+    state: State
+    revision: str | None
+    sizes: Sizes
+    pages: int = 0
+    unused_pages: int = 0
+    page_size: int = 0
+    backups: int = 0
+    """How many backups lie beside it."""
+    backup_bytes: int = 0
+    error: str | None = None
+
+    @property
+    def unused_bytes(self) -> int:
+        """What VACUUM would give back."""
+        return self.unused_pages * self.page_size
+
+    @property
+    def unused_percent(self) -> float:
+        """The share of its pages that are unused."""
+        return 100 * self.unused_pages / max(self.pages, 1)
+
+
+@dataclass
+class FleetFacts:
+    """A whole installation."""
+
+    data_dir: Path
+    global_: DatabaseFacts
+    apps: list[DatabaseFacts] = field(default_factory=list)
+    months: Counter[str] = field(default_factory=Counter)
+    """Bytes of recordings by the month that they began in (`2026-01`), variants left out."""
+    global_backups: list[tuple[str, int]] = field(default_factory=list)
+    """The backups of the global database, oldest first: when made, as its name says, and bytes."""
+
+    @property
+    def databases(self) -> list[DatabaseFacts]:
+        """All of them, the global one first."""
+        return [self.global_, *self.apps]
+
+    @property
+    def failed(self) -> list[DatabaseFacts]:
+        """Those that cannot be used, with the reason."""
+        return [database for database in self.databases if database.error is not None]
+
+    @property
+    def total(self) -> Sizes:
+        """The sizes of all of them together."""
+        total = Sizes("total")
+        for database in self.databases:
+            total.add(database.sizes)
+        return total
+
+
+def read_fleet(data_dir: Path, progress: Progress = lambda *_: None) -> FleetFacts:
+    """Read the facts of every database; one that cannot be read stops no other."""
+    place = DataDir.find(data_dir)
+    first, *others = iter_databases(place, Selection())
+    months: Counter[str] = Counter()
+    fleet = FleetFacts(place.root, _facts_of(first, months), months=months)
+    for done, database in enumerate(others, start=1):
+        fleet.apps.append(_facts_of(database, months))
+        progress("reading", done, len(others))
+    for backup in list_backups(place.global_db):
+        made = backup.name.partition(".bak-")[2]
+        fleet.global_backups.append((made, backup.stat().st_size))
+    return fleet
+
+
+def _facts_of(database: Database, months: Counter[str]) -> DatabaseFacts:
+    found = database.look()
+    sizes = Sizes(database.name)
+    facts = DatabaseFacts(database.name, database.world.head, found.state, found.revision, sizes)
+    path = database.path
+    if path is None or found.error is not None:
+        created_on_demand = isinstance(found.error, MissingDatabaseError)
+        is_fault = database.name == "global" or not created_on_demand
+        facts.error = str(found.error) if is_fault else None
+        return facts
+    try:
+        with reading(path) as connection:
+            connection.execute("BEGIN")
+            _measure(connection, path, facts)
+            if database.name != "global":
+                _read_recordings(connection, sizes, months)
+        for backup in list_backups(path):
+            facts.backups += 1
+            facts.backup_bytes += backup.stat().st_size
+    except (StreamHubError, OSError) as error:
+        facts.error = str(error)
+    return facts
+
+
+def _measure(connection: sqlite3.Connection, path: Path, facts: DatabaseFacts) -> None:
+    facts.sizes.db_bytes, facts.sizes.wal_bytes = path.stat().st_size, wal_bytes(path)
+    numbers = connection.execute(
+        "SELECT * FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    ).fetchone()
+    facts.pages, facts.unused_pages, facts.page_size = numbers
+
+
+def _read_recordings(connection: sqlite3.Connection, sizes: Sizes, months: Counter[str]) -> None:
+    sizes.vods = read_vod_sizes(connection)
+    sizes.variants = read_variant_sizes(connection)
+    if "started_at" not in columns_of(connection, "main", "vods"):
+        return
+    query = "SELECT substr(started_at, 1, 7), total(size_bytes) FROM vods GROUP BY 1"
+    for month, size in connection.execute(query):
+        if _MONTH.fullmatch(str(month)):  # both stored formats begin with it
+            months[month] += int(size)

@@ -1,0 +1,166 @@
+"""What each app takes: its database's bytes, and those of its recordings as they are recorded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.engine.backups import wal_bytes
+from streamhub_orm.engine.connections import reading
+from streamhub_orm.errors import MissingDatabaseError, StreamHubError
+from streamhub_orm.fleet import VodTotal, vod_totals
+from streamhub_orm.legacy.sources import columns_of
+from streamhub_orm.maintenance.selection import Selection, iter_databases
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from streamhub_orm.maintenance.selection import Database
+
+_NEXT_UNIT: Final = 1024
+
+
+@dataclass
+class Sizes:
+    """What one app, the global database or the whole server takes, in bytes."""
+
+    name: str
+    db_bytes: int = 0
+    wal_bytes: int = 0
+    vods: dict[str, VodTotal] = field(default_factory=dict)
+    """By status."""
+    variants: VodTotal = field(default_factory=VodTotal)
+    """Further files of the recordings, such as renditions."""
+    error: str | None = None
+
+    @property
+    def vod_bytes(self) -> int:
+        """The bytes of the recordings with their variants."""
+        return sum(it.size_bytes for it in self.vods.values()) + self.variants.size_bytes
+
+    @property
+    def vod_count(self) -> int:
+        """The number of recordings."""
+        return sum(it.count for it in self.vods.values())
+
+    @property
+    def total_bytes(self) -> int:
+        """Database, -wal and recordings."""
+        return self.db_bytes + self.wal_bytes + self.vod_bytes
+
+    def add(self, other: Sizes) -> None:
+        """Add another's numbers to these."""
+        self.db_bytes += other.db_bytes
+        self.wal_bytes += other.wal_bytes
+        self.variants += other.variants
+        for status, sizes in other.vods.items():
+            self.vods[status] = self.vods.get(status, VodTotal()) + sizes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `sizes --json`."""
+        totals = {
+            "vod_count": self.vod_count,
+            "vod_bytes": self.vod_bytes,
+            "total_bytes": self.total_bytes,
+        }
+        return {**asdict(self), **totals}
+
+
+@dataclass
+class ServerSizes:
+    """The sizes of a whole installation, or of some of its apps."""
+
+    data_dir: Path
+    global_: Sizes
+    apps: list[Sizes]
+    """The largest first."""
+
+    @property
+    def total(self) -> Sizes:
+        """All of them together."""
+        total = Sizes("total")
+        for sizes in (self.global_, *self.apps):
+            total.add(sizes)
+        return total
+
+    @property
+    def failed(self) -> list[Sizes]:
+        """Those that could not be read; their recordings count for nothing here."""
+        return [sizes for sizes in (self.global_, *self.apps) if sizes.error is not None]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `sizes --json`."""
+        return {
+            "ok": not self.failed,
+            "data_dir": str(self.data_dir),
+            "global": self.global_.to_json(),
+            "apps": [sizes.to_json() for sizes in self.apps],
+            "total": self.total.to_json(),
+        }
+
+
+def read_sizes(data_dir: Path, apps: Iterable[str] = ()) -> ServerSizes:
+    """Read the sizes of the global database and of all apps, or of those named; nothing is written.
+
+    An app whose database is still missing takes nothing; one that cannot be read stops no other
+    and has an `error`. Raises `DataDirError` and `UnknownAppError`.
+    """
+    place = DataDir.find(data_dir)
+    selection = Selection(apps=tuple(apps) or None)
+    found = [_sizes_of(database) for database in iter_databases(place, selection)]
+    global_, *others = found
+    others.sort(key=lambda sizes: (-sizes.total_bytes, sizes.name))
+    return ServerSizes(place.root, global_, others)
+
+
+def read_vod_sizes(connection: sqlite3.Connection) -> dict[str, VodTotal]:
+    """Return what an app's recordings add up to, by status."""
+    if "size_bytes" not in columns_of(connection, "main", "vods"):
+        return {}
+    return dict(vod_totals(connection).by_status)
+
+
+def read_variant_sizes(connection: sqlite3.Connection) -> VodTotal:
+    """Return what the variants of an app's recordings add up to."""
+    if not columns_of(connection, "main", "vod_variants"):
+        return VodTotal()
+    query = "SELECT count(*), total(size_bytes) FROM vod_variants"
+    count, size = connection.execute(query).fetchone()
+    return VodTotal(count, int(size))
+
+
+def in_bytes(count: int | None) -> str:
+    """Return a size as people read it: `512 B`, `1.5 MiB`; a dash for None."""
+    if count is None:
+        return "-"
+    if abs(count) < _NEXT_UNIT:
+        return f"{count} B"
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(size) < _NEXT_UNIT:
+            return f"{size:.1f} {unit}"
+        size /= _NEXT_UNIT
+    return f"{size:.1f} PiB"
+
+
+def _sizes_of(database: Database) -> Sizes:
+    sizes = Sizes(database.name)
+    found = database.look()
+    path = database.path
+    if path is None or found.error is not None:
+        missing = isinstance(found.error, MissingDatabaseError) and database.name != "global"
+        sizes.error = None if missing else str(found.error)
+        return sizes
+    try:
+        with reading(path) as connection:
+            sizes.db_bytes, sizes.wal_bytes = path.stat().st_size, wal_bytes(path)
+            if database.name != "global":
+                connection.execute("BEGIN")
+                sizes.vods = read_vod_sizes(connection)
+                sizes.variants = read_variant_sizes(connection)
+    except StreamHubError as error:
+        sizes.error = str(error)
+    return sizes

@@ -1,0 +1,115 @@
+"""The clean-up that the split leaves open: the global copies of moved rows go, once all is proved.
+
+What a row must meet is the split's own rule after an import: its identity is found in its app.db,
+whatever else changed, since rows live on there. So a row that was superseded goes too: another one
+holds its place. The backup of this run keeps all of them, and no pruning removes it.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.engine.backups import back_up, is_intact, require_intact, size_bytes
+from streamhub_orm.engine.connections import open_for_migration, reading, translated
+from streamhub_orm.engine.run_lock import run_lock
+from streamhub_orm.engine.vacuum import vacuum
+from streamhub_orm.errors import StreamHubError
+from streamhub_orm.legacy.sources import RowCounts
+from streamhub_orm.maintenance.split_proof import prove_split
+from streamhub_orm.migrations.global_file import CLEANUP_BACKUP, empty_legacy_tables, read_meta
+
+if TYPE_CHECKING:
+    from streamhub_orm.maintenance.split_proof import Proof
+
+
+@dataclass
+class SplitCleanup:
+    """What a clean-up did, or in a dry run would do."""
+
+    data_dir: Path
+    dry_run: bool
+    removed: RowCounts = field(default_factory=RowCounts)
+    """Rows that are gone from the global tables."""
+    differing: RowCounts = field(default_factory=RowCounts)
+    """Those among them whose like in the app.db has other content, and is what counts."""
+    backup: Path | None = None
+    reclaimed_bytes: int = 0
+    error: str | None = None
+    """Why the rows are gone but their space could not be given back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `split cleanup --json`."""
+        return {
+            "ok": self.error is None,
+            "error": self.error,
+            "data_dir": str(self.data_dir),
+            "dry_run": self.dry_run,
+            "removed": asdict(self.removed),
+            "differing": asdict(self.differing),
+            "backup": None if self.backup is None else str(self.backup),
+            "reclaimed_bytes": self.reclaimed_bytes,
+        }
+
+
+def clean_up_split(data_dir: Path, *, dry_run: bool = False) -> SplitCleanup:
+    """Empty the global streams, vods and ingress_auth, and give their space back; backup first.
+
+    Raises `SplitCleanupError` where the split is not finished, or where a row is in no app.db or
+    belongs to no app, and another `StreamHubError` where no verified backup can be made; then
+    nothing was changed. A killed run is finished by the next one.
+    """
+    place = DataDir.find(data_dir)
+    if dry_run:
+        return _result_of(place, prove_split(place), dry_run=True)
+    with run_lock(place.lock_path, like=place.global_db):
+        result = _result_of(place, prove_split(place), dry_run=False)
+        if result.removed.total:
+            _empty(place, result)
+        if result.removed.total or _was_killed_before_vacuum(place):
+            _reclaim(place, result)
+    return result
+
+
+def _result_of(place: DataDir, proof: Proof, *, dry_run: bool) -> SplitCleanup:
+    return SplitCleanup(place.root, dry_run, proof.rows, proof.differing)
+
+
+def _empty(place: DataDir, result: SplitCleanup) -> None:
+    """Back up, and prove it again where nobody can write any more: rows may have come since."""
+    result.backup = back_up(place.global_db, like=place.global_db)
+
+    def verify() -> None:
+        proof = prove_split(place)
+        result.removed, result.differing = proof.rows, proof.differing
+
+    empty_legacy_tables(place.global_db, backup=result.backup, verify=verify)
+
+
+def _reclaim(place: DataDir, result: SplitCleanup) -> None:
+    path = place.global_db
+    before = size_bytes(path)
+    try:
+        recorded = path.with_name(Path(read_meta(path, CLEANUP_BACKUP) or "").name)
+        if result.backup is None and not is_intact(recorded):
+            result.backup = back_up(path, like=path)
+        with (
+            translated(path, "giving its unused space back"),
+            closing(open_for_migration(path)) as connection,
+        ):
+            vacuum(connection, path)
+        require_intact(path)
+    except StreamHubError as error:
+        result.error = f"the rows are removed, but their space is not given back yet: {error}"
+    result.reclaimed_bytes = before - size_bytes(path)
+
+
+def _was_killed_before_vacuum(place: DataDir) -> bool:
+    """Tell whether a clean-up has been here and unused pages are left."""
+    if read_meta(place.global_db, CLEANUP_BACKUP) is None:
+        return False
+    with reading(place.global_db) as connection:
+        return bool(connection.execute("PRAGMA freelist_count").fetchone()[0])

@@ -1,0 +1,91 @@
+"""The proof that the global copies of moved rows are needed no more, or what speaks against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.errors import SplitCleanupError, StreamHubError
+from streamhub_orm.legacy.registry import count_global_rows, list_orphans, read_registry
+from streamhub_orm.legacy.row_index import build_row_index
+from streamhub_orm.legacy.sources import RowCounts
+from streamhub_orm.legacy.verifying import verify_global_rows
+from streamhub_orm.migrations.app_files import is_done
+from streamhub_orm.migrations.states import State
+from streamhub_orm.migrations.upgrading import look_for_upgrade
+from streamhub_orm.migrations.worlds import APP, GLOBAL
+
+if TYPE_CHECKING:
+    from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.legacy.registry import Registry
+
+LISTED: Final = 1000
+"""How many rows a refusal names at most."""
+
+
+@dataclass
+class Proof:
+    """What was found out about the rows of the global streams, vods and ingress_auth."""
+
+    rows: RowCounts
+    differing: RowCounts = field(default_factory=RowCounts)
+    """Those whose like in the app.db has other content: it has lived on, or came first."""
+    findings: list[str] = field(default_factory=list)
+    """What speaks against deleting them."""
+    unlisted: int = 0
+
+    def add_rows(self, what: str, rows: list[str], count: int) -> None:
+        """Add `count` rows that must stay; `rows` names the first of them."""
+        self.findings += [f"{what}: {row}" for row in rows]
+        self.unlisted += count - len(rows)
+
+    @property
+    def room(self) -> int:
+        """How many more rows may be named."""
+        return max(LISTED - len(self.findings), 0)
+
+
+def prove_split(place: DataDir) -> Proof:
+    """Look up every global row in the app.db of its app; nothing is written.
+
+    Raises `SplitCleanupError` with all that speaks against deleting them, or a
+    `DatabaseFileError` where the global database itself cannot be used.
+    """
+    state = look_for_upgrade(place.global_db, GLOBAL, recover=False)
+    if state.error is not None:
+        raise state.error
+    registry = read_registry(place.global_db)
+    proof = Proof(count_global_rows(place.global_db))
+    if state.state is not State.CURRENT:
+        proof.findings.append("a global database that is not at head")
+    if not registry.split_done:
+        proof.findings.append("a split that is not marked as done")
+    orphans = list_orphans(place.global_db, limit=LISTED)
+    proof.add_rows("a row of no registered app", orphans, registry.orphans.total)
+    with TemporaryDirectory(prefix="streamhub-proof-") as folder:
+        row_index = build_row_index(place.global_db, Path(folder) / "rows")
+        for name in filter(registry.has_global_rows, registry.ids):
+            _prove_app(place, registry, name, row_index, proof)
+    if proof.findings:
+        raise SplitCleanupError(place.global_db, proof.findings, proof.unlisted)
+    return proof
+
+
+def _prove_app(
+    place: DataDir, registry: Registry, name: str, row_index: Path, proof: Proof
+) -> None:
+    try:
+        path, vods_db = place.app_db(name), place.legacy_db(name)
+        if not is_done(look_for_upgrade(path, APP, recover=False)):
+            proof.findings.append(f"the app {name}, which is not upgraded")
+            return
+        files = registry.legacy_files(name, vods_db, row_index)
+        found = verify_global_rows(path, files, examples=proof.room)
+    except StreamHubError as error:
+        proof.findings.append(f"the app {name}, which cannot be asked ({error})")
+        return
+    what = f"a row that is not in the app.db of {name}"
+    proof.add_rows(what, found.examples, found.unmatched.total)
+    proof.differing += found.differing

@@ -1,0 +1,90 @@
+"""secrets.json: a flat JSON object of names and texts, readable by its owner alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.durable_files import write_whole
+from streamhub_orm.errors import MissingSecretError, SecretsFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MODE: Final = 0o600
+
+
+class Secrets(Mapping[str, str]):
+    """The entries of one secrets.json. Its repr shows names, never values."""
+
+    def __init__(self, path: Path, values: Mapping[str, str]) -> None:
+        """Keep the file's path and its entries."""
+        self.path = path
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> str:
+        """Return an entry; raises `KeyError`."""
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        """Show the names alone."""
+        return f"Secrets({str(self.path)!r}, names={sorted(self._values)})"
+
+    def resolve(self, name: str, environment: Mapping[str, str] | None = None) -> str:
+        """Return the secret that `name` refers to: from the file first, then the environment.
+
+        An empty text counts as none, as in the Node core. Raises `MissingSecretError`.
+        """
+        variables = os.environ if environment is None else environment
+        value = self._values.get(name) or variables.get(name)
+        if not value:
+            raise MissingSecretError(name, self.path)
+        return value
+
+
+def load_secrets(path: Path) -> Secrets:
+    """Read secrets.json; where there is none, there are no entries.
+
+    Raises `SecretsFileError`, which never shows what the file holds.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Secrets(path, {})
+    except UnicodeDecodeError:
+        raise SecretsFileError(path, "bytes that are no UTF-8") from None
+    except OSError as error:
+        found = f"a file that cannot be read ({error.strerror})"
+        raise SecretsFileError(path, found) from None
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SecretsFileError(path, f"no JSON ({error.msg})", error.lineno) from None
+    except RecursionError:
+        raise SecretsFileError(path, "JSON nested too deeply") from None
+    if not isinstance(values, dict):
+        raise SecretsFileError(path, f"a JSON {type(values).__name__}")
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise SecretsFileError(path, f"{name!r} holding a {type(value).__name__}")
+    return Secrets(path, values)
+
+
+def save_secrets(path: Path, values: Mapping[str, str], *, like: Path) -> None:
+    """Write secrets.json in one step, with mode 0600 and the owner of `like`.
+
+    Entries that are not in `values` are gone, so start from what `load_secrets` gave.
+    """
+    text = json.dumps(dict(values), ensure_ascii=False, indent=2) + "\n"
+    write_whole(path, text.encode(), like=like, mode=_MODE)

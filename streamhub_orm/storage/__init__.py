@@ -1,0 +1,34 @@
+"""Object stores: one contract, S3 and a local folder behind it.
+
+boto3 takes most of a second to import, so nothing here imports it before an S3 store is opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamhub_orm.storage.contract import ObjectInfo, ObjectStore
+from streamhub_orm.storage.keys import object_key, object_url
+from streamhub_orm.storage.local import LocalStore
+from streamhub_orm.storage.verified import VerifiedReader
+
+if TYPE_CHECKING:
+    from streamhub_orm.settings import S3Settings
+    from streamhub_orm.storage.s3 import S3Store
+
+__all__ = [
+    "LocalStore",
+    "ObjectInfo",
+    "ObjectStore",
+    "VerifiedReader",
+    "object_key",
+    "object_url",
+    "open_s3_store",
+]
+
+
+def open_s3_store(settings: S3Settings) -> S3Store:
+    """Return the store that the settings name; nothing is sent yet. The caller closes it."""
+    from streamhub_orm.storage.s3 import S3Store  # noqa: PLC0415 - boto3 is slow to import
+
+    return S3Store(settings)

@@ -1,0 +1,76 @@
+"""What botocore's errors mean, in the words of this package and without a credential."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from streamhub_orm.errors import (
+    ChecksumMismatchError,
+    MissingBucketError,
+    MissingObjectError,
+    ObjectExistsError,
+    StorageError,
+    StoreDeniedError,
+    StoreFaultError,
+    StoreUnreachableError,
+)
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+_EXISTS: Final = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
+_DAMAGED: Final = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"}
+_DENIED_STATUS: Final = {401, 403}
+_CONNECTION_FAULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (ReadTimeoutError, "no answer in time"),
+    (ConnectTimeoutError, "no connection in time"),
+    (ProxyConnectionError, "a proxy that cannot be reached"),
+    (SSLError, "a TLS connection that could not be made"),
+    (EndpointConnectionError, "no connection"),
+    (IncompleteReadError, "a connection that broke"),
+    (HTTPClientError, "a connection that broke"),
+    (BotoConnectionError, "no connection"),
+)
+
+
+def from_client_error(error: ClientError, store: str, key: str) -> StorageError:
+    """Return our error for an answer that is a refusal."""
+    code = str(error.response.get("Error", {}).get("Code", "unknown"))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code == "NoSuchBucket":
+        return MissingBucketError(store)
+    if code in {"NoSuchKey", "404"}:
+        return MissingObjectError(store, key)
+    if code in _EXISTS:
+        return ObjectExistsError(store, key)
+    if code in _DAMAGED:
+        expected = "the bytes that were sent"
+        return ChecksumMismatchError(store, key, f"{code} on arrival", expected, "Try again.")
+    if status in _DENIED_STATUS:
+        return StoreDeniedError(store, key, code)
+    message = str(error.response.get("Error", {}).get("Message", ""))
+    return StoreFaultError(store, key, f"the answer {status} {code}: {message}")
+
+
+def from_botocore(error: BotoCoreError, store: str, key: str) -> StorageError:
+    """Return our error where there was no answer, or none that could be used."""
+    if isinstance(error, FlexibleChecksumError):
+        expected = "bytes of the checksum that the store gives"
+        return ChecksumMismatchError(store, key, "other bytes", expected, "Try again.")
+    for kind, words in _CONNECTION_FAULTS:
+        if isinstance(error, kind):
+            return StoreUnreachableError(store, key, words)
+    return StoreFaultError(store, key, f"{type(error).__name__}: {error}")

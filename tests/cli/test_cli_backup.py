@@ -1,0 +1,199 @@
+"""`streamhub-db backup`, as an operator and a timer use it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.installations.commands import run_in_process
+from tests.installations.snapshot import fingerprint_files, load_snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamhub_orm.settings import S3Settings
+    from tests.conftest import MakeInstallation
+    from tests.installations import Installation
+    from tests.object_stores.seaweedfs import SeaweedFS
+
+
+@pytest.fixture
+def installation(
+    make_installation: MakeInstallation, monkeypatch: pytest.MonkeyPatch
+) -> Installation:
+    """An installation, with no BACKUP_* variable of the machine's in the way."""
+    for name in ("DATA_DIR", "LOCAL_DIR", "RETENTION_DAYS", "S3_BUCKET"):
+        monkeypatch.delenv(f"BACKUP_{name}", raising=False)
+    found = make_installation("node_split", rows=8)
+    found.global_path.with_name("secrets.json").write_text('{"KEY": "canary-in-secrets"}')
+    return found
+
+
+@pytest.fixture
+def bucket(s3_settings: S3Settings, monkeypatch: pytest.MonkeyPatch) -> S3Settings:
+    """A real bucket, named by the variables of the field."""
+    for name, value in (
+        ("BUCKET", s3_settings.bucket),
+        ("ENDPOINT", str(s3_settings.endpoint)),
+        ("ACCESS_KEY_ID", s3_settings.access_key),
+        ("SECRET_ACCESS_KEY", s3_settings.secret_key),
+    ):
+        monkeypatch.setenv(f"BACKUP_S3_{name}", value)
+    return s3_settings
+
+
+def lose_file(path: Path) -> None:
+    path.write_bytes(b"ruined")
+    path.with_name("app.db-wal").unlink(missing_ok=True)
+
+
+def listed_in(installation: Installation) -> list[dict[str, object]]:
+    found = backup(installation, "list")["backups"]
+    assert isinstance(found, list)
+    return found
+
+
+def backup(installation: Installation, *words: str | Path) -> dict[str, object]:
+    outcome = run_in_process("--data-dir", installation.data_dir, "--json", "backup", *words)
+    assert outcome.status == 0, outcome
+    return outcome.report
+
+
+def test_backup_is_listed_verified_and_restored(installation: Installation) -> None:
+    """The folder is backups/ in the installation, and `latest` is the newest."""
+    before = load_snapshot(installation.data_dir)
+    created = backup(installation, "create")
+    assert (created["ok"], created["complete"], created["stored"]) == (True, True, None)
+    assert str(created["archive"]).startswith(str(installation.data_dir / "backups"))
+    (listed,) = listed_in(installation)
+    assert (listed["place"], listed["bytes"]) == ("local", created["bytes"])
+    assert backup(installation, "verify")["faults"] == []
+    lose_file(installation.app_db("live"))
+    restored = backup(installation, "restore", "latest")
+    after = load_snapshot(installation.data_dir)
+    assert {k: v.tables for k, v in after.app_dbs.items()} == {
+        k: v.tables for k, v in before.app_dbs.items()
+    }
+    undone = backup(installation, "undo", str(restored["set_aside"]))
+    assert installation.app_db("live").read_bytes() == b"ruined"
+    assert undone["files"] == restored["files"]
+
+
+def test_restore_brings_to_head_when_asked(installation: Installation) -> None:
+    name = backup(installation, "create")["archive"]
+    assert backup(installation, "restore", str(name), "--upgrade")["failed"] == 0
+    status = run_in_process("--data-dir", installation.data_dir, "--json", "status").report
+    assert status["split_done"] is True
+    assert {app["state"] for app in status["apps"]} == {"current"}
+
+
+def test_backup_travels_through_a_bucket_to_another_machine(
+    installation: Installation, bucket: S3Settings, tmp_path: Path
+) -> None:
+    created = backup(installation, "create")
+    assert f"/{bucket.bucket}/streamhub-backups/streamhub-backup-" in str(created["stored"])
+    places = {each["place"] for each in listed_in(installation)}
+    assert places == {"local", "s3"}
+    expected = load_snapshot(installation.data_dir).registry.tables
+    shutil.rmtree(installation.data_dir)
+    done = run_in_process(
+        "--data-dir", tmp_path / "elsewhere", "backup", "restore", "latest", "--from", "s3"
+    )
+    assert done.status == 0, done
+    assert load_snapshot(tmp_path / "elsewhere").registry.tables == expected
+
+
+def test_bucket_with_wrong_keys_fails_in_words_and_the_local_backup_stays(
+    installation: Installation, bucket: S3Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_S3_SECRET_ACCESS_KEY", "canary-wrong")
+    outcome = run_in_process("--data-dir", installation.data_dir, "--json", "backup", "create")
+    assert outcome.status == 1
+    assert (outcome.report["ok"], outcome.report["complete"]) == (False, True)
+    assert bucket.bucket in outcome.report["error"]
+    assert "canary" not in outcome.stdout + outcome.stderr
+    assert len(list((installation.data_dir / "backups").glob("*.tar.gz"))) == 1
+
+
+def test_missing_bucket_fails_in_words(
+    installation: Installation, bucket: S3Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_S3_BUCKET", "no-such-bucket")
+    outcome = run_in_process("--data-dir", installation.data_dir, "backup", "create")
+    assert outcome.status == 1
+    assert "no-such-bucket: found no such bucket" in outcome.stderr
+
+
+def test_truncated_download_restores_nothing(
+    installation: Installation, bucket: S3Settings, seaweedfs: SeaweedFS
+) -> None:
+    """The object is replaced by its first half, as a broken copy between buckets leaves it."""
+    from streamhub_orm.storage import open_s3_store  # noqa: PLC0415 - boto3 is slow to import
+
+    created = backup(installation, "create")
+    path = installation.data_dir / "half"
+    archive = str(created["archive"])
+    with open(archive, "rb") as whole:  # noqa: PTH123
+        path.write_bytes(whole.read()[:2000])
+    with open_s3_store(bucket) as store:
+        key = str(created["stored"]).partition(bucket.bucket + "/")[2]
+        store.put(path, key)
+    path.unlink()
+    before = fingerprint_files(installation.data_dir)
+    outcome = run_in_process(
+        "--data-dir", installation.data_dir, "backup", "restore", "latest", "--from", "s3"
+    )
+    assert outcome.status == 3
+    assert "Nothing was touched" in outcome.stderr
+    assert fingerprint_files(installation.data_dir) == before
+
+
+def test_pruning_by_a_timer_keeps_the_good_one_in_both_places(
+    installation: Installation, bucket: S3Settings
+) -> None:
+    for _ in range(3):
+        backup(installation, "create")
+    done = backup(installation, "prune", "--keep", "1", "--keep-days", "0")
+    places = done["places"]
+    assert isinstance(places, list)
+    assert [(len(each["removed"]), each["kept"]) for each in places] == [(2, 1), (2, 1)]
+    assert [each["place"] for each in listed_in(installation)] == ["local", "s3"]
+
+
+def test_incomplete_backup_ends_with_one_and_names_the_file(installation: Installation) -> None:
+    lose_file(installation.app_db("live"))
+    outcome = run_in_process("--data-dir", installation.data_dir, "backup", "create")
+    assert outcome.status == 1
+    assert "data/apps/live/app.db is not in the backup" in outcome.stderr
+
+
+@pytest.mark.parametrize("words", [("restore", "nothing"), ("verify",), ("undo", "nowhere")])
+def test_what_is_not_there_is_refused_with_what_is(
+    installation: Installation, words: tuple[str, ...]
+) -> None:
+    backup(installation, "create")
+    shutil.move(installation.data_dir / "backups", installation.data_dir / "moved")
+    before = fingerprint_files(installation.data_dir)
+    outcome = run_in_process("--data-dir", installation.data_dir, "backup", *words)
+    assert outcome.status == 3
+    assert fingerprint_files(installation.data_dir) == before
+
+
+def test_bucket_is_needed_where_it_is_named(installation: Installation) -> None:
+    outcome = run_in_process(
+        "--data-dir", installation.data_dir, "--json", "backup", "verify", "--from", "s3"
+    )
+    assert outcome.status == 3
+    assert "BACKUP_S3_BUCKET: found nothing" in json.loads(outcome.stdout)["error"]
+
+
+def test_no_secret_is_shown_by_any_command(installation: Installation) -> None:
+    shown = ""
+    for words in (["create"], ["list"], ["verify", "latest"], ["restore", "latest"], ["prune"]):
+        outcome = run_in_process("--data-dir", installation.data_dir, "-vv", "backup", *words)
+        assert outcome.status == 0, outcome
+        shown += outcome.stdout + outcome.stderr
+    assert "canary" not in shown

@@ -1,0 +1,225 @@
+"""`report --html`: one page that needs nothing else, true to the databases and fit to be read."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streamhub_orm.engine.backups import back_up
+from streamhub_orm.fleet import VodTotal
+from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts, read_fleet
+from streamhub_orm.maintenance.report.page import SHOWN, render_page
+from streamhub_orm.maintenance.sizes import Sizes
+from streamhub_orm.migrations.states import State
+from tests.installations.commands import CHECKOUT, run_in_process
+from tests.installations.snapshot import fingerprint_files
+from tests.maintenance.conftest import app_db, run_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+)
+VOD = (
+    "INSERT INTO vods (app_id, name, status, size_bytes, started_at) VALUES (1, 'v', 'ready', ?, ?)"
+)
+
+
+@pytest.fixture
+def recorded(data_dir: Path) -> Path:
+    """Return an installation with recordings of three months, in both stored formats."""
+    run_sql(
+        app_db(data_dir, "radio"),
+        VOD,
+        [
+            (3 * 2**30, "2025-11-03T10:00:00.000Z"),
+            (2**30, "2025-11-04 10:00:00"),
+            (2**30, "2026-02-01T00:00:00.000Z"),
+            (7, None),
+            (7, "no date"),
+        ],
+    )
+    return data_dir
+
+
+def page_of(data_dir: Path, target: Path) -> str:
+    outcome = run_in_process("--data-dir", data_dir, "report", "--html", target)
+    assert outcome.status == 0, outcome
+    return target.read_text(encoding="utf-8")
+
+
+def test_facts_are_those_of_the_databases(recorded: Path) -> None:
+    path = app_db(recorded, "radio")
+    back_up(path, like=path)
+    fleet = read_fleet(recorded)
+    assert fleet.months == {"2025-11": 4 * 2**30, "2026-02": 2**30}
+    radio = next(app for app in fleet.apps if app.name == "radio")
+    assert (radio.state, radio.revision, radio.error) == (State.CURRENT, radio.head, None)
+    assert radio.sizes.vods == {"ready": VodTotal(5, 5 * 2**30 + 14)}
+    assert radio.sizes.db_bytes == path.stat().st_size == radio.pages * radio.page_size
+    assert radio.backups == 1
+    assert fleet.total.vod_bytes == 5 * 2**30 + 14
+
+
+def test_page_shows_months_apps_and_revisions(recorded: Path, tmp_path: Path) -> None:
+    page = page_of(recorded, tmp_path / "fleet.html")
+    for month, size in {"2025-11": "4.0 GiB", "2025-12": "0 B", "2026-02": "1.0 GiB"}.items():
+        assert f"<title>{month}: {size}</title>" in page
+    assert "All 4 databases can be used." in page
+    assert re.search(r"current · a\d{4}", page)
+    assert page.index(">radio<") < page.index(">live<")
+
+
+def test_page_needs_no_other_resource(recorded: Path, tmp_path: Path) -> None:
+    page = page_of(recorded, tmp_path / "fleet.html")
+    for reference in ("http:", "https:", " src=", " href=", "url(", "@import", "<script", "<link"):
+        assert reference not in page.replace("http-equiv", "")
+    assert "default-src 'none'" in page
+
+
+def test_names_and_errors_are_escaped(data_dir: Path, tmp_path: Path) -> None:
+    name = "<script>alert(1)</script>"
+    run_sql(data_dir / "data" / "streamhub.db", "INSERT INTO apps (name) VALUES (?)", [(name,)])
+    outcome = run_in_process("--data-dir", data_dir, "report", "--html", tmp_path / "fleet.html")
+    assert outcome.status == 1
+    page = (tmp_path / "fleet.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_failures_are_named_and_the_others_still_counted(recorded: Path, tmp_path: Path) -> None:
+    app_db(recorded, "arena").write_bytes(b"no database " * 500)
+    outcome = run_in_process(
+        "--data-dir", recorded, "--json", "report", "--html", tmp_path / "fleet.html"
+    )
+    assert (outcome.status, outcome.report["failed"], outcome.report["apps"]) == (1, 1, 3)
+    page = (tmp_path / "fleet.html").read_text(encoding="utf-8")
+    assert "1 of 4 databases cannot be used." in page
+    assert str(app_db(recorded, "arena")) in page
+    assert "4.0 GiB" in page
+
+
+def test_report_changes_no_byte_of_the_installation(recorded: Path, tmp_path: Path) -> None:
+    before = fingerprint_files(recorded)
+    page_of(recorded, tmp_path / "fleet.html")
+    assert fingerprint_files(recorded) == before
+    assert (tmp_path / "fleet.html").stat().st_mode & 0o777 == 0o600
+
+
+def test_report_replaces_an_older_report_and_nothing_else(data_dir: Path, tmp_path: Path) -> None:
+    target = tmp_path / "fleet.html"
+    assert page_of(data_dir, target)
+    assert page_of(data_dir, target)
+    precious = data_dir / "data" / "streamhub.db"
+    before = precious.read_bytes()
+    for wrong in (precious, data_dir, tmp_path / "nowhere" / "fleet.html"):
+        outcome = run_in_process("--data-dir", data_dir, "--json", "report", "--html", wrong)
+        assert (outcome.status, outcome.report["ok"]) == (3, False)
+        assert str(wrong) in outcome.stderr
+    assert precious.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["fleet.html"]
+
+
+def test_report_without_its_extra_says_what_to_install(data_dir: Path, tmp_path: Path) -> None:
+    script = f"""
+import sys
+sys.modules["jinja2"] = None
+from streamhub_orm.cli import main
+sys.argv = ["streamhub-db", "--data-dir", {str(data_dir)!r}, "report", "--html", "x.html"]
+main()
+"""
+    command = [sys.executable, "-c", script]
+    environment = {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert "streamhub-orm[report]" in done.stderr
+    assert not (tmp_path / "x.html").exists()
+
+
+def made_up_fleet(apps: int) -> FleetFacts:
+    """Return facts of a fleet that would take long to write."""
+
+    def facts(name: str, size: int) -> DatabaseFacts:
+        sizes = Sizes(name, db_bytes=size * 4096, vods={"ready": VodTotal(size, size << 30)})
+        return DatabaseFacts(
+            name,
+            "a0009",
+            State.CURRENT,
+            "a0009",
+            sizes,
+            pages=size,
+            unused_pages=size // 3,
+            page_size=4096,
+        )
+
+    fleet = FleetFacts(Path("/srv/streamhub"), facts("global", 50))
+    fleet.apps = [facts(f"app-{number:05}", 1 + number % 97) for number in range(apps)]
+    for broken in fleet.apps[:300]:
+        broken.error = "found file is not a database"
+    fleet.months.update({f"20{year:02}-06": year << 40 for year in range(10, 27)})
+    return fleet
+
+
+def test_page_of_ten_thousand_apps_stays_short_and_its_sums_are_of_all() -> None:
+    fleet = made_up_fleet(10_000)
+    page = render_page(fleet)
+    assert len(page) < 60_000
+    assert "300 of 10,001 databases cannot be used." in page
+    assert f"the first {SHOWN} of 300" in page
+    assert page.count("<tr>") <= 4 * SHOWN + 10
+    assert f"{fleet.total.vod_count:,} of them" in page
+
+
+def test_page_of_an_installation_without_recordings_says_so(data_dir: Path, tmp_path: Path) -> None:
+    page = page_of(data_dir, tmp_path / "fleet.html")
+    assert "There are no recordings yet." in page
+    assert "No database has unused pages." in page
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[str]:
+    if BROWSER is None:
+        pytest.skip("no Chromium on this machine")
+    yield BROWSER
+    shutil.rmtree(tmp_path / "profile", ignore_errors=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_browser_draws_the_page_without_complaint(
+    browser: str, tmp_path: Path, scheme: str
+) -> None:
+    """A picture of more than background, and no message of the page's policy or a script."""
+    page, picture = tmp_path / "fleet.html", tmp_path / "fleet.png"
+    page.write_text(render_page(made_up_fleet(2000)), encoding="utf-8")
+    options = ["--window-size=1240,2400", f"--screenshot={picture}"]
+    options += ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    command = [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", *options, page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "CONSOLE" not in done.stderr
+    data = picture.read_bytes()
+    assert struct.unpack(">II", data[16:24]) == (1240, 2400)
+    assert len(data) > 100_000, "a blank page compresses to a tenth of this"
