@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 
-from streamhub_orm.engine.durable_files import make_folder, take_owner
+from streamhub_orm.durable_files import make_folder, take_owner
 from streamhub_orm.errors import LogSettingError
 from streamhub_orm.services.log_lines import line_from_record
 from streamhub_orm.services.log_queue import LogQueue, QueueLimits
