@@ -24,13 +24,15 @@ _COMMANDS: Final = {
     "downgrade": "revisions",
     "history": "revisions",
     "revision": "revisions",
+    "tokens": "tokens",
+    "nodes": "nodes",
+    "logs": "logs",
     "health": "health",
     "optimize": "optimize",
     "sizes": "sizes",
     "purge": "purge",
     "split": "split",
     "report": "report",
-    "tokens": "tokens",
 }
 
 

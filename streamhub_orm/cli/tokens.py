@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm import Databases
 from streamhub_orm.cli.options import Settings, global_options, print_json
 from streamhub_orm.cli.output import print_table
-from streamhub_orm.engine.connections import translated
+from streamhub_orm.cli.sessions import global_session, shown_time
 from streamhub_orm.services import tokens as service
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from sqlalchemy.orm import Session
 
 
 @click.group
@@ -40,7 +31,7 @@ def tokens() -> None:
 @click.pass_obj
 def issue(settings: Settings, name: str, app: str | None, allow: tuple[str, ...]) -> None:
     """Make a token called NAME and print it, this once."""
-    with _global_session(settings, "issuing a token") as session:
+    with global_session(settings, "issuing a token") as session:
         made = service.issue(session, name, app=app, allowed_ips=allow)
     if settings.json:
         document = {"ok": True, "id": made.id, "name": made.name, "app": made.app}
@@ -56,7 +47,7 @@ def issue(settings: Settings, name: str, app: str | None, allow: tuple[str, ...]
 @click.pass_obj
 def list_(settings: Settings, app: str | None, tenant: str | None) -> None:
     """List tokens, revoked ones too; never the tokens themselves."""
-    with _global_session(settings, "listing tokens", read_only=True) as session:
+    with global_session(settings, "listing tokens", read_only=True) as session:
         found = service.list_tokens(session, app=app, tenant_id=tenant)
     if settings.json:
         print_json({"ok": True, "tokens": [_document(info) for info in found]})
@@ -71,7 +62,7 @@ def list_(settings: Settings, app: str | None, tenant: str | None) -> None:
 @click.pass_obj
 def revoke(settings: Settings, token_id: int) -> None:
     """Make the token with this ID open nothing from now on."""
-    with _global_session(settings, "revoking a token") as session:
+    with global_session(settings, "revoking a token") as session:
         service.revoke(session, token_id)
     if settings.json:
         print_json({"ok": True, "id": token_id})
@@ -85,7 +76,7 @@ def revoke(settings: Settings, token_id: int) -> None:
 @click.pass_obj
 def seed(settings: Settings, name: str) -> None:
     """Store the token on standard input, which opens everything, unless it is there already."""
-    with _global_session(settings, "seeding a token") as session:
+    with global_session(settings, "seeding a token") as session:
         seeded = service.seed(session, sys.stdin, name=name)
     if settings.json:
         state = {"new": seeded.is_new, "revoked": seeded.is_revoked}
@@ -93,17 +84,6 @@ def seed(settings: Settings, name: str) -> None:
     elif settings.verbosity >= 0:
         state_word = "new" if seeded.is_new else "revoked" if seeded.is_revoked else "already there"
         click.echo(f"token {seeded.id}: {state_word}")
-
-
-@contextmanager
-def _global_session(
-    settings: Settings, doing: str, *, read_only: bool = False
-) -> Iterator[Session]:
-    """Open the global database as it is: bringing it to head is another command's job."""
-    with Databases(settings.root, auto_upgrade=False) as databases:
-        path = databases.place.global_db
-        with translated(path, doing), databases.global_session(read_only=read_only) as session:
-            yield session
 
 
 def _document(info: service.TokenInfo) -> dict[str, object]:
@@ -114,8 +94,8 @@ def _document(info: service.TokenInfo) -> dict[str, object]:
         "app": info.app,
         "tenant": info.tenant_id,
         "allowed_ips": info.allowed_ips,
-        "last_used_at": _text(info.last_used_at),
-        "created_at": _text(info.created_at),
+        "last_used_at": shown_time(info.last_used_at),
+        "created_at": shown_time(info.created_at),
         "revoked": info.revoked,
     }
 
@@ -123,9 +103,5 @@ def _document(info: service.TokenInfo) -> dict[str, object]:
 def _line(info: service.TokenInfo) -> tuple[object, ...]:
     allowed = "nobody" if info.allowed_ips is None else ", ".join(map(str, info.allowed_ips))
     state = "revoked" if info.revoked else "in use"
-    used = _text(info.last_used_at)
+    used = shown_time(info.last_used_at)
     return info.id, info.name, info.app, info.tenant_id, allowed or None, used, state
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -17,6 +17,7 @@ NAMES = {
     "create",
     "fan-out",
     "growth",
+    "log-lines",
     "lookup",
     "open_cold",
     "split_many",
