@@ -13,7 +13,7 @@ from streamhub_orm.durable_files import (
     temporary_beside,
 )
 from streamhub_orm.engine.connections import open_scratch, translated
-from streamhub_orm.errors import DataDirError
+from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
 from streamhub_orm.legacy.registry import find_legacy_files
 from streamhub_orm.legacy.sources import SPLIT_DONE
 from streamhub_orm.migrations.app_files import bring_app_to_head
@@ -30,11 +30,24 @@ DEFAULT_APP: Final = "live"
 def make_installation(data_dir: Path) -> DataDir:
     """Make a fresh installation in a new or empty folder and return where its files lie.
 
-    Raises `DataDirError` where the folder already holds an installation or a part of one.
+    Raises `DataDirError` where the folder already holds an installation or a part of one, and
+    `UnfinishedError` where a fault came when the global database was there already.
     """
     place = DataDir.fresh(data_dir)
     _require_fresh(place)
     require_no_stray_wal(place.global_db)
+    try:
+        _make(place)
+    except DatabaseFileError as error:
+        if not place.global_db.exists():
+            raise
+        done = f"{place.global_db} is made, and app {DEFAULT_APP} may not be."
+        todo = "Check the disk, then run `streamhub-db upgrade`: it makes what is missing."
+        raise UnfinishedError(error, done, todo) from error
+    return place
+
+
+def _make(place: DataDir) -> None:
     with translated(place.global_db, "creating it"):
         for folder in (place.root, place.global_db.parent, place.apps):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,7 +56,6 @@ def make_installation(data_dir: Path) -> DataDir:
             publish(temporary, place.global_db, like=place.root, mode=0o600)
     app_db = place.app_db(DEFAULT_APP)
     bring_app_to_head(app_db, find_legacy_files(place, DEFAULT_APP))
-    return place
 
 
 def _require_fresh(place: DataDir) -> None:

@@ -21,7 +21,12 @@ from streamhub_orm.durable_files import (
 from streamhub_orm.engine.backups import copy_verified, is_intact, time_stamp
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.run_lock import run_lock
-from streamhub_orm.errors import LockedDatabaseError, RollbackError
+from streamhub_orm.errors import (
+    DatabaseFileError,
+    LockedDatabaseError,
+    RollbackError,
+    UnfinishedError,
+)
 from streamhub_orm.legacy.sources import columns_of
 from streamhub_orm.migrations.global_file import OWN_SPLIT_BACKUP, named_backup
 
@@ -111,9 +116,23 @@ def _swap(global_db: Path, backup: Path) -> Path:
         sync(temporary)
         _fold_wal_in(global_db)
         set_aside = _set_aside(global_db)
-        temporary.replace(global_db)
-        sync(global_db.parent)
+        try:
+            temporary.replace(global_db)
+        except OSError:
+            remove_aliases(global_db)
+            raise
+        _sync_swap(global_db, backup, set_aside)
     return set_aside
+
+
+def _sync_swap(global_db: Path, backup: Path, set_aside: Path) -> None:
+    try:
+        with translated(global_db, "bringing the swap to the disk"):
+            sync(global_db.parent)
+    except DatabaseFileError as error:
+        done = f"{backup.name} is in its place, and the database until now is {set_aside}."
+        todo = "Check the disk, then look at it with `streamhub-db check`."
+        raise UnfinishedError(error, done, todo) from error
 
 
 def _set_aside(global_db: Path) -> Path:

@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "health": "health",
     "optimize": "optimize",
     "sizes": "sizes",
+    "purge": "purge",
     "split": "split",
     "report": "report",
 }

@@ -57,6 +57,8 @@ def progress_bar(*, shown: bool) -> Iterator[Progress]:
             if total and phase not in tasks:
                 tasks[phase] = bars.add_task(phase, total=total)
             if total:
-                bars.update(tasks[phase], completed=done, refresh=True)
+                bars.update(tasks[phase], completed=done, total=total, refresh=True)
+            if done == total and " of " in phase:  # rows or indices of one app: others will follow
+                bars.remove_task(tasks.pop(phase))
 
         yield progress

@@ -63,7 +63,7 @@ def _print_done(done: SplitCleanup) -> None:
     click.echo(f"rows {'that would be ' if done.dry_run else ''}removed: {rows}")
     if done.differing.total:
         click.echo(
-            f"{done.differing.total} of them differ from the row of the same key in their app.db, "
+            f"of these, {done.differing.total} with another content than their like in the app.db, "
             "which has changed since or came first, and stays"
         )
     if not done.dry_run:

@@ -106,7 +106,8 @@ def _is_alive(holder: str) -> bool:
 
 def _write(descriptor: int, text: str) -> None:
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)
+    if text:
+        os.pwrite(descriptor, text.encode(), 0)
 
 
 def _take_owner(descriptor: int, like: Path) -> None:

@@ -84,6 +84,7 @@ from streamhub_orm.errors.runs import (
     ForkedInSessionError,
     LockFileError,
     RollbackError,
+    UnfinishedError,
     UnforeseenError,
     UpgradeRunningError,
 )
@@ -173,6 +174,7 @@ __all__ = [
     "TokenFormError",
     "TooManyLinksError",
     "UnadoptedDatabaseError",
+    "UnfinishedError",
     "UnforeseenError",
     "UnknownAppError",
     "UnknownMembershipError",

@@ -68,6 +68,17 @@ class ConnectionsInUseError(StreamHubError):
         self.limit = limit
 
 
+class UnfinishedError(DatabaseFileError):
+    """A fault came after the work began: what is done is whole, and `done` says how far it is."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, error: DatabaseFileError, done: str, todo: str) -> None:
+        """Keep file and fault of `error`, what was `done` by then, and what `todo`."""
+        super().__init__(error.path, error.found, error.expected, f"{done} {todo}")
+        self.done = done
+
+
 class ForkedInSessionError(StreamHubError):
     """The process was forked while its parent was inside a session on the same database."""
 

@@ -23,6 +23,7 @@ class RowProgress:
     """The rows of one app as they are copied; an app of few rows says nothing."""
 
     def __init__(self, files: LegacyFiles, progress: Progress) -> None:
+        """Count the rows of these files, of which there are about so many, for `progress`."""
         self._app = files.app
         self._total = files.rows_about()
         self._done = 0

@@ -20,6 +20,7 @@ from streamhub_orm.durable_files import (
 )
 from streamhub_orm.engine.backups import copy_to_scratch
 from streamhub_orm.engine.connections import open_scratch, reading, translated
+from streamhub_orm.engine.turns import turn_in
 from streamhub_orm.errors import DatabaseFileError
 from streamhub_orm.legacy.bulk import checks_after_rows, indices_after_rows
 from streamhub_orm.legacy.importing import account_of, import_legacy, set_markers
@@ -56,14 +57,19 @@ def bring_app_to_head(path: Path, files: LegacyFiles, progress: Progress = silen
         require_importable(files.vods_db)
         with suppress(FileExistsError):  # another process created it meanwhile
             return create_app_db(path, files, progress)
-    found = look_for_upgrade(path, APP)
-    if is_done(found):
-        return Upgraded(found.revision, found.revision, changed=False)
-    if VODS_MARKER not in found.markers:
-        require_importable(files.vods_db)
-    return upgrade_file(
-        path, APP, like=files.global_db, finish=lambda raw: import_legacy(raw, files, progress)
-    )
+    with turn_in(path.parent):
+        found = look_for_upgrade(path, APP)
+        if is_done(found):
+            return Upgraded(found.revision, found.revision, changed=False)
+        if VODS_MARKER not in found.markers:
+            require_importable(files.vods_db)
+        return upgrade_file(
+            path,
+            APP,
+            like=files.global_db,
+            found=found,
+            finish=lambda raw: import_legacy(raw, files, progress),
+        )
 
 
 def is_done(found: FileState) -> bool:

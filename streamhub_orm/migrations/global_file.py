@@ -16,6 +16,7 @@ from streamhub_orm.engine.connections import (
     write_lock,
 )
 from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.turns import turn_in
 from streamhub_orm.errors import DatabaseFileError
 from streamhub_orm.legacy.sources import SPLIT_DONE, TABLES, columns_of
 from streamhub_orm.migrations.references import reference_structure
@@ -39,10 +40,11 @@ CLEANUP_BACKUP: Final = "streamhub_orm_cleanup_backup"
 
 def bring_global_to_head(path: Path, *, backup: Path | None = None) -> Upgraded:
     """Upgrade the global database; idempotent. Raises a `DatabaseFileError`, then as it was."""
-    found = look_for_upgrade(path, GLOBAL)
-    if found.state is State.CURRENT:
-        return Upgraded(found.revision, found.revision, changed=False)
-    return upgrade_file(path, GLOBAL, like=path, backup=backup)
+    with turn_in(path.parent):
+        found = look_for_upgrade(path, GLOBAL)
+        if found.state is State.CURRENT:
+            return Upgraded(found.revision, found.revision, changed=False)
+        return upgrade_file(path, GLOBAL, like=path, found=found, backup=backup)
 
 
 def rehearse_global(path: Path) -> Upgraded:

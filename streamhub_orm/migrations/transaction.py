@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import closing, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -42,10 +43,30 @@ def migration_transaction(path: Path) -> Iterator[sa.Connection]:
         translated(path, "upgrading it"),
         alembic_lock,
         closing(open_for_migration(path)) as raw,
-        engine_on(raw).begin() as connection,
+        _begun_on(raw) as connection,
     ):
         yield connection
         _require_foreign_keys(raw, path)
+
+
+_handed_in: Final[list[sqlite3.Connection]] = []
+"""The connection that the shared engine takes next; `alembic_lock` guards it."""
+
+
+@contextmanager
+def _begun_on(raw: sqlite3.Connection) -> Iterator[sa.Connection]:
+    _handed_in.append(raw)
+    try:
+        with _shared_engine().begin() as connection:
+            yield connection
+    finally:
+        _handed_in.pop()
+
+
+@cache
+def _shared_engine() -> sa.Engine:
+    """Return one engine for all files, so that a fleet shares its dialect and statements."""
+    return immediate_engine(lambda: _handed_in[-1], sa.pool.NullPool)
 
 
 def engine_on(raw: sqlite3.Connection) -> sa.Engine:

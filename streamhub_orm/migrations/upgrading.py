@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import roll_back_dead_write
-from streamhub_orm.engine.turns import turn_in
 from streamhub_orm.errors import InterruptedWriteError
 from streamhub_orm.legacy.sources import MARKERS, Account
 from streamhub_orm.migrations.adoption import adopt
@@ -73,27 +72,24 @@ def imports_pending(found: FileState) -> bool:
     return not found.markers >= MARKERS
 
 
-def upgrade_file(
+def upgrade_file(  # noqa: PLR0913 - what the caller knows already is not looked up again
     path: Path,
     world: World,
     *,
     like: Path,
+    found: FileState,
     backup: Path | None = None,
     finish: Callable[[sqlite3.Connection], Account] = lambda _: Account(),
 ) -> Upgraded:
     """Bring an existing file to head; `finish` runs in the same transaction, at head.
 
-    A file that holds data is backed up first, unless the caller hands in a `backup` made for this
-    upgrade. Nothing happens where another process has done it meanwhile. Raises a
-    `DatabaseFileError`, and then the file is as it was.
+    The caller tells the state that it just `found`, and may hand in a `backup` made for this
+    upgrade; otherwise a file that holds data is backed up first. Raises a `DatabaseFileError`, and
+    then the file is as it was.
     """
-    with turn_in(path.parent):
-        found = look_for_upgrade(path, world)
-        if nothing_left(found, world):
-            return Upgraded(found.revision, found.revision, changed=False)
-        if backup is None and found.state is not State.MISSING:
-            backup = back_up(path, like=like)
-        account = transform(path, world, run=lambda c: run_upgrade(c, world), finish=finish)
+    if backup is None and found.state is not State.MISSING:
+        backup = back_up(path, like=like)
+    account = transform(path, world, run=lambda c: run_upgrade(c, world), finish=finish)
     return Upgraded(found.revision, world.head, backup, account)
 
 

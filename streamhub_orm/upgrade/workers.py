@@ -112,9 +112,11 @@ class _Pool(Generic[Result]):
         ours, theirs = _FORK.Pipe()
         # A worker must not hold the parent's ends, or its siblings would never see them close.
         inherited = [*self._processes, ours]
-        tells = self._progress is not silent
         process = _FORK.Process(
-            target=_serve, args=(self._work, theirs, inherited, tells), daemon=True
+            target=_serve,
+            args=(self._work, theirs, inherited),
+            kwargs={"tells": self._progress is not silent},
+            daemon=True,
         )
         with _interrupts_held_back():
             process.start()
@@ -134,7 +136,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _serve(
-    work: Callable[[str, Progress], Result], pipe: Pipe, inherited: list[Pipe], tells: bool
+    work: Callable[[str, Progress], Result], pipe: Pipe, inherited: list[Pipe], *, tells: bool
 ) -> None:
     # Ctrl-C reaches the whole group: the parent decides, a worker ends its file first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests import figures
 from tests.faults.fork_server import upgrade
 from tests.faults.scenarios import is_split_early
 from tests.faults.shim import Mode
@@ -47,16 +48,25 @@ class Attack:
     sabotage: str | None = None
     """The product is broken in this way, in the killed run and in the cures."""
 
+    @property
+    def word(self) -> str:
+        """What an attempt counts as in the figures."""
+        if self.mode in (Mode.FAIL_ONCE, Mode.FAIL_ON):
+            return "faults of the disk"
+        return "kills in the middle of a write" if self.mode is Mode.TORN else "kills"
+
 
 def attack_at(
     server: ForkServer, prepared: Prepared, numbers: Iterable[int], attack: Attack
 ) -> list[Violation]:
     """Attack the command at each of these points, on a fresh copy each time."""
-    return [
-        violation
-        for number in numbers
-        for violation in _attack_at(server, prepared, number, attack)
-    ]
+    rows = prepared.reader.rows_read
+    violations = []
+    for number in numbers:
+        violations += _attack_at(server, prepared, number, attack)
+        figures.count(attack.word)
+    figures.count("rows read back after an attack", prepared.reader.rows_read - rows)
+    return violations
 
 
 def calls_of(server: ForkServer, prepared: Prepared) -> list[str]:
@@ -67,6 +77,13 @@ def calls_of(server: ForkServer, prepared: Prepared) -> list[str]:
         server.run(replace(job, mode=Mode.FAIL_ON, log=log.name))
         shutil.rmtree(prepared.place)
         return Path(log.name).read_text().splitlines()
+
+
+def fault_numbers(
+    server: ForkServer, prepared: Prepared, *, first: int = 1, every: int = 1
+) -> range:
+    """List points at which a call may fail: those of a -shm too, which kills do not count."""
+    return range(first, len(calls_of(server, prepared)) + 1, every)
 
 
 def _attack_at(

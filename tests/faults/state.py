@@ -32,6 +32,11 @@ class Contents:
     meta: dict[str, object]
     structure: frozenset[str]
 
+    @property
+    def rows(self) -> int:
+        """The number of its rows, bookkeeping included."""
+        return sum(rows.total() for rows in self.tables.values()) + len(self.meta)
+
     def is_like(self, other: Contents | None, *, with_meta: bool = True) -> bool:
         """Tell whether another file holds the same; without the bookkeeping if asked so."""
         return (
@@ -48,6 +53,8 @@ class Reader:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Contents] = {}
+        self.rows_read = 0
+        """The rows of all files that it was asked for, so often as it was."""
 
     def read(self, path: Path) -> Contents | None:
         """Read a file with its -wal and -journal; None for a missing or an empty one."""
@@ -61,6 +68,7 @@ class Reader:
         key = tuple(suffix + hashlib.sha256(data).hexdigest() for suffix, data in parts.items())
         if key not in self._known:
             self._known[key] = _read(parts)
+        self.rows_read += self._known[key].rows
         return self._known[key]
 
     def read_all(self, data_dir: Path) -> dict[str, Contents | None]:

@@ -13,18 +13,19 @@ import pytest
 
 from tests.faults import scenarios
 from tests.faults.fork_server import upgrade
-from tests.faults.kill_points import Attack, attack_at, calls_of
+from tests.faults.kill_points import Attack, attack_at, calls_of, fault_numbers
 from tests.faults.scenarios import assert_rows_accounted
 from tests.faults.shim import Mode
 from tests.installations import Options, build_installation
 from tests.installations.snapshot import fingerprint_databases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.faults.conftest import Preparations
     from tests.faults.fork_server import Ended, ForkServer
+    from tests.faults.scenarios import Scenario
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,45 @@ def test_upgrade_on_a_disk_that_fails_changes_nothing_by_halves(  # noqa: PLR091
     if not server.has_shim:
         pytest.skip("no C compiler, so no failing disk")
     prepared = preparations.get(scenarios.upgrade_of(era))
-    numbers = range(1 + mode, prepared.points + 1, every)
+    numbers = fault_numbers(server, prepared, first=1 + mode, every=every)
+    violations = attack_at(server, prepared, numbers, Attack(mode, error))
+    assert not violations, "\n".join(map(str, violations))
+
+
+@pytest.mark.parametrize(
+    ("mode", "error"),
+    [
+        pytest.param(Mode.FAIL_ON, errno.ENOSPC, id="full from then on"),
+        pytest.param(Mode.FAIL_ONCE, errno.ENOSPC, id="full once"),
+        pytest.param(Mode.FAIL_ONCE, errno.EIO, id="bad once"),
+        pytest.param(Mode.FAIL_ON, errno.EIO, id="bad from then on"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("make", "every"),
+    [
+        (scenarios.lazy_open_of_new_app, 3),
+        (scenarios.lazy_open_of_old_app, 11),
+        (scenarios.backup_alone, 3),
+        (scenarios.fresh_installation, 3),
+        (scenarios.rollback, 1),
+    ],
+    ids=lambda it: getattr(it, "__name__", None),
+)
+def test_other_work_on_a_disk_that_fails_changes_nothing_by_halves(  # noqa: PLR0913, PLR0917
+    server: ForkServer,
+    preparations: Preparations,
+    make: Callable[[], Scenario],
+    every: int,
+    mode: Mode,
+    error: int,
+) -> None:
+    """Lazy open, backup, `init` and `rollback` fail whole, in words, and work the next time."""
+    if not server.has_shim:
+        pytest.skip("no C compiler, so no failing disk")
+    prepared = preparations.get(make())
+    first = 1 + (mode + error) % every
+    numbers = fault_numbers(server, prepared, first=first, every=every)
     violations = attack_at(server, prepared, numbers, Attack(mode, error))
     assert not violations, "\n".join(map(str, violations))
 

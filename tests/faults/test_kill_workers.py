@@ -94,7 +94,7 @@ def test_upgrade_that_is_interrupted_stops_between_files(
 def test_upgrade_whose_worker_is_killed_names_its_app_and_does_the_others(
     server: ForkServer, preparations: Preparations
 ) -> None:
-    """The kernel's out-of-memory killer takes a worker: one app failed, status 1, all others done."""
+    """As the kernel does where memory runs out: one app failed, status 1, all others done."""
     prepared = preparations.get(scenarios.upgrade_of("pre_tenancy", apps=APPS))
     with _Run(prepared) as run:
         os.kill(run.wait_for_a_worker(), signal.SIGKILL)

@@ -22,13 +22,14 @@ from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 from streamhub_orm import Databases
 from streamhub_orm.cli import main as run_command_line
 from streamhub_orm.engine.backups import back_up
+from streamhub_orm.errors import StreamHubError
 from streamhub_orm.migrations.references import reference_structures, template
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from tests.faults import python_points, shim
 from tests.faults.sabotage import SABOTAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SECONDS_PER_CHILD: Final = 60
 
@@ -42,14 +43,30 @@ def run_cli(arguments: list[str]) -> None:
 def open_app(arguments: list[str]) -> None:
     """Open an app lazily, as a service would, and read a row."""
     data_dir, name = arguments
-    with Databases(data_dir) as databases, databases.app_connection(name, read_only=True) as opened:
+    with (
+        _answered(),
+        Databases(data_dir) as databases,
+        databases.app_connection(name, read_only=True) as opened,
+    ):
         opened.exec_driver_sql("SELECT count(*) FROM streams")
 
 
 def back_a_file_up(arguments: list[str]) -> None:
     """Make one backup."""
     path = Path(arguments[0])
-    back_up(path, like=path)
+    with _answered():
+        back_up(path, like=path)
+
+
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    """Answer as the command line does; a library's error is 1, since nobody promised more."""
+    try:
+        yield
+    except StreamHubError as error:
+        print(json.dumps({"ok": False, "error": str(error)}))
+        sys.exit(1)
+    print(json.dumps({"ok": True, "error": None}))
 
 
 ACTIONS: Final[dict[str, Callable[[list[str]], None]]] = {

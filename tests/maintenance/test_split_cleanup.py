@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +54,7 @@ def test_cleanup_empties_the_global_tables_and_nothing_else(moved: Installation)
     before, apps = load_database(moved.global_path), load_snapshot(moved.data_dir).app_dbs
     rows, size = global_rows(moved.global_path), moved.global_path.stat().st_size
     done = clean_up_split(moved.data_dir)
-    assert (done.error, done.removed.__dict__) == (None, rows)
+    assert (done.error, asdict(done.removed)) == (None, rows)
     assert sum(rows.values()) > 100
     assert global_rows(moved.global_path) == dict.fromkeys(MOVED_TABLES, 0)
     after = load_database(moved.global_path)

@@ -179,6 +179,10 @@ def run_json(data_dir: Path, *arguments: str) -> object:
         "backup verify",
         "backup prune",
         "backup restore latest --dry-run",
+        "health --app live",
+        "optimize --app live",
+        "sizes --app live",
+        "purge radio --scope vods --dry-run",
     ],
 )
 def test_json_of_the_reference_has_the_keys_of_the_real_one(upgraded: Path, arguments: str) -> None:

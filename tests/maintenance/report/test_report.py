@@ -154,7 +154,7 @@ main()
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 3
-    assert "Install streamhub-orm[report]" in done.stderr
+    assert "streamhub-orm[report]" in done.stderr
     assert not (tmp_path / "x.html").exists()
 
 

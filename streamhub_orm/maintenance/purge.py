@@ -1,0 +1,212 @@
+"""Clear an app of its recordings, its log lines, or of all that its use has left; the app stays."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from streamhub_orm.databases import Databases
+from streamhub_orm.engine.backups import back_up
+from streamhub_orm.legacy.registry import read_registry
+from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
+from streamhub_orm.settings import load_app_config, load_secrets, s3_settings_of
+from streamhub_orm.storage import open_s3_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+    from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.storage import ObjectStore
+
+LISTED: Final = 1000
+"""How many recordings that stay are named at most."""
+COUNTED: Final = (
+    "vods",
+    "vod_variants",
+    "objects",
+    "streams",
+    "restream_targets",
+    "server_logs",
+)
+_ROWS_AT_ONCE: Final = 5000
+
+
+class Scope(StrEnum):
+    """What of an app is deleted."""
+
+    VODS = "vods"
+    """Recordings and their variants, with objects, snapshots and local files."""
+    LOGS = "logs"
+    """The app's lines in the server's log."""
+    ALL = "all"
+    """Both, and the rows of streams and restream targets."""
+
+
+@dataclass
+class Purge:
+    """What a purge deleted, or in a dry run would delete."""
+
+    data_dir: Path
+    app: str
+    scope: Scope
+    dry_run: bool
+    deleted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    """Rows by table; `objects` are those that the store has no more."""
+    kept: int = 0
+    """Recordings whose rows stay, since something of them could not be deleted."""
+    kept_vods: list[Kept] = field(default_factory=list)
+    """The first of them."""
+    backups: list[Path] = field(default_factory=list)
+    error: str | None = None
+    """Why the run ended early; the same command takes up what is left."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was to go is gone."""
+        return self.error is None and self.kept == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `purge --json`."""
+        return {
+            "ok": self.ok,
+            "error": self.error,
+            "data_dir": str(self.data_dir),
+            "app": self.app,
+            "scope": str(self.scope),
+            "dry_run": self.dry_run,
+            "deleted": self.deleted,
+            "kept": self.kept,
+            "kept_vods": [vod._asdict() for vod in self.kept_vods],
+            "backups": [str(path) for path in self.backups],
+        }
+
+
+def purge(
+    data_dir: Path,
+    app: str,
+    scope: Scope,
+    *,
+    dry_run: bool = False,
+    store: ObjectStore | None = None,
+) -> Purge:
+    """Delete what `scope` says of one app; each database is backed up first.
+
+    Objects and local files go before the rows that name them, so a killed run is finished by the
+    next. The app, its config, ingress credentials, plugins, tokens and markers stay. `store` takes
+    the place of the one in the app's config.yaml. Raises a `StreamHubError` before anything is
+    touched: for an unknown app, settings that cannot be used, or a database that is not at head.
+    """
+    with Databases(data_dir, auto_upgrade=False) as databases:
+        registry = read_registry(databases.place.global_db)
+        registry.require([app])
+        run = _Run(databases, Purge(databases.place.root, app, scope, dry_run), registry.ids[app])
+        planned = run.count()
+        if dry_run or not any(planned.values()):
+            run.result.deleted |= planned
+        else:
+            with ExitStack() as stack:
+                if store is None and planned["vods"] + planned["vod_variants"]:
+                    store = _open_store(databases.place, app, stack)
+                run.delete(planned, store)
+    return run.result
+
+
+def _open_store(place: DataDir, app: str, stack: ExitStack) -> ObjectStore | None:
+    """Open the store of the app's config.yaml, to be closed by `stack`; None where it has none."""
+    config = load_app_config(place.app_config(app))
+    settings = s3_settings_of(config, load_secrets(place.secrets))
+    return None if settings is None else stack.enter_context(open_s3_store(settings))
+
+
+@dataclass
+class _Run:
+    databases: Databases
+    result: Purge
+    app_id: int
+
+    def count(self) -> dict[str, int]:
+        """Return what there is of each kind; what is not in the scope counts as none."""
+        counts = dict.fromkeys(self.result.deleted, 0)
+        scope = self.result.scope
+        if scope is not Scope.LOGS:
+            with self.databases.app_connection(self.result.app, read_only=True) as connection:
+                counts["vods"] = _number(connection, "SELECT count(*) FROM vods")
+                counts["vod_variants"] = _number(connection, "SELECT count(*) FROM vod_variants")
+                counts["objects"] = _number(connection, _OBJECTS)
+                for table in _TABLES_OF_USE if scope is Scope.ALL else ():
+                    counts[table] = _number(connection, f"SELECT count(*) FROM {table}")  # noqa: S608
+        if scope is not Scope.VODS:
+            with self.databases.global_connection(read_only=True) as connection:
+                query = "SELECT count(*) FROM server_logs WHERE app_id = ?"
+                counts["server_logs"] = _number(connection, query, self.app_id)
+        return counts
+
+    def delete(self, planned: dict[str, int], store: ObjectStore | None) -> None:
+        """Back up, then delete: recordings first, since they may meet a fault of the store."""
+        place, app = self.databases.place, self.result.app
+        logs = planned["server_logs"]
+        if sum(planned.values()) > logs:
+            self.result.backups.append(back_up(place.app_db(app), like=place.global_db))
+        if logs:
+            self.result.backups.append(back_up(place.global_db, like=place.global_db))
+        if planned["vods"] + planned["vod_variants"]:
+            self._delete_vods(VodPurge(self.databases, app, store))
+        for table in _TABLES_OF_USE:
+            if planned[table]:
+                deleted = _delete_rows(partial(self.databases.app_connection, app), table)
+                self.result.deleted[table] = deleted
+        if logs:
+            deleted = _delete_rows(
+                self.databases.global_connection, "server_logs", "app_id = ?", self.app_id
+            )
+            self.result.deleted["server_logs"] = deleted
+
+    def _delete_vods(self, vods: VodPurge) -> None:
+        deleted = self.result.deleted
+        for batch in vods.run():
+            deleted["vods"] += batch.vods
+            deleted["vod_variants"] += batch.variants
+            deleted["objects"] += batch.objects
+            self.result.kept += len(batch.kept)
+            room = LISTED - len(self.result.kept_vods)
+            self.result.kept_vods += batch.kept[:room]
+            if batch.fault is not None:
+                self.result.error = f"{batch.fault} The recordings that are left were not tried."
+
+
+_TABLES_OF_USE: Final = ("streams", "restream_targets")
+_OBJECTS: Final = """
+    SELECT count(*) FROM (
+      SELECT file_key FROM vods UNION SELECT snapshot_key FROM vods
+      UNION SELECT file_key FROM vod_variants) WHERE file_key <> ''"""
+
+
+def _number(connection: sa.Connection, query: str, *values: object) -> int:
+    return int(connection.exec_driver_sql(query, values).scalar_one())
+
+
+def _delete_rows(
+    begin: Callable[[], AbstractContextManager[sa.Connection]],
+    table: str,
+    condition: str = "TRUE",
+    *values: object,
+) -> int:
+    """Delete rows some thousands at a time, so that others can write in between."""
+    total = 0
+    while True:
+        with begin() as connection:
+            done = connection.exec_driver_sql(
+                f"DELETE FROM {table} WHERE id IN "  # noqa: S608 - constants of this module
+                f"(SELECT id FROM {table} WHERE {condition} LIMIT {_ROWS_AT_ONCE})",
+                values,
+            ).rowcount
+        total += done
+        if done < _ROWS_AT_ONCE:
+            return total

@@ -1,0 +1,191 @@
+"""Deleting recordings in batches: first their objects and files, then the rows of those now gone.
+
+A kill in between leaves rows whose objects are gone; the next run asks for these once more, which
+a store takes for done, and deletes the rows. No row goes before what it alone can name.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from streamhub_orm.errors import (
+    MissingBucketError,
+    StorageError,
+    StoreDeniedError,
+    StoreUnreachableError,
+)
+from streamhub_orm.maintenance.local_files import delete_local_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streamhub_orm.databases import Databases
+    from streamhub_orm.storage import ObjectStore
+
+BATCH: Final = 500
+"""So many recordings are in memory at a time, and go in one transaction."""
+_BEFORE_ALL: Final = -(2**63)
+_NO_STORE: Final = "it lies in an object store, and the app's config.yaml has no section s3"
+_CHANGED: Final = "it was changed meanwhile; run again"
+_DOWN: Final = (StoreUnreachableError, StoreDeniedError, MissingBucketError)
+
+
+class Doomed(NamedTuple):
+    """A recording with all that is to go with it."""
+
+    id: int
+    name: str
+    keys: frozenset[str]
+    """Of its file, its snapshot and its variants."""
+    is_uploaded: bool
+    local_path: str | None
+    variants: int
+
+
+class Kept(NamedTuple):
+    """A recording whose row stays, since something that it names could not be deleted."""
+
+    id: int
+    name: str
+    reason: str
+
+
+@dataclass
+class Batch:
+    """What became of one batch."""
+
+    vods: int
+    variants: int
+    objects: int
+    kept: list[Kept]
+    fault: str | None = None
+    """Why the store will do nothing for any recording, so that asking on is in vain."""
+
+
+class VodPurge:
+    """Deletes the recordings of one app."""
+
+    def __init__(self, databases: Databases, app: str, store: ObjectStore | None) -> None:
+        """Work on `app`; `store` is None where the app has none."""
+        self._databases = databases
+        self._app = app
+        self._store = store
+
+    def run(self) -> Iterator[Batch]:
+        """Yield the outcome of each batch; ends where the store does nothing any more.
+
+        Variants whose recording is gone already come last.
+        """
+        for kind in (VODS, STRAYS):
+            last_id = _BEFORE_ALL
+            while doomed := self._next(kind, last_id):
+                batch = self._purge(kind, doomed)
+                yield batch
+                if batch.fault is not None:
+                    return
+                last_id = doomed[-1].id
+
+    def _next(self, kind: Kind, last_id: int) -> list[Doomed]:
+        with self._databases.app_connection(self._app, read_only=True) as connection:
+            rows = connection.exec_driver_sql(kind.next_rows, (last_id, BATCH))
+            return [_doomed(*row) for row in rows]
+
+    def _purge(self, kind: Kind, doomed: list[Doomed]) -> Batch:
+        keys = sorted({key for vod in doomed for key in vod.keys}) if self._store else []
+        failed = self._store.delete_many(keys) if self._store and keys else {}
+        reasons = {vod.id: self._reason(vod, failed) for vod in doomed}
+        gone = self._delete_rows(kind, [vod for vod in doomed if reasons[vod.id] is None])
+        for vod in doomed:
+            if reasons[vod.id] is None and vod.id not in gone:
+                reasons[vod.id] = _CHANGED
+        return Batch(
+            vods=len(gone) if kind is VODS else 0,
+            variants=sum(vod.variants for vod in doomed if vod.id in gone),
+            objects=len(keys) - len(failed),
+            kept=[
+                Kept(vod.id, vod.name, reason)
+                for vod in doomed
+                if (reason := reasons[vod.id]) is not None
+            ],
+            fault=self._fault(keys[0]) if keys and len(failed) == len(keys) else None,
+        )
+
+    def _reason(self, vod: Doomed, failed: dict[str, str]) -> str | None:
+        """Return why a recording must stay; None once its objects and its local file are gone."""
+        if self._store is None and vod.keys and vod.is_uploaded:
+            return _NO_STORE
+        for key in sorted(vod.keys & failed.keys()):
+            return f"its object {key} cannot be deleted ({failed[key]})"
+        if vod.local_path:
+            return delete_local_file(self._databases.place, self._app, vod.local_path)
+        return None
+
+    def _delete_rows(self, kind: Kind, doomed: list[Doomed]) -> set[int]:
+        """Delete the rows that still name just what is gone, and return their ids."""
+        known = {vod.id: vod for vod in doomed}
+        with self._databases.app_connection(self._app) as connection:
+            found = connection.exec_driver_sql(kind.same_rows, (json.dumps(list(known)),))
+            gone = {vod.id for row in found if (vod := _doomed(*row)) == known[vod.id]}
+            for statement in kind.deletions:
+                connection.exec_driver_sql(statement, (json.dumps(sorted(gone)),))
+        return gone
+
+    def _fault(self, key: str) -> str | None:
+        """Tell a store that is down from one that only keeps these objects."""
+        assert self._store is not None  # noqa: S101 - it has just refused
+        try:
+            self._store.head(key)
+        except _DOWN as error:
+            return str(error)
+        except StorageError:
+            return None
+        return None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The statements for one kind of row."""
+
+    columns: str
+    source: str
+    """Table and condition of the rows `r`."""
+    deletions: tuple[str, ...]
+
+    @property
+    def next_rows(self) -> str:
+        """The query for the rows after an id, so many at most."""
+        return f"SELECT {self.columns} FROM {self.source} AND r.id > ? ORDER BY r.id LIMIT ?"  # noqa: S608 - constants of this module
+
+    @property
+    def same_rows(self) -> str:
+        """The query for the rows of some ids."""
+        return f"SELECT {self.columns} FROM {self.source} AND r.id IN {_LIST}"  # noqa: S608
+
+
+def _doomed(*row: Any) -> Doomed:  # noqa: ANN401 - what SQLite holds
+    number, name, is_uploaded, local_path, keys, variants = row
+    named = frozenset(key for key in json.loads(keys) if key)
+    return Doomed(number, name, named, bool(is_uploaded), local_path, variants)
+
+
+_LIST: Final = "(SELECT value FROM json_each(?))"
+VODS: Final = Kind(
+    columns="""r.id, r.name, r.s3_url IS NOT NULL, r.local_path,
+        (SELECT json_group_array(key) FROM (
+           SELECT r.file_key AS key UNION ALL SELECT r.snapshot_key
+           UNION ALL SELECT file_key FROM vod_variants WHERE vod_id = r.id)),
+        (SELECT count(*) FROM vod_variants WHERE vod_id = r.id)""",
+    source="vods r WHERE TRUE",
+    deletions=(
+        f"DELETE FROM vod_variants WHERE vod_id IN {_LIST}",  # noqa: S608
+        f"DELETE FROM vods WHERE id IN {_LIST}",  # noqa: S608
+    ),
+)
+STRAYS: Final = Kind(
+    columns="r.id, 'variant ' || r.id, TRUE, NULL, json_array(r.file_key), 1",
+    source="vod_variants r WHERE r.vod_id NOT IN (SELECT id FROM vods)",
+    deletions=(f"DELETE FROM vod_variants WHERE id IN {_LIST}",),  # noqa: S608
+)
+"""Variants whose recording is gone."""
