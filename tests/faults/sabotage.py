@@ -6,8 +6,8 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm import init
-from streamhub_orm.engine import backups, connections, durable_files
+from streamhub_orm import durable_files, init
+from streamhub_orm.engine import backups, connections
 from streamhub_orm.migrations import app_files, global_file, upgrading
 from streamhub_orm.upgrade import run
 
