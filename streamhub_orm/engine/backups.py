@@ -27,7 +27,8 @@ def back_up(path: Path, *, like: Path) -> Path:
 
     The copy has passed quick_check and has the tables and row counts of its source. Where a
     backup that is there already is byte for byte the same (a run that was interrupted made it),
-    that one is returned and no second one is kept: VACUUM INTO is deterministic. Raises
+    that one is returned and no second one is kept: VACUUM INTO is deterministic. A source that
+    does not pass quick_check itself is not backed up, since nothing should change it. Raises
     `BackupError`, `CorruptDatabaseError`, `SpaceError` or another `DatabaseFileError`; then
     nothing is left behind.
     """
@@ -48,6 +49,7 @@ def back_up(path: Path, *, like: Path) -> Path:
 def copy_to_scratch(path: Path, target: Path) -> None:
     """Copy a database for a rehearsal; `target` must be empty or missing."""
     with translated(path, "copying it for the rehearsal"), closing(open_read_only(path)) as source:
+        _refuse_damaged(path, _damage(source))
         _vacuum_into(source, target)
 
 
@@ -97,7 +99,10 @@ def is_intact(path: Path) -> bool:
 def require_intact(path: Path) -> None:
     """Raise `CorruptDatabaseError` where quick_check finds damage."""
     with translated(path, "checking it"), closing(open_read_only(path)) as connection:
-        damage = _damage(connection)
+        _refuse_damaged(path, _damage(connection))
+
+
+def _refuse_damaged(path: Path, damage: str | None) -> None:
     if damage is not None:
         raise CorruptDatabaseError(
             path,
@@ -131,6 +136,8 @@ def copy_verified(path: Path, temporary: Path) -> None:
     `BackupError`, or what SQLite raises.
     """
     with closing(open_read_only(path)) as source:
+        # The copy shows no damage of an index: VACUUM INTO builds those anew from the rows.
+        _refuse_damaged(path, _damage(source))
         for attempt in range(_ATTEMPTS_WHILE_WRITTEN + 1):
             # Counts are comparable only where nobody committed between copy and count.
             with write_lock(path) if attempt == _ATTEMPTS_WHILE_WRITTEN else nullcontext():
