@@ -37,7 +37,7 @@ def back_up(path: Path, *, like: Path) -> Path:
         copy_verified(path, temporary)
         while True:
             for backup in list_backups(path):
-                if _is_copy(temporary, backup):
+                if _is_copy(temporary, backup, path):
                     return backup
             target = _backup_path(path)
             # Another process may have taken this millisecond's name; perhaps for the same copy.
@@ -68,14 +68,11 @@ def list_backups(path: Path) -> list[Path]:
     )
 
 
-def _is_copy(temporary: Path, backup: Path) -> bool:
-    """Tell whether a backup is byte for byte the same; it may be pruned under our eyes.
-
-    With a second name it is no backup: that may be the database, or lie in a stranger's folder.
-    """
+def _is_copy(temporary: Path, backup: Path, path: Path) -> bool:
+    """Tell whether a backup is byte for byte the same, and not the database under another name."""
     try:
-        return backup.stat().st_nlink == 1 and filecmp.cmp(temporary, backup, shallow=False)
-    except FileNotFoundError:
+        return not backup.samefile(path) and filecmp.cmp(temporary, backup, shallow=False)
+    except FileNotFoundError:  # pruned under our eyes
         return False
 
 
