@@ -166,14 +166,14 @@ def empty_legacy_tables(path: Path, *, backup: Path, verify: Callable[[], None])
 
 
 def read_meta(path: Path, key: str) -> str | None:
-    """Return a value of the global `_streamhub_meta`, None where key or table is missing."""
+    """Return a text of the global `_streamhub_meta`, None where key or table is missing."""
     with reading(path) as connection:
         if not columns_of(connection, "main", "_streamhub_meta"):
             return None
         row = connection.execute(
             "SELECT value FROM _streamhub_meta WHERE key = ?", (key,)
         ).fetchone()
-    return None if row is None else row[0]
+    return row[0] if row is not None and isinstance(row[0], str) else None
 
 
 def try_write_lock(path: Path) -> None:
