@@ -93,17 +93,32 @@ class DataDir:
         return path
 
     def app_config(self, name: str) -> Path:
-        """Return the path of the app's config.yaml, existing or not."""
-        return self.app_folder(name) / "config.yaml"
+        """Return the path of the app's config.yaml, existing or not.
+
+        Raises `AppNameError`; `DataDirError` for a link out of the app's folder.
+        """
+        path = self.app_folder(name) / "config.yaml"
+        for entry in (path.parent, path):
+            if entry.is_symlink() and not self._is_inside(entry, name):
+                raise DataDirError(
+                    path,
+                    f"a link out of the app's folder: {entry} -> {entry.resolve()}",
+                    f"a file inside {path.parent}",
+                    "Move the real file into the app's folder.",
+                )
+        return path
 
     def unregistered(self, registered: set[str]) -> Iterator[str]:
-        """Yield, sorted, the folders under apps/ that have an app.db but no registry row."""
+        """Yield, sorted, the folders under apps/ that have an app.db but no registry row.
+
+        Hidden ones are on their way out: what a killed deletion left.
+        """
         if not self.apps.is_dir():
             return
         with os.scandir(self.apps) as entries:
             names = sorted(entry.name for entry in entries if entry.name not in registered)
         for name in names:
-            if (self.apps / name / "app.db").is_file():
+            if not name.startswith(".") and (self.apps / name / "app.db").is_file():
                 yield name
 
     def _check_contained(self, path: Path) -> None:

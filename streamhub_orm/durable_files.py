@@ -35,9 +35,11 @@ def temporary_beside(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        remove_database(temporary)
-        _holder_of(temporary).unlink(missing_ok=True)
-        os.close(descriptor)
+        try:
+            remove_database(temporary)
+            _holder_of(temporary).unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
 
 
 def _create_held(path: Path) -> tuple[Path, int]:
@@ -49,7 +51,12 @@ def _create_held(path: Path) -> tuple[Path, int]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Between open and flock a clean-up may have taken the file for a dead run's.
         if holder.exists():
-            os.close(os.open(temporary, flags, 0o600))
+            try:
+                os.close(os.open(temporary, flags, 0o600))
+            except OSError:
+                holder.unlink()
+                os.close(descriptor)
+                raise
             return temporary, descriptor
         os.close(descriptor)
 

@@ -22,6 +22,7 @@ from streamhub_orm.errors.access import (
     UnknownUserError,
     UsageUnknownError,
 )
+from streamhub_orm.errors.apps import AppBusyError, AppExistsError, AppFolderTakenError
 from streamhub_orm.errors.backup import (
     ArchiveError,
     DamagedArchiveError,
@@ -72,7 +73,7 @@ from streamhub_orm.errors.media import (
     VodStateError,
 )
 from streamhub_orm.errors.operations import (
-    LogHandlerError,
+    LogSettingError,
     NodeNameError,
     NodeStatsError,
     UnknownNodeError,
@@ -113,6 +114,9 @@ from streamhub_orm.errors.storage import (
 
 __all__ = [
     "AddressError",
+    "AppBusyError",
+    "AppExistsError",
+    "AppFolderTakenError",
     "AppNameError",
     "AppsInUseError",
     "ArchiveError",
@@ -138,7 +142,7 @@ __all__ = [
     "LastOwnerError",
     "LockFileError",
     "LockedDatabaseError",
-    "LogHandlerError",
+    "LogSettingError",
     "MigrationFailedError",
     "MissingBucketError",
     "MissingDatabaseError",

@@ -8,7 +8,12 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from streamhub_orm.errors import StoreFaultError
+from streamhub_orm.errors import (
+    MissingObjectError,
+    ObjectExistsError,
+    StoreDeniedError,
+    StoreFaultError,
+)
 from streamhub_orm.storage.contract import ObjectInfo
 from streamhub_orm.storage.keys import object_key, require_key
 from streamhub_orm.storage.verified import VerifiedReader, sha256_of, write_verified
@@ -47,11 +52,23 @@ class BaseStore(ABC):
     def open(self, key: str) -> AbstractContextManager[VerifiedReader]:
         """Open an object; see `ObjectStore.open`."""
 
+    @abstractmethod
+    def head(self, key: str) -> ObjectInfo:
+        """Describe an object; see `ObjectStore.head`."""
+
     def get(self, key: str, path: Path) -> ObjectInfo:
         """Fetch an object into a file; see `ObjectStore.get`."""
         with self.open(key) as reader, self._local_file(key, path):
             write_verified(reader, path)
         return reader.info
+
+    def _require_absent(self, key: str) -> None:
+        """Raise `ObjectExistsError` before a file is sent in vain; keys may forbid to look."""
+        try:
+            self.head(key)
+        except (MissingObjectError, StoreDeniedError):
+            return
+        raise ObjectExistsError(self.name, key)
 
     def _whole_key(self, key: str) -> str:
         return require_key(self.name, self.prefix, key)

@@ -48,7 +48,9 @@ class ObjectStore(Protocol):
 
         Its SHA-256 is recorded, and checked against the bytes that were really sent: `sha256`
         (hex) where the caller knows it, else that of a first reading. With `no_clobber` an object
-        that is there already stays, whoever wrote it in between: `ObjectExistsError`. A file that
+        that is there already stays, whoever wrote it in between: `ObjectExistsError`. (Large ones
+        go in parts; where a server does not complete those in one step, as SeaweedFS does not, the
+        later of two at the same instant may win, with both told that they did.) A file that
         changes meanwhile: `ChecksumMismatchError`. Memory does not grow with the file.
         """
 

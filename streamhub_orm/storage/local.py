@@ -61,6 +61,8 @@ class LocalStore(BaseStore):
     ) -> ObjectInfo:
         """Store a file; see `ObjectStore.put`."""
         key, target = self._locate(key)
+        if no_clobber:
+            self._require_absent(key)
         with self._source(path, key, sha256) as reader, self._faults(key):
             self._require_folder()
             make_folder(target.parent, like=self.folder)

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from streamhub_orm.errors import (
     MissingBucketError,
     MissingObjectError,
+    ObjectExistsError,
     ObjectKeyError,
     StorageError,
     StoreDeniedError,
@@ -87,12 +88,37 @@ class S3Store(BaseStore):
     ) -> ObjectInfo:
         """Store a file; see `ObjectStore.put`."""
         key = self._whole_key(key)
-        client = self._creating_client if no_clobber else self._client
-        with self._source(path, key, sha256) as reader, self._translated(key):
+        if no_clobber:
+            self._require_absent(key)
+        with self._source(path, key, sha256) as reader:
+            if no_clobber:
+                return self._put_new(reader)
+            self._upload(self._client, reader)
+        return self.head(key)
+
+    def _put_new(self, reader: VerifiedReader) -> ObjectInfo:
+        """Store what the reader gives where there is no such object.
+
+        Whose object it is then, its SHA-256 tells: an answer may be lost, and the retry meets what
+        the first try stored; and a server may look at the condition first and store afterwards.
+        """
+        key = reader.info.key
+        refused = None
+        try:
+            self._upload(self._creating_client, reader)
+        except ObjectExistsError as error:
+            refused = error
+        stored = self.head(key)
+        if stored.sha256 != reader.info.sha256:
+            raise refused or ObjectExistsError(self.name, key)
+        return stored
+
+    def _upload(self, client: S3Client, reader: VerifiedReader) -> None:
+        with self._translated(reader.info.key):
             client.upload_fileobj(
                 reader,  # type: ignore[arg-type] # it reads, which is all that is asked of it
                 self.settings.bucket,
-                key,
+                reader.info.key,
                 ExtraArgs={
                     "ChecksumAlgorithm": "SHA256",  # of each part, checked by the store
                     "ContentType": "application/octet-stream",
@@ -100,7 +126,6 @@ class S3Store(BaseStore):
                 },
                 Config=_transfer_config(reader.info.size_bytes),
             )
-        return self.head(key)
 
     @contextmanager
     def open(self, key: str) -> Iterator[VerifiedReader]:

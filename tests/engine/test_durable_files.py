@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from streamhub_orm.durable_files import (
     remove_database,
     remove_leftovers,
     temporary_beside,
+    write_whole,
 )
 
 if TYPE_CHECKING:
@@ -108,6 +109,38 @@ def test_publish_leaves_the_locks_of_who_opens_the_file_at_once(tmp_path: Path) 
     kept = entries(tmp_path)
     connection.close()
     assert kept == ["app.db", "app.db-shm", "app.db-wal"]
+
+
+def test_write_whole_replaces_a_file_and_leaves_no_other(tmp_path: Path) -> None:
+    """With the mode asked for, whatever the old one had; a name that is a link gets a file."""
+    target, elsewhere = tmp_path / "secrets.json", tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"another's")
+    target.symlink_to(elsewhere)
+    write_whole(target, b"old", like=tmp_path, mode=0o644)
+    write_whole(target, b"new", like=tmp_path, mode=0o600)
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o7777 == 0o600
+    assert elsewhere.read_bytes() == b"another's"
+    assert entries(tmp_path) == ["elsewhere", "secrets.json"]
+
+
+def test_write_whole_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    """Here what should be replaced is a folder."""
+    (tmp_path / "secrets.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_whole(tmp_path / "secrets.json", b"new", like=tmp_path, mode=0o600)
+    assert entries(tmp_path) == ["secrets.json"]
+
+
+def test_temporary_that_cannot_be_removed_gives_its_lock_back(tmp_path: Path) -> None:
+    """A folder of its journal's name is in the way; the next run removes the rest."""
+    with suppress(OSError), temporary_beside(tmp_path / "app.db") as temporary:
+        in_the_way = temporary.with_name(temporary.name + "-journal")
+        in_the_way.mkdir()
+    assert len(entries(tmp_path)) == 2
+    in_the_way.rmdir()
+    remove_leftovers(tmp_path)
+    assert entries(tmp_path) == []
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link to nowhere"])

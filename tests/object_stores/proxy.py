@@ -23,6 +23,8 @@ class Faults:
     """After so many bytes from the client every connection ends, and new ones end at once."""
     cut_after_download: int | None = None
     """After so many bytes from the store the connection ends; the next one works again."""
+    lose_answer_after_upload: int | None = None
+    """Once so many bytes came from the client, the next answer ends the connection instead."""
     flip_in_upload: int | None = None
     """The byte at this place on its way to the store has another value."""
     flip_in_download: int | None = None
@@ -88,6 +90,10 @@ class Proxy:
                 self.close_connections()
             else:
                 self.faults.cut_after_download = None
+            raise ConnectionResetError
+        lose = self.faults.lose_answer_after_upload
+        if not is_up and lose is not None and self._passed["up"] >= lose:
+            self.faults.lose_answer_after_upload = None
             raise ConnectionResetError
         flip = self.faults.flip_in_upload if is_up else self.faults.flip_in_download
         if flip is not None and before <= flip < before + len(chunk):

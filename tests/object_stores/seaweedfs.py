@@ -103,7 +103,7 @@ def _launch(folder: Path) -> SeaweedFS:
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [weed, "-logtostderr", "mini", *options],
+            [*_dies_with_us(), weed, "-logtostderr", "mini", *options],
             cwd=folder,
             env={**os.environ, **keys},
             stdin=subprocess.DEVNULL,
@@ -111,6 +111,12 @@ def _launch(folder: Path) -> SeaweedFS:
             stderr=log,
         )
     return SeaweedFS(process, ports["s3.port"])
+
+
+def _dies_with_us() -> list[str]:
+    """Return a prefix of the command that ends it even where this process is killed."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
 def _free_ports(count: int) -> list[int]:

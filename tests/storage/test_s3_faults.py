@@ -14,6 +14,7 @@ import pytest
 from streamhub_orm.errors import (
     ChecksumMismatchError,
     MissingBucketError,
+    ObjectExistsError,
     StorageError,
     StoreDeniedError,
     StoreFaultError,
@@ -222,14 +223,30 @@ def test_download_of_damaged_bytes_is_refused(
     assert not (tmp_path / "target").exists()
 
 
+@pytest.mark.parametrize("size", [100_000, BIG])
 def test_upload_that_arrives_damaged_is_refused_by_the_store(
-    s3_settings: S3Settings, s3_store: S3Store, tmp_path: Path
+    s3_settings: S3Settings, s3_store: S3Store, tmp_path: Path, size: int
 ) -> None:
-    path = tmp_path / "small"
-    path.write_bytes(b"x" * 100_000)
+    """One bit, in an object of one request and in a part of a larger one."""
+    path = tmp_path / "source"
+    path.write_bytes(b"x" * size)
     with (
         store_behind(s3_settings, Faults(flip_in_upload=50_000)) as store,
-        pytest.raises(StorageError),
+        pytest.raises(ChecksumMismatchError, match="BadDigest"),
     ):
-        store.put(path, "small")
+        store.put(path, "k")
     assert keys_of(s3_store) == []
+
+
+def test_new_object_whose_first_answer_was_lost_is_not_taken_for_anothers(
+    s3_settings: S3Settings, s3_store: S3Store, tmp_path: Path
+) -> None:
+    """The retry meets what the first try stored."""
+    path = tmp_path / "source"
+    path.write_bytes(b"x" * 100_000)
+    with store_behind(s3_settings, Faults(lose_answer_after_upload=100_000)) as store:
+        stored = store.put(path, "k", no_clobber=True)
+        assert store.put(path, "l", no_clobber=True).key == "l"
+        with pytest.raises(ObjectExistsError):
+            store.put(path, "k", no_clobber=True)
+    assert s3_store.head("k") == stored

@@ -1,0 +1,128 @@
+"""The folder of one app: made whole or not at all, and removed in two steps."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from streamhub_orm.app_db import AppBase, Meta, Stream, Vod
+from streamhub_orm.durable_files import file_mode, remove_database, remove_leftovers, sync
+from streamhub_orm.engine.connections import fold_wal_in, reading, translated
+from streamhub_orm.errors import AppBusyError, AppFolderTakenError
+from streamhub_orm.migrations.app_files import bring_app_to_head
+from streamhub_orm.settings import AppConfig, save_app_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.legacy.sources import LegacyFiles
+
+_ASIDE: Final = re.compile(r"\.(?P<app>[a-z0-9-]+)\.[0-9a-f]{8}\.deleted")
+_TABLES: Final = AppBase.metadata.tables.keys() - {Meta.__tablename__}
+
+
+def make_app_folder(
+    place: DataDir, files: LegacyFiles, *, config: Mapping[str, Any] | None, reuse_folder: bool
+) -> None:
+    """Make the folder of an app with app.db at head and config.yaml; undone where it fails.
+
+    Raises `AppFolderTakenError` where an app.db with rows is there and may not be taken over.
+    """
+    app_db, config_path = place.app_db(files.app), place.app_config(files.app)
+    if not reuse_folder:
+        _require_no_rows(files.app, app_db)
+    new = [path for path in (app_db, config_path, app_db.parent) if not path.exists()]
+    remove_leftovers(app_db.parent)
+    try:
+        bring_app_to_head(app_db, files)
+        if config is not None or not config_path.exists():
+            document = AppConfig(config_path, dict(config or {}))
+            with translated(config_path, "writing it"):
+                save_app_config(document, like=files.global_db, mode=file_mode(files.global_db))
+    except BaseException:
+        _undo(new)
+        raise
+
+
+def _undo(new: list[Path]) -> None:
+    """Remove what was made before a fault, as far as it can be; what stays holds no row."""
+    with suppress(OSError):
+        for path in new:
+            if path.is_dir():
+                remove_leftovers(path)
+                path.rmdir()  # fails where somebody has put a file there meanwhile: it stays
+            elif path.exists():  # a -wal without a database is not ours
+                remove_database(path)
+
+
+def find_app_id(app_db: Path) -> int | None:
+    """Return the one `app_id` that all streams and recordings of a database have; else None."""
+    if not app_db.exists():
+        return None
+    with reading(app_db) as connection:
+        ids = {
+            app_id
+            for table in (Stream.__tablename__, Vod.__tablename__)
+            if table in _tables_of(connection)
+            for (app_id,) in connection.execute(f"SELECT DISTINCT app_id FROM {table}")  # noqa: S608
+        }
+    return ids.pop() if len(ids) == 1 else None
+
+
+def _tables_of(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+
+
+def _require_no_rows(name: str, app_db: Path) -> None:
+    if not app_db.exists():
+        return
+    with reading(app_db) as connection:
+        rows = sum(
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
+            for table in _TABLES & _tables_of(connection)
+        )
+    if rows:
+        raise AppFolderTakenError(name, app_db, rows)
+
+
+def require_nobody_has_it_open(name: str, app_db: Path) -> None:
+    """Raise `AppBusyError` where any connection to the database has read from it and lives.
+
+    One that has not read yet holds no lock, so it cannot be seen. A file that is no database, or a
+    damaged one, is in nobody's use.
+    """
+    if not app_db.exists():
+        return
+    try:
+        fold_wal_in(app_db)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            raise AppBusyError(name, app_db, "another process or Databases") from error
+    except sqlite3.DatabaseError:
+        pass
+
+
+def set_aside(folder: Path) -> None:
+    """Give an app's folder a hidden name, in one step; where there is none, do nothing."""
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.deleted")
+    with translated(folder, "removing it"), suppress(FileNotFoundError):
+        folder.rename(aside)
+        sync(folder.parent)
+
+
+def remove_set_aside(apps: Path) -> set[str]:
+    """Remove what was set aside under apps/, also by runs that were killed; return the apps."""
+    removed = set()
+    for entry in list(apps.iterdir()):
+        match = _ASIDE.fullmatch(entry.name)
+        if match is not None and not entry.is_symlink():
+            removed.add(match["app"])
+            with translated(entry, "removing it"), suppress(FileNotFoundError):
+                shutil.rmtree(entry)
+    return removed

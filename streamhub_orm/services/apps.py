@@ -1,0 +1,188 @@
+"""Apps: a row of the registry, and a folder with config.yaml and app.db.
+
+The row is what makes an app. `create` therefore makes the folder within the transaction that
+inserts the row, and `delete` removes the row before it touches the folder: whatever is killed in
+between leaves a folder that belongs to no app, which the next call takes up.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+
+import sqlalchemy as sa
+
+from streamhub_orm.data_dir import require_app_name
+from streamhub_orm.errors import (
+    AppBusyError,
+    AppExistsError,
+    UnknownAppError,
+    UnknownTenantError,
+)
+from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
+from streamhub_orm.legacy.registry import look_up_legacy_files
+from streamhub_orm.schema import utc_now
+from streamhub_orm.services.app_folders import (
+    find_app_id,
+    make_app_folder,
+    remove_set_aside,
+    require_nobody_has_it_open,
+    set_aside,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.databases import Databases
+
+_WAIT_SECONDS: Final = 5.0
+"""How long `delete` waits for sessions of this process that are under way on the app."""
+
+
+class AppChanges(TypedDict, total=False):
+    """What of an app can be changed; None empties a field."""
+
+    display_name: str | None
+    livekit_room_prefix: str | None
+    settings_json: dict[str, Any] | None
+    node_id: str | None
+
+
+def create(  # noqa: PLR0913 - what an app is made of
+    session: Session,
+    place: DataDir,
+    name: str,
+    *,
+    tenant_id: str = PLATFORM_TENANT,
+    config: Mapping[str, Any] | None = None,
+    reuse_folder: bool = False,
+    now: datetime | None = None,
+    **fields: Unpack[AppChanges],
+) -> App:
+    """Make an app with its folder, config.yaml and app.db at head: all of it, or nothing.
+
+    Takes a session on the global database, whose write lock is held until the session ends, so of
+    two who create the same name one is refused. The app is there when the session has committed.
+    Where it does not, or the process is killed, what may stay is a folder with an empty app.db,
+    and the next `create` of that name completes it. `config` becomes config.yaml; without it, one
+    that lies there is kept. Legacy rows of the name are imported as at any first opening.
+
+    A folder whose app.db holds rows, such as one that `delete` kept, is taken over only with
+    `reuse_folder`, and the app then gets the id that its rows know, where that is free. Raises
+    `AppNameError`, `AppExistsError`, `UnknownTenantError`, `AppFolderTakenError`,
+    `ConfigFileError`, or a `DatabaseFileError`. The tenant's quota is the caller's affair: call it
+    within `streamhub_orm.services.quotas.reserve`.
+    """
+    require_app_name(name)
+    if find(session, name) is not None:
+        raise AppExistsError(name)
+    if session.get(Tenant, tenant_id) is None:
+        raise UnknownTenantError(tenant_id)
+    moment = now or utc_now()
+    app = App(name=name, tenant_id=tenant_id, created_at=moment, updated_at=moment, **fields)
+    old_id = find_app_id(place.app_db(name)) if reuse_folder else None
+    if old_id is not None and session.get(App, old_id) is None:
+        app.id = old_id
+    session.add(app)
+    session.flush()
+    raw = session.connection().connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - for the type checker
+    files = look_up_legacy_files(raw, place, name)
+    make_app_folder(place, files, config=config, reuse_folder=reuse_folder)
+    return app
+
+
+def find(session: Session, name: str) -> App | None:
+    """Return the app of this name, or None. Takes a session on the global database."""
+    return session.scalars(sa.select(App).where(App.name == name)).one_or_none()
+
+
+def get(session: Session, place: DataDir, name: str) -> App:
+    """Return the app of this name. Takes a session on the global database.
+
+    Raises `UnknownAppError`, which lists the names that there are.
+    """
+    app = find(session, name)
+    if app is None:
+        names = session.scalars(sa.select(App.name).order_by(App.id)).all()
+        raise UnknownAppError(name, place.global_db, names)
+    return app
+
+
+def list_apps(session: Session, tenant_id: str | None = None) -> list[App]:
+    """List the apps of a tenant, or all, in the order in which they were made.
+
+    Takes a session on the global database. An app without a tenant is the platform's.
+    """
+    statement = sa.select(App).order_by(App.id)
+    if tenant_id is not None:
+        owned = App.tenant_id == tenant_id
+        no_one = App.tenant_id.is_(None)
+        statement = statement.where(owned | no_one if tenant_id == PLATFORM_TENANT else owned)
+    return list(session.scalars(statement))
+
+
+def update(
+    session: Session,
+    place: DataDir,
+    name: str,
+    *,
+    now: datetime | None = None,
+    **changes: Unpack[AppChanges],
+) -> App:
+    """Change what is given of an app; its name never changes, since it is the folder's.
+
+    Takes a session on the global database. Raises `UnknownAppError`.
+    """
+    app = get(session, place, name)
+    for field, value in changes.items():
+        setattr(app, field, value)
+    if session.is_modified(app):
+        app.updated_at = now or utc_now()
+    session.flush()
+    return app
+
+
+def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
+    """Delete an app from the registry with its tokens; its log lines stay, without the app.
+
+    Its folder is kept as it is, or, with `purge`, removed with all that is in it; objects in a
+    store are not touched. A purge that was interrupted is finished by a second call. Raises
+    `UnknownAppError`, and `AppBusyError` where the app is in use in this process for longer than
+    5 s, or, for a purge, in another one.
+    """
+    app_db = databases.place.app_db(name)
+    _close(databases, name)
+    is_left_over = False
+    if purge:
+        require_nobody_has_it_open(name, app_db)
+        is_left_over = name in remove_set_aside(databases.place.apps) or app_db.parent.is_dir()
+    with databases.global_session() as session:
+        app = find(session, name) if is_left_over else get(session, databases.place, name)
+        if app is not None:
+            session.delete(app)
+    # Who opened it since the first look is the last one: it is in no registry now.
+    _close(databases, name)
+    if purge:
+        _remove_folder(databases, name)
+
+
+def _remove_folder(databases: Databases, name: str) -> None:
+    place = databases.place
+    with databases.global_session() as session:  # its write lock: nobody creates the app anew
+        if find(session, name) is None:
+            set_aside(place.app_db(name).parent)
+    remove_set_aside(place.apps)
+
+
+def _close(databases: Databases, name: str) -> None:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not databases.close_app(name):
+        if time.monotonic() > deadline:
+            raise AppBusyError(name, databases.place.app_db(name), "this process")
+        time.sleep(0.01)
