@@ -6,8 +6,8 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm import init
-from streamhub_orm.engine import backups, connections, durable_files
+from streamhub_orm import durable_files, init
+from streamhub_orm.engine import backups, connections, engines
 from streamhub_orm.migrations import app_files, global_file, upgrading
 from streamhub_orm.upgrade import run
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def statement_by_statement() -> None:
     """No transaction around a migration: each statement commits by itself."""
-    connections._begin = lambda _: None
+    engines.ImmediateBegin.do_begin = lambda *_: None
 
 
 def publish_in_place() -> None:
