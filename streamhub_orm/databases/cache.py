@@ -120,24 +120,7 @@ class DatabaseCache(Generic[OpenT]):
         """
         if name in self._barred:
             raise ForkedInSessionError(name)
-        deadline = time.monotonic() + _WAIT_SECONDS
-        waited = False
-        while True:
-            with self._changed:
-                slot = self._hit(name)
-                if slot is not None:
-                    return slot
-                opening = self._opening.get(name)
-                if opening is None and self._may_open():
-                    victim = self._reserve(name)
-                    break
-                if opening is None:
-                    self.counters.waits += not waited
-                    waited = True
-                    self._wait_until(deadline, name)
-                    continue
-            opening.result()
-        return self._open(name, victim)
+        return self.find(name) or self._open_or_wait(name)
 
     def release(self, slot: Slot[OpenT]) -> None:
         """Give a lease back."""
@@ -179,6 +162,26 @@ class DatabaseCache(Generic[OpenT]):
         return self._barred.union(
             name for name, slot in self._slots.items() if not slot.database.close_inherited()
         )
+
+    def _open_or_wait(self, name: str) -> Slot[OpenT]:
+        deadline = time.monotonic() + _WAIT_SECONDS
+        waited = False
+        while True:
+            with self._changed:
+                slot = self._hit(name)
+                if slot is not None:
+                    return slot
+                opening = self._opening.get(name)
+                if opening is None and self._may_open():
+                    victim = self._reserve(name)
+                    break
+                if opening is None:
+                    self.counters.waits += not waited
+                    waited = True
+                    self._wait_until(deadline, name)
+                    continue
+            opening.result()
+        return self._open(name, victim)
 
     def _hit(self, name: str) -> Slot[OpenT] | None:
         if self._closed:

@@ -89,13 +89,23 @@ def _claim(_: Mapper[Any], __: sa.Connection, row: AppBase) -> None:
     if session is None or APP not in session.info:
         return
     for column in (APP_ID, APP):
-        if not hasattr(type(row), column):
-            continue
-        named, home = getattr(row, column), session.info[column]
-        if named is None:
-            setattr(row, column, home)
-        elif named != home:
-            raise StrayRowError(repr(row), _owner(session, named), session.info[_HOME])
+        if hasattr(type(row), column):
+            named = getattr(row, column)
+            home = owner_of_new_row(session, column, named, row)
+            if named is None:
+                setattr(row, column, home)
+
+
+def owner_of_new_row(session: Session, column: str, named: Any, row: object) -> Any:  # noqa: ANN401 - an id or a name
+    """Return what a new row holds in `app_id` or `app`: what it named, or its session's app.
+
+    For statements that write rows past the flush. Raises `StrayRowError`, which shows `row`, where
+    another app is named. A session that is not of `Databases` has no app; what is named counts.
+    """
+    home = session.info.get(column, named)
+    if named is not None and named != home:
+        raise StrayRowError(repr(row), _owner(session, named), session.info[_HOME])
+    return home
 
 
 def _owner(session: Session, named: int | str) -> str:

@@ -27,7 +27,8 @@ def back_up(path: Path, *, like: Path) -> Path:
 
     The copy has passed quick_check and has the tables and row counts of its source. Where a
     backup that is there already is byte for byte the same (a run that was interrupted made it),
-    that one is returned and no second one is kept: VACUUM INTO is deterministic. Raises
+    that one is returned and no second one is kept: VACUUM INTO is deterministic. A source that
+    does not pass quick_check itself is not backed up, since nothing should change it. Raises
     `BackupError`, `CorruptDatabaseError`, `SpaceError` or another `DatabaseFileError`; then
     nothing is left behind.
     """
@@ -36,7 +37,7 @@ def back_up(path: Path, *, like: Path) -> Path:
         copy_verified(path, temporary)
         while True:
             for backup in list_backups(path):
-                if _is_copy(temporary, backup):
+                if _is_copy(temporary, backup, path):
                     return backup
             target = _backup_path(path)
             # Another process may have taken this millisecond's name; perhaps for the same copy.
@@ -48,6 +49,7 @@ def back_up(path: Path, *, like: Path) -> Path:
 def copy_to_scratch(path: Path, target: Path) -> None:
     """Copy a database for a rehearsal; `target` must be empty or missing."""
     with translated(path, "copying it for the rehearsal"), closing(open_read_only(path)) as source:
+        _refuse_damaged(path, _damage(source))
         _vacuum_into(source, target)
 
 
@@ -66,14 +68,11 @@ def list_backups(path: Path) -> list[Path]:
     )
 
 
-def _is_copy(temporary: Path, backup: Path) -> bool:
-    """Tell whether a backup is byte for byte the same; it may be pruned under our eyes.
-
-    With a second name it is no backup: that may be the database, or lie in a stranger's folder.
-    """
+def _is_copy(temporary: Path, backup: Path, path: Path) -> bool:
+    """Tell whether a backup is byte for byte the same, and not the database under another name."""
     try:
-        return backup.stat().st_nlink == 1 and filecmp.cmp(temporary, backup, shallow=False)
-    except FileNotFoundError:
+        return not backup.samefile(path) and filecmp.cmp(temporary, backup, shallow=False)
+    except FileNotFoundError:  # pruned under our eyes
         return False
 
 
@@ -97,7 +96,10 @@ def is_intact(path: Path) -> bool:
 def require_intact(path: Path) -> None:
     """Raise `CorruptDatabaseError` where quick_check finds damage."""
     with translated(path, "checking it"), closing(open_read_only(path)) as connection:
-        damage = _damage(connection)
+        _refuse_damaged(path, _damage(connection))
+
+
+def _refuse_damaged(path: Path, damage: str | None) -> None:
     if damage is not None:
         raise CorruptDatabaseError(
             path,
@@ -138,6 +140,8 @@ def copy_verified(path: Path, target: Path) -> dict[str, int]:
     `target` is overwritten. Raises `BackupError`, or what SQLite raises.
     """
     with closing(open_read_only(path)) as source:
+        # The copy shows no damage of an index: VACUUM INTO builds those anew from the rows.
+        _refuse_damaged(path, _damage(source))
         for attempt in range(_ATTEMPTS_WHILE_WRITTEN + 1):
             # Counts are comparable only where nobody committed between copy and count.
             with write_lock(path) if attempt == _ATTEMPTS_WHILE_WRITTEN else nullcontext():

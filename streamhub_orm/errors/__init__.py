@@ -73,7 +73,7 @@ from streamhub_orm.errors.media import (
     VodStateError,
 )
 from streamhub_orm.errors.operations import (
-    LogHandlerError,
+    LogSettingError,
     NodeNameError,
     NodeStatsError,
     UnknownNodeError,
@@ -142,7 +142,7 @@ __all__ = [
     "LastOwnerError",
     "LockFileError",
     "LockedDatabaseError",
-    "LogHandlerError",
+    "LogSettingError",
     "MigrationFailedError",
     "MissingBucketError",
     "MissingDatabaseError",

@@ -155,8 +155,8 @@ class QuotaExceededError(StreamHubError):
     def __init__(self, tenant_id: str, metric: str, limit: float, used: float) -> None:
         """Keep the tenant, the metric, its limit and what is used, in the metric's unit."""
         super().__init__(
-            f"tenant {tenant_id!r}: found {used:g} in use of {metric}; expected room for more "
-            f"under its limit of {limit:g}. Free some of it, or raise the limit."
+            f"tenant {tenant_id!r}: found {used:g} in use; expected room for more under its "
+            f"{metric} of {limit:g}. Free some of it, or raise the limit."
         )
         self.tenant_id = tenant_id
         self.metric = metric
@@ -170,8 +170,8 @@ class UsageUnknownError(StreamHubError):
     def __init__(self, tenant_id: str, metric: str, reason: str) -> None:
         """Keep the tenant, the metric and the reason."""
         super().__init__(
-            f"tenant {tenant_id!r}: the use of {metric} is unknown: {reason}; expected it to be "
-            "counted. See to what the reason names, or set the limit to -1, which is unlimited."
+            f"tenant {tenant_id!r}: found no count to hold against its {metric}, since {reason}; "
+            "expected to know what is in use. See to the reason, or set the limit to -1, unlimited."
         )
         self.tenant_id = tenant_id
         self.metric = metric

@@ -46,8 +46,8 @@ class NodeStatsError(StreamHubError, ValueError):
         self.limit_bytes = limit_bytes
 
 
-class LogHandlerError(StreamHubError, ValueError):
-    """A log handler, or the log's file, was asked for with a setting that cannot be."""
+class LogSettingError(StreamHubError, ValueError):
+    """A limit, a file name or a retention of the log is none that there can be."""
 
     def __init__(self, setting: str, found: object, expected: str) -> None:
         """Keep the setting, what was found and what was expected."""

@@ -1,7 +1,4 @@
-"""What is cheaper for all rows at once than row by row: secondary indices and CHECKs.
-
-Only for a file that nobody else knows yet.
-"""
+"""What is cheaper for all rows at once than row by row: secondary indices and CHECKs."""
 
 from __future__ import annotations
 
@@ -14,6 +11,14 @@ from streamhub_orm.legacy.sources import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+def are_empty(connection: sqlite3.Connection) -> bool:
+    """Tell whether the moved tables hold no row yet."""
+    return not any(
+        connection.execute(f"SELECT EXISTS (SELECT 1 FROM main.{table})").fetchone()[0]  # noqa: S608
+        for table in TABLES
+    )
 
 
 @contextmanager
@@ -45,6 +50,7 @@ def checks_after_rows(
 ) -> Iterator[None]:
     """Look at `checks`, the CHECK expressions of each moved table, once all rows are there.
 
+    Only for a file that nobody else knows yet: an existing one may have CHECKs of its own.
     SQLite 3.40 builds the list of an IN anew for every row that is inserted; a query builds it
     once. Raises `sqlite3.IntegrityError` for a row that breaks one, as the insert would.
     """

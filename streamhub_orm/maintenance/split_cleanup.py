@@ -10,20 +10,24 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import back_up, is_intact, require_intact, size_bytes
+from streamhub_orm.engine.backups import (
+    back_up,
+    is_intact,
+    list_backups,
+    require_intact,
+    size_bytes,
+)
 from streamhub_orm.engine.connections import open_for_migration, reading, translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
-from streamhub_orm.errors import StreamHubError
+from streamhub_orm.errors import SplitCleanupError, StreamHubError
+from streamhub_orm.legacy.registry import count_global_rows
 from streamhub_orm.legacy.sources import RowCounts
 from streamhub_orm.maintenance.split_proof import prove_split
 from streamhub_orm.migrations.global_file import CLEANUP_BACKUP, empty_legacy_tables, read_meta
-
-if TYPE_CHECKING:
-    from streamhub_orm.maintenance.split_proof import Proof
 
 
 @dataclass
@@ -63,30 +67,32 @@ def clean_up_split(data_dir: Path, *, dry_run: bool = False) -> SplitCleanup:
     nothing was changed. A killed run is finished by the next one.
     """
     place = DataDir.find(data_dir)
+    result = SplitCleanup(place.root, dry_run)
     if dry_run:
-        return _result_of(place, prove_split(place), dry_run=True)
+        proof = prove_split(place, place.global_db)
+        result.removed, result.differing = proof.rows, proof.differing
+        return result
     with run_lock(place.lock_path, like=place.global_db):
-        result = _result_of(place, prove_split(place), dry_run=False)
-        if result.removed.total:
+        if count_global_rows(place.global_db).total:
             _empty(place, result)
         if result.removed.total or _was_killed_before_vacuum(place):
             _reclaim(place, result)
     return result
 
 
-def _result_of(place: DataDir, proof: Proof, *, dry_run: bool) -> SplitCleanup:
-    return SplitCleanup(place.root, dry_run, proof.rows, proof.differing)
-
-
 def _empty(place: DataDir, result: SplitCleanup) -> None:
-    """Back up, and prove it again where nobody can write any more: rows may have come since."""
-    result.backup = back_up(place.global_db, like=place.global_db)
-
-    def verify() -> None:
-        proof = prove_split(place)
-        result.removed, result.differing = proof.rows, proof.differing
-
-    empty_legacy_tables(place.global_db, backup=result.backup, verify=verify)
+    """Prove it of the rows in the backup, then delete just these; others can write meanwhile."""
+    path = place.global_db
+    known = list_backups(path)
+    backup = back_up(path, like=path)
+    try:
+        proof = prove_split(place, backup)
+        empty_legacy_tables(path, backup=backup)
+    except SplitCleanupError:
+        if backup not in known:  # nothing was changed, so nothing needs it
+            backup.unlink()
+        raise
+    result.removed, result.differing, result.backup = proof.rows, proof.differing, backup
 
 
 def _reclaim(place: DataDir, result: SplitCleanup) -> None:

@@ -47,25 +47,25 @@ class Proof:
         return max(LISTED - len(self.findings), 0)
 
 
-def prove_split(place: DataDir) -> Proof:
-    """Look up every global row in the app.db of its app; nothing is written.
+def prove_split(place: DataDir, global_db: Path) -> Proof:
+    """Look up every row of `global_db`, or of its backup, in the app.db of its app; read-only.
 
     Raises `SplitCleanupError` with all that speaks against deleting them, or a
     `DatabaseFileError` where the global database itself cannot be used.
     """
-    state = look_for_upgrade(place.global_db, GLOBAL, recover=False)
+    state = look_for_upgrade(global_db, GLOBAL, recover=False)
     if state.error is not None:
         raise state.error
-    registry = read_registry(place.global_db)
-    proof = Proof(count_global_rows(place.global_db))
+    registry = read_registry(global_db)
+    proof = Proof(count_global_rows(global_db))
     if state.state is not State.CURRENT:
         proof.findings.append("a global database that is not at head")
     if not registry.split_done:
         proof.findings.append("a split that is not marked as done")
-    orphans = list_orphans(place.global_db, limit=LISTED)
+    orphans = list_orphans(global_db, limit=LISTED)
     proof.add_rows("a row of no registered app", orphans, registry.orphans.total)
     with TemporaryDirectory(prefix="streamhub-proof-") as folder:
-        row_index = build_row_index(place.global_db, Path(folder) / "rows")
+        row_index = build_row_index(global_db, Path(folder) / "rows")
         for name in filter(registry.has_global_rows, registry.ids):
             _prove_app(place, registry, name, row_index, proof)
     if proof.findings:

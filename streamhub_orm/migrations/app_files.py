@@ -22,7 +22,7 @@ from streamhub_orm.engine.backups import copy_to_scratch
 from streamhub_orm.engine.connections import open_scratch, reading, translated
 from streamhub_orm.engine.turns import turn_in
 from streamhub_orm.errors import DatabaseFileError
-from streamhub_orm.legacy.bulk import checks_after_rows, indices_after_rows
+from streamhub_orm.legacy.bulk import are_empty, checks_after_rows, indices_after_rows
 from streamhub_orm.legacy.importing import account_of, import_legacy, set_markers
 from streamhub_orm.legacy.progress import RowProgress, silent
 from streamhub_orm.legacy.sources import MARKERS, TABLES, VODS_MARKER, Account
@@ -68,7 +68,7 @@ def bring_app_to_head(path: Path, files: LegacyFiles, progress: Progress = silen
             APP,
             like=files.global_db,
             found=found,
-            finish=lambda raw: import_legacy(raw, files, progress),
+            finish=lambda raw: _import(raw, files, progress),
         )
 
 
@@ -127,7 +127,7 @@ def _upgrade_copy(scratch: Path, files: LegacyFiles, progress: Progress) -> Acco
         scratch,
         APP,
         run=lambda connection: run_upgrade(connection, APP),
-        finish=lambda raw: import_legacy(raw, files, progress),
+        finish=lambda raw: _import(raw, files, progress),
     )
 
 
@@ -139,13 +139,18 @@ def _fill(temporary: Path, files: LegacyFiles, progress: Progress) -> Account:
     temporary.write_bytes(template(APP))
     with closing(open_scratch(temporary)) as connection:
         connection.execute("BEGIN")
-        built = RowProgress(files, progress).built
-        late_indices = indices_after_rows(connection, built) if files.are_large() else nullcontext()
-        with checks_after_rows(connection, _checks()), late_indices:
-            account = import_legacy(connection, files, progress)
+        with checks_after_rows(connection, _checks()):
+            account = _import(connection, files, progress)
         connection.execute("COMMIT")
     mark_as_wal(temporary)
     return account
+
+
+def _import(connection: sqlite3.Connection, files: LegacyFiles, progress: Progress) -> Account:
+    late = files.are_large() and are_empty(connection)
+    built = RowProgress(files, progress).built
+    with indices_after_rows(connection, built) if late else nullcontext():
+        return import_legacy(connection, files, progress)
 
 
 @cache

@@ -17,7 +17,7 @@ from streamhub_orm.engine.connections import (
 )
 from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.engine.turns import turn_in
-from streamhub_orm.errors import DatabaseFileError
+from streamhub_orm.errors import DatabaseFileError, SplitCleanupError
 from streamhub_orm.legacy.sources import SPLIT_DONE, TABLES, columns_of
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.states import State, look_at
@@ -27,7 +27,7 @@ from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 SPLIT_BACKUP: Final = "per_app_split_backup"
 OWN_SPLIT_BACKUP: Final = "streamhub_orm_split_backup"
@@ -151,29 +151,37 @@ def mark_split_done(path: Path) -> None:
         connection.execute(_SET_META, (SPLIT_DONE, "1"))
 
 
-def empty_legacy_tables(path: Path, *, backup: Path, verify: Callable[[], None]) -> None:
+def empty_legacy_tables(path: Path, *, backup: Path) -> None:
     """Delete every row of the global streams, vods and ingress_auth; the tables stay.
 
-    `verify` is called once nobody else can write, and raises where a row must not go; then
-    nothing was changed.
+    Raises `SplitCleanupError` where these tables are not, row by row, what the `backup` holds;
+    then nothing was changed.
     """
     with _meta_transaction(path) as connection:
-        verify()
+        attach_read_only(connection, backup, "backup")
         for table in TABLES:
             if columns_of(connection, "main", table):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
+                if not connection.execute(_IS_SAME.format(table=table)).fetchone()[0]:
+                    finding = f"rows of {table} that came or changed since the backup was made"
+                    raise SplitCleanupError(path, [finding])
+                connection.execute(f"DELETE FROM main.{table}")  # noqa: S608 - a constant
         connection.execute(_SET_META_ONCE, (CLEANUP_BACKUP, str(backup)))
 
 
+_IS_SAME: Final = """
+    SELECT (SELECT count(*) FROM main.{table}) = (SELECT count(*) FROM backup.{table})
+       AND NOT EXISTS (SELECT * FROM main.{table} EXCEPT SELECT * FROM backup.{table})"""
+
+
 def read_meta(path: Path, key: str) -> str | None:
-    """Return a value of the global `_streamhub_meta`, None where key or table is missing."""
+    """Return a text of the global `_streamhub_meta`, None where key or table is missing."""
     with reading(path) as connection:
         if not columns_of(connection, "main", "_streamhub_meta"):
             return None
         row = connection.execute(
             "SELECT value FROM _streamhub_meta WHERE key = ?", (key,)
         ).fetchone()
-    return None if row is None else row[0]
+    return row[0] if row is not None and isinstance(row[0], str) else None
 
 
 def try_write_lock(path: Path) -> None:

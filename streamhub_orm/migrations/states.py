@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import reading
@@ -37,7 +38,7 @@ class State(StrEnum):
     BROKEN = "broken"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileState:
     """What a look at one file found."""
 
@@ -94,7 +95,13 @@ def read_state(connection: sqlite3.Connection, world: World, path: Path) -> File
         raise newer(path, f"revision {revision}", f"a revision of the {world.name} history")
     if revision is None and not _has_tables(connection):
         return FileState(State.MISSING, error=missing(path))
-    return FileState(_state_at(revision, world), revision, frozenset((markers or "").split()))
+    return _found(_state_at(revision, world), revision, markers or "")
+
+
+@lru_cache(maxsize=64)
+def _found(state: State, revision: str | None, markers: str) -> FileState:
+    """Return the same object for files in the same state: a fleet has few different ones."""
+    return FileState(state, revision, frozenset(markers.split()))
 
 
 # One statement for the common case: a fleet at head is opened, asked this, and closed.

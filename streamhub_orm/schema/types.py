@@ -26,6 +26,9 @@ _TIMESTAMP: Final = re.compile(
 _ISO_LENGTH: Final = len("2026-01-31T23:59:59.123Z")
 _SQL_LENGTH: Final = len("2026-01-31 23:59:59")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_ENCODE: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":")
+).encode  # json.dumps would make an encoder at each call
 
 
 def utc_now() -> datetime:
@@ -88,7 +91,7 @@ class UtcSql(_UtcText):
 
 def utc_from_text(stored: object) -> datetime:
     """Read a stored timestamp of either format, aware, in UTC; raises `StoredValueError`."""
-    if isinstance(stored, str):
+    if isinstance(stored, str) and stored[5:6] != "W":  # fromisoformat reads week dates too
         size = len(stored)
         try:
             if (
@@ -97,9 +100,8 @@ def utc_from_text(stored: object) -> datetime:
                 and stored[19] == "."
                 and stored[23] == "Z"
             ):
-                if stored[5] != "W":  # fromisoformat reads week dates too
-                    return datetime.fromisoformat(stored)
-            elif size == _SQL_LENGTH and stored[10] == " " and stored[5] != "W":
+                return datetime.fromisoformat(stored)
+            if size == _SQL_LENGTH and stored[10] == " " and stored[13] == ":":
                 return datetime.fromisoformat(stored + "Z")
         except ValueError:
             pass  # not what its length promised
@@ -133,10 +135,12 @@ def json_from_text(stored: Any) -> Any:  # noqa: ANN401 - any JSON
 def json_to_text(value: Any) -> str:  # noqa: ANN401 - any JSON
     """Return compact JSON as JSON.stringify writes it; raises `StoredValueError`."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ENCODE(value)
     except (TypeError, ValueError, RecursionError) as error:
         expected = "a value that JSON can hold"
         raise StoredValueError(expected, value) from error
+    if text.isascii():
+        return text
     # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
     return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 

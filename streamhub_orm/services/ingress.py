@@ -15,9 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from streamhub_orm.app_db import IngressAuth
-from streamhub_orm.schema import utc_now
+from streamhub_orm.databases.sessions import APP, owner_of_new_row
+from streamhub_orm.schema import utc_from_text, utc_now
 from streamhub_orm.services.core_access import connection_of, table_of
 from streamhub_orm.services.passwords import ScryptCost, scrypt
+from streamhub_orm.services.point_query import PointQuery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,11 +85,17 @@ class Ingress:
         return hmac.compare_digest(made.encode(), self.password_hash.lower().encode())
 
 
-_COLUMNS: Final = [_TABLE.c[name] for name in Ingress.__dataclass_fields__]
-_SELECT: Final = sa.select(*_COLUMNS)
-_BY_ID: Final = _SELECT.where(_TABLE.c.ingress_id == sa.bindparam("ingress_id_"))
-_BY_KEY: Final = _SELECT.where(_TABLE.c.stream_key == sa.bindparam("stream_key_"))
-_LIST: Final = _SELECT.order_by(_TABLE.c.created_at, _TABLE.c.ingress_id)
+# Columns without the model's types: a look-up decodes what it returns itself.
+_RAW: Final = sa.table(
+    "ingress_auth", *(sa.column(name, sa.Text) for name in Ingress.__dataclass_fields__)
+)
+BY_ID: Final = PointQuery(
+    sa.select(_RAW).where(_RAW.c.ingress_id == sa.bindparam("ingress_id_")), "ingress_id_"
+)
+BY_KEY: Final = PointQuery(
+    sa.select(_RAW).where(_RAW.c.stream_key == sa.bindparam("stream_key_")), "stream_key_"
+)
+_LIST: Final = sa.select(_RAW).order_by(_RAW.c.created_at, _RAW.c.ingress_id)
 _VALIDATED: Final = (
     sa.update(_TABLE)
     .where(
@@ -119,7 +127,7 @@ def register_ingress(  # noqa: PLR0913 - what a row is made of
     session: Session,
     *,
     ingress_id: str,
-    app: str,
+    app: str | None = None,
     room: str | None = None,
     stream_key: str | None = None,
     password: IngressPassword | None = None,
@@ -128,11 +136,12 @@ def register_ingress(  # noqa: PLR0913 - what a row is made of
     """Register an ingress, or give one that is there new credentials.
 
     With a password it must be shown before the ingress may publish, also where an older one was
-    shown before. The time of its first registration stays.
+    shown before. The time of its first registration stays. `app` is the session's app; another one
+    raises `StrayRowError`.
     """
     values = {
         "ingress_id": ingress_id,
-        "app": app,
+        "app": owner_of_new_row(session, APP, app, ingress_id),
         "room": room,
         "stream_key": stream_key,
         "password_hash": None if password is None else password.hash,
@@ -148,22 +157,39 @@ def register_ingress(  # noqa: PLR0913 - what a row is made of
 
 def find_ingress(session: Session, ingress_id: str) -> Ingress | None:
     """Return an ingress by its id."""
-    return _find(session, _BY_ID, {"ingress_id_": ingress_id})
+    return _find(session, BY_ID, ingress_id)
 
 
 def find_ingress_by_key(session: Session, stream_key: str) -> Ingress | None:
     """Return the ingress that a publisher's stream key belongs to."""
-    return _find(session, _BY_KEY, {"stream_key_": stream_key})
+    return _find(session, BY_KEY, stream_key)
 
 
-def _find(session: Session, statement: sa.Select[Any], values: dict[str, str]) -> Ingress | None:
-    row = connection_of(session).execute(statement, values).first()
-    return None if row is None else Ingress(*row)
+def _find(session: Session, query: PointQuery, key: str) -> Ingress | None:
+    session.flush()
+    row = query.first(session, key)
+    return None if row is None else _made(row)
 
 
 def list_ingresses(session: Session) -> Sequence[Ingress]:
     """Return the app's ingresses in the order they were registered."""
-    return [Ingress(*row) for row in connection_of(session).execute(_LIST)]
+    return [_made(row) for row in connection_of(session).execute(_LIST)]
+
+
+def _made(row: Sequence[Any]) -> Ingress:
+    ingress_id, app, room, stream_key, password_hash, password_salt, *rest = row
+    requires_password, validated_at, created_at = rest
+    return Ingress(
+        ingress_id=ingress_id,
+        app=app,
+        room=room,
+        stream_key=stream_key,
+        password_hash=password_hash,
+        password_salt=password_salt,
+        requires_password=requires_password != 0,  # what is no number needs one too
+        validated_at=None if validated_at is None else utc_from_text(validated_at),
+        created_at=utc_from_text(created_at),
+    )
 
 
 def is_authorised(session: Session, ingress_id: str) -> bool:

@@ -17,6 +17,7 @@ from streamhub_orm.errors import AddressError
 from streamhub_orm.global_db import IpAction, IpBan, IpRule
 from streamhub_orm.schema import TimeRange, utc_now
 from streamhub_orm.services.addresses import parse_address, parse_network
+from streamhub_orm.services.core_access import connection_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +90,7 @@ def decide(
         if action is IpAction.ALLOW:
             return Decision(allowed=True, reason=Reason.ALLOW_RULE, cidr=str(network))
         return Decision(allowed=False, reason=Reason.BLOCK_RULE, cidr=str(network))
-    found = session.connection().execute(BANNED, _spellings(address)).scalars()
+    found = connection_of(session).execute(BANNED, _spellings(address)).scalars()
     until = max(found, default=None)
     if until is not None and until > (now or utc_now()):
         return Decision(allowed=False, reason=Reason.BAN, banned_until=until)
@@ -99,7 +100,7 @@ def decide(
 def load_rules(session: Session) -> IpRules:
     """Read all rules."""
     networks, malformed = [], []
-    for cidr, action in session.connection().execute(RULES):
+    for cidr, action in connection_of(session).execute(RULES):
         try:
             networks.append((parse_network(cidr), action))
         except AddressError:

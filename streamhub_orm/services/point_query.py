@@ -15,13 +15,19 @@ from sqlalchemy.dialects import sqlite
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-    from sqlalchemy.sql.dml import ReturningInsert
+    from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+
+    _OneRow = (
+        sa.Select[*tuple[Any, ...]]
+        | ReturningInsert[*tuple[Any, ...]]
+        | ReturningUpdate[*tuple[Any, ...]]
+    )
 
 
 class PointQuery:
     """A statement, and the order in which its parameters are given."""
 
-    def __init__(self, statement: sa.Select[Any] | ReturningInsert[Any], *parameters: str) -> None:
+    def __init__(self, statement: _OneRow, *parameters: str) -> None:
         """Compile the statement; all its parameters are to be named."""
         dialect = sqlite.dialect()
         compiled = statement.compile(dialect=dialect)
@@ -35,7 +41,10 @@ class PointQuery:
         self._writers = writers if any(writers) else None
 
     def first(self, session: Session, *values: object) -> tuple[Any, ...] | None:
-        """Return the first row, or None. Raises what `Connection.execute` raises."""
+        """Return the first row, or None. Raises what `Connection.execute` raises.
+
+        What was added to the session is seen once it is flushed.
+        """
         if self._writers is not None:
             pairs = zip(self._writers, values, strict=True)
             values = tuple(write(value) if write else value for write, value in pairs)

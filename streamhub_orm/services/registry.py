@@ -17,6 +17,7 @@ _APPS: Final = GlobalBase.metadata.tables[App.__tablename__]
 _FIND: Final = sa.select(*_APPS.c["id", "name", "tenant_id"]).where(
     _APPS.c.name == sa.bindparam("wanted")
 )
+_FILE: Final = sa.text("SELECT file FROM pragma_database_list")
 _NAMES: Final = sa.select(_APPS.c.name).order_by(_APPS.c.id)
 
 
@@ -33,9 +34,8 @@ def get_registered(session: Session, name: str) -> RegisteredApp:
 
     Raises `UnknownAppError`.
     """
-    connection = session.connection()
-    row = connection.execute(_FIND, {"wanted": name}).one_or_none()
+    row = session.execute(_FIND, {"wanted": name}).one_or_none()
     if row is None:
-        path = connection.exec_driver_sql("SELECT file FROM pragma_database_list").scalar_one()
-        raise UnknownAppError(name, Path(path), list(connection.scalars(_NAMES)))
+        path = session.scalars(_FILE).one()
+        raise UnknownAppError(name, Path(path), list(session.scalars(_NAMES)))
     return RegisteredApp(row.id, row.name, row.tenant_id or PLATFORM_TENANT)

@@ -57,16 +57,19 @@ _BY_EGRESS: Final = _SELECT.where(_TABLE.c.egress_id == sa.bindparam("egress_id_
 def add_target(  # noqa: PLR0913 - what a row is made of
     session: Session,
     *,
-    app: str,
     room: str,
     url: str,
+    app: str | None = None,
     platform: str = "custom",
     name: str | None = None,
     stream_id: str | None = None,
     egress_id: str | None = None,
     now: datetime | None = None,
 ) -> TargetRow:
-    """Add a target in status `starting`; `url` is the full one, with its key."""
+    """Add a target in status `starting`; `url` is the full one, with its key.
+
+    `app` is the session's app; another one raises `StrayRowError`.
+    """
     target = RestreamTarget(
         app=app,
         room=room,

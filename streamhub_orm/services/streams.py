@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from streamhub_orm.app_db import Stream, StreamType
+from streamhub_orm.databases.sessions import APP_ID, owner_of_new_row
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.core_access import connection_of, table_of
 from streamhub_orm.services.point_query import PointQuery
@@ -55,8 +56,14 @@ _END: Final = (
     .where(_IS_ACTIVE)
     .values(status=sa.literal_column("'ended'"), ended_at=sa.bindparam("now"))
 )
-_END_BY_STREAM_ID: Final = _END.where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
-_END_BY_ID: Final = _END.where(_STREAMS.c.id == sa.bindparam("id_"))
+END_BY_STREAM_ID: Final = PointQuery(
+    _END.where(_STREAMS.c.stream_id == sa.bindparam("stream_id_")).returning(_STREAMS.c.id),
+    "now",
+    "stream_id_",
+)
+END_BY_ID: Final = PointQuery(
+    _END.where(_STREAMS.c.id == sa.bindparam("id_")).returning(_STREAMS.c.id), "now", "id_"
+)
 _END_MISSING: Final = _END.where(
     _STREAMS.c.room == sa.bindparam("room_"),
     _STREAMS.c.stream_id.not_in(sa.select(_PRESENT.c.value)),
@@ -64,10 +71,13 @@ _END_MISSING: Final = _END.where(
 _UNKNOWN: Final = sa.select(_PRESENT.c.value).where(
     ~sa.exists().where(_STREAMS.c.stream_id == _PRESENT.c.value, _IS_ACTIVE)
 )
-_SET_STATS: Final = (
+SET_STATS: Final = PointQuery(
     sa.update(_STREAMS)
     .where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
     .values(last_stats_json=sa.bindparam("stats"))
+    .returning(_STREAMS.c.id),
+    "stats",
+    "stream_id_",
 )
 _COUNT_ACTIVE: Final = sa.select(sa.func.count()).select_from(_STREAMS).where(_IS_ACTIVE)
 _FIND: Final = sa.select(Stream).where(Stream.stream_id == sa.bindparam("stream_id_"))
@@ -97,39 +107,38 @@ def stream_id_of(room: str, participant: str) -> str:
 def upsert_stream(  # noqa: PLR0913 - what a row is made of
     session: Session,
     *,
-    app_id: int,
     room: str,
     participant: str,
     type: StreamType,  # noqa: A002 - the column's name
+    app_id: int | None = None,
     now: datetime | None = None,
 ) -> int:
     """Make the stream active, new or not, and return its row's id, which it keeps for good.
 
     One that comes back keeps its `started_at`, the time it was first seen, loses its `ended_at`,
     and keeps its type where the new one is webrtc only: a WHIP or RTMP publisher also shows as a
-    WebRTC participant. Objects of it that the session has loaded stay as they are. Raises
-    `StoredValueError` for a type that is none.
+    WebRTC participant. Objects of it that the session has loaded stay as they are.
+
+    `app_id` is that of the session's app; another one raises `StrayRowError`, and a type that is
+    none `StoredValueError`.
     """
     session.flush()
     stream_id = stream_id_of(room, participant)
+    app_id = owner_of_new_row(session, APP_ID, app_id, stream_id)
     row = _UPSERT.first(session, app_id, stream_id, type, room, participant, now or utc_now())
     return cast("tuple[int]", row)[0]
 
 
 def end_stream(session: Session, stream_id: str, *, now: datetime | None = None) -> bool:
     """End an active stream; tell whether there was one. An ended one keeps its `ended_at`."""
-    return _ends(session, _END_BY_STREAM_ID, {"stream_id_": stream_id}, now)
+    session.flush()
+    return END_BY_STREAM_ID.first(session, now or utc_now(), stream_id) is not None
 
 
 def end_stream_by_id(session: Session, row_id: int, *, now: datetime | None = None) -> bool:
     """End an active stream by its row's id; tell whether there was one."""
-    return _ends(session, _END_BY_ID, {"id_": row_id}, now)
-
-
-def _ends(
-    session: Session, statement: sa.Update, key: dict[str, Any], now: datetime | None
-) -> bool:
-    return connection_of(session).execute(statement, {**key, "now": now or utc_now()}).rowcount > 0
+    session.flush()
+    return END_BY_ID.first(session, now or utc_now(), row_id) is not None
 
 
 def reconcile_room(
@@ -164,8 +173,8 @@ def list_active_streams(session: Session, *, room: str | None = None) -> Sequenc
 
 def update_stream_stats(session: Session, stream_id: str, stats: dict[str, Any]) -> bool:
     """Keep the latest figures of a stream; tell whether there is such a stream."""
-    values = {"stream_id_": stream_id, "stats": stats}
-    return connection_of(session).execute(_SET_STATS, values).rowcount > 0
+    session.flush()
+    return SET_STATS.first(session, stats, stream_id) is not None
 
 
 def count_active_streams(session: Session) -> int:

@@ -11,7 +11,7 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -224,9 +224,7 @@ def seed(session: Session, source: TextIO, *, name: str = "bootstrap") -> Seeded
     For set-up scripts, which make the token themselves and run more than once. Leading and
     trailing white space does not count. Raises `TokenFormError`.
     """
-    plaintext = source.read(2 * _LONGEST).strip()
-    if _FORM.fullmatch(plaintext) is None:
-        raise TokenFormError(_described(plaintext))
+    plaintext = _load_token(source)
     found = session.execute(FIND.statement, {"hash": _hash(plaintext)}).first()
     if found is not None:
         return SeededToken(found.id, is_new=False, is_revoked=bool(found.revoked))
@@ -236,7 +234,8 @@ def seed(session: Session, source: TextIO, *, name: str = "bootstrap") -> Seeded
 def revoke(session: Session, token_id: int) -> None:
     """Make a token open nothing from now on; the row stays. Raises `UnknownTokenError`."""
     statement = sa.update(_TOKENS).where(_TOKENS.c.id == token_id).values(revoked=True)
-    if session.connection().execute(statement).rowcount == 0:
+    revoked: sa.CursorResult[Any] = session.execute(statement)  # type: ignore[assignment]
+    if revoked.rowcount == 0:
         raise UnknownTokenError(token_id)
 
 
@@ -252,7 +251,7 @@ def list_tokens(
         statement = statement.where(_TOKENS.c.app_id == get_registered(session, app).id)
     if tenant_id is not None:
         statement = statement.where(_TENANT.in_((tenant_id,)))
-    rows = session.connection().execute(statement).mappings()
+    rows = session.execute(statement).mappings()
     return [TokenInfo(**{**row, "allowed_ips": entries_of(row["allowed_ips"])}) for row in rows]
 
 
@@ -275,6 +274,17 @@ def _insert(
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def _load_token(source: TextIO) -> str:
+    try:
+        plaintext = source.read(2 * _LONGEST).strip()
+    except UnicodeDecodeError:
+        found = "bytes that are no text"
+        raise TokenFormError(found) from None  # the cause holds the bytes
+    if _FORM.fullmatch(plaintext) is None:
+        raise TokenFormError(_described(plaintext))
+    return plaintext
 
 
 def _described(text: str) -> str:

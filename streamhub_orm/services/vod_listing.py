@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import Vod, VodStatus
-from streamhub_orm.schema import TimeRange, comparable
+from streamhub_orm.schema import TimeRange
 from streamhub_orm.services.core_access import connection_of
+from streamhub_orm.services.point_query import PointQuery
 from streamhub_orm.services.vod_rows import RAW_VODS, PageKey, VodRow
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _ID: Final = RAW_VODS.c.id
 _BEGUN: Final = RAW_VODS.c.started_at
 _KEY_ID: Final = sa.bindparam("key_id", type_=sa.Integer)
 _KEY_BEGUN: Final = sa.bindparam("key_begun", type_=sa.Text)
+_BEHIND_PLUS: Final = {name: sa.literal_column(f"+{name}", sa.Text) for name in ("room", "status")}
 _LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
 _ANY_TIME: Final = datetime.fromtimestamp(0, UTC)
 _OFFSET: Final = sa.bindparam("offset", type_=sa.Integer)
@@ -101,6 +103,20 @@ class _Shape(NamedTuple):
     until: bool
     order: VodOrder
     part: _Part
+    large_room: bool
+
+
+_LARGE_ROOM: Final = 2000
+"""So many recordings cost as much to sort as a page costs to find in the order of all rooms."""
+# No index holds a room's recordings by time, and SQLite does not know how many there are.
+_HAS_MORE: Final = PointQuery(
+    sa.select(sa.literal_column("1", sa.Integer))
+    .where(RAW_VODS.c.room == sa.bindparam("room"))
+    .limit(sa.literal_column("1", sa.Integer))
+    .offset(sa.bindparam("count", type_=sa.Integer)),
+    "room",
+    "count",
+)
 
 
 def list_vods(  # noqa: PLR0913 - each is one choice of the caller
@@ -125,9 +141,10 @@ def list_vods(  # noqa: PLR0913 - each is one choice of the caller
         raise ValueError(message)
     which = which or VodFilter()
     values = _values(which, after) | {"offset": offset}
+    large = order.by_time and which.room is not None and _is_large(session, which.room)
     rows: list[VodRow] = []
     for part in _parts(which, order, after):
-        statement = _page(_shape(which, order, part))
+        statement = _page(_shape(which, order, part, large_room=large))
         values["limit"] = limit - len(rows)
         rows += map(VodRow._make, connection_of(session).execute(statement, values).all())
         if len(rows) == limit:
@@ -168,7 +185,12 @@ def _parts(which: VodFilter, order: VodOrder, after: PageKey | None) -> tuple[_P
     return (_Part.AFTER_TIME,)
 
 
-def _shape(which: VodFilter, order: VodOrder, part: _Part) -> _Shape:
+def _is_large(session: Session, room: str) -> bool:
+    session.flush()
+    return _HAS_MORE.first(session, room, _LARGE_ROOM) is not None
+
+
+def _shape(which: VodFilter, order: VodOrder, part: _Part, *, large_room: bool = False) -> _Shape:
     return _Shape(
         which.room is not None,
         which.status is not None,
@@ -176,6 +198,7 @@ def _shape(which: VodFilter, order: VodOrder, part: _Part) -> _Shape:
         which.until is not None,
         order,
         part,
+        large_room,
     )
 
 
@@ -210,23 +233,24 @@ def _columns(order: VodOrder) -> tuple[sa.ColumnElement[Any], ...]:
 
 def _filter(shape: _Shape) -> list[sa.ColumnElement[bool]]:
     """Return what a row must hold to be listed at all."""
+    # Behind a plus SQLite searches no index by a column: a large room is picked out of all that lie
+    # in order, a small one is searched for and sorted, whatever its status.
+    room = _BEHIND_PLUS["room"] if shape.large_room else RAW_VODS.c.room
+    status = _BEHIND_PLUS["status"] if shape.room and not shape.large_room else RAW_VODS.c.status
     terms: list[sa.ColumnElement[bool]] = []
     if shape.room:
-        terms.append(RAW_VODS.c.room == sa.bindparam("room", type_=sa.Text))
+        terms.append(room == sa.bindparam("room", type_=sa.Text))
     if shape.status:
-        terms.append(RAW_VODS.c.status == sa.bindparam("status", type_=sa.Text))
-    since, until = shape.since, shape.until
-    if shape.order.by_time and shape.part is _Part.AFTER_TIME:
-        # The key bounds the text closer than the range's own end does, and of two bounds on one
-        # side SQLite searches by one only, and walks from there.
-        if shape.order.descending and until:
-            terms.append(comparable(_BEGUN) < sa.bindparam("started_at_until", type_=sa.Text))
-            until = False
-        elif not shape.order.descending and since:
-            terms.append(comparable(_BEGUN) >= sa.bindparam("started_at_since", type_=sa.Text))
-            since = False
-    times = TimeRange(_ANY_TIME if since else None, _ANY_TIME if until else None)
-    return [*terms, times.within(_BEGUN)]
+        terms.append(status == sa.bindparam("status", type_=sa.Text))
+    since = TimeRange(since=_ANY_TIME if shape.since else None)
+    until = TimeRange(until=_ANY_TIME if shape.until else None)
+    # The key bounds the text closer than the range's own end does, and of two bounds on one side
+    # SQLite searches by one only, and walks from there.
+    keyed = shape.order.by_time and shape.part is _Part.AFTER_TIME
+    descending = shape.order.descending
+    terms.append((since.refined if keyed and not descending else since.within)(_BEGUN))
+    terms.append((until.refined if keyed and descending else until.within)(_BEGUN))
+    return terms
 
 
 def _stretch(shape: _Shape) -> list[sa.ColumnElement[bool]]:

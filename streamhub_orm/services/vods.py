@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 
 import sqlalchemy as sa
 
-from streamhub_orm.app_db import Vod, VodStatus, VodVariant
+from streamhub_orm.app_db import Vod, VodStatus
 from streamhub_orm.errors import UnknownVodError, VodFieldError, VodStateError
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.point_query import PointQuery
+from streamhub_orm.services.variants import delete_variants
 from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
 
 if TYPE_CHECKING:
@@ -98,15 +99,16 @@ class DeletedVod:
 def insert_vod(
     session: Session,
     *,
-    app_id: int,
     name: str,
+    app_id: int | None = None,
     stream_id: str | None = None,
     now: datetime | None = None,
     **fields: Unpack[VodFields],
 ) -> VodRow:
     """Add a recording in status `recording`, begun `now` unless `started_at` says otherwise.
 
-    Raises `VodFieldError` for a column that is not in `VodFields`.
+    `app_id` is that of the session's app; another one raises `StrayRowError`. Raises
+    `VodFieldError` for a column that is not in `VodFields`.
     """
     _check(fields)
     values = {"started_at": now or utc_now(), **fields}
@@ -185,10 +187,7 @@ def delete_vod(session: Session, vod_id: int) -> DeletedVod:
     vod = session.get(Vod, vod_id)
     if vod is None:
         raise UnknownVodError(vod_id)
-    dropped = (
-        sa.delete(VodVariant).where(VodVariant.vod_id == vod_id).returning(VodVariant.file_key)
-    )
-    keys = [vod.file_key, vod.snapshot_key, *session.scalars(dropped)]
+    keys = [vod.file_key, vod.snapshot_key, *delete_variants(session, vod_id)]
     session.delete(vod)
     session.flush()
     return DeletedVod(tuple(dict.fromkeys(key for key in keys if key)), vod.local_path)

@@ -83,8 +83,7 @@ class Plan:
         """Whether an app that was not selected still lacks its import."""
         return any(
             name in self.errors or imports_pending(self.states[name])
-            for name in self.registry.ids
-            if name not in self.selected
+            for name in self.registry.ids.keys() - self.selected
         )
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from sys import intern
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.legacy.sources import Account, RowCounts
 
@@ -30,7 +31,11 @@ class GlobalReport:
         }
 
 
-@dataclass
+_NOTHING: Final = Account()
+"""The account of nearly every app, once for all; nothing is ever added to it."""
+
+
+@dataclass(slots=True)
 class AppReport:
     """What became of one app.db."""
 
@@ -38,7 +43,7 @@ class AppReport:
     from_revision: str | None = None
     to_revision: str | None = None
     backup: str | None = None
-    account: Account = field(default_factory=Account)
+    account: Account = field(default_factory=lambda: _NOTHING)
     error: str | None = None
     changed: bool = False
 
@@ -66,6 +71,14 @@ class UpgradeReport:
     orphans: RowCounts = field(default_factory=RowCounts)
     unregistered: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    def add(self, app: AppReport) -> None:
+        """Add what became of one app; what apps have in common is held in memory once."""
+        if app.account == _NOTHING:
+            app.account = _NOTHING
+        app.from_revision = app.from_revision and intern(app.from_revision)
+        app.to_revision = app.to_revision and intern(app.to_revision)
+        self.apps.append(app)
 
     @property
     def failed(self) -> int:

@@ -125,7 +125,7 @@ class _Run:
         """Add what could not be worked on, and put the apps in the registry's order."""
         for name in self.plan.selected:
             if name in self.plan.errors:
-                self.report.apps.append(AppReport(name, error=self.plan.errors[name]))
+                self.report.add(AppReport(name, error=self.plan.errors[name]))
         order = {name: position for position, name in enumerate(self.plan.selected)}
         self.report.apps.sort(key=lambda app: order[app.app])
         self.report.seconds = seconds
@@ -189,7 +189,7 @@ class _Run:
         self._on_each("count", count_unmatched, holding)
         for name in set(self.plan.done).difference(holding):
             revision = self.plan.states[name].revision
-            self.report.apps.append(AppReport(name, revision, revision))
+            self.report.add(AppReport(name, revision, revision))
 
     def _back_up_global(self) -> None:
         path = self.plan.place.global_db
@@ -236,6 +236,6 @@ class _Run:
             for done, (name, outcome) in enumerate(outcomes, start=1):
                 if isinstance(outcome, WorkerDiedError):
                     outcome = died(self.plan, name, outcome)  # noqa: PLW2901 - its entry instead
-                self.report.apps.append(outcome)
+                self.report.add(outcome)
                 self.progress(phase, done, len(names))
                 self.interrupts.stop_if_any()

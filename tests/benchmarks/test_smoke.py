@@ -17,10 +17,12 @@ NAMES = {
     "create",
     "fan-out",
     "growth",
+    "log-lines",
     "lookup",
     "open_cold",
     "split_many",
     "split_one",
+    "token",
     "touch",
     "version",
 }

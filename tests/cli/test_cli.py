@@ -42,6 +42,7 @@ def test_commands_are_those_of_the_contract() -> None:
         "revision",
         "rollback",
         "status",
+        "tokens",
         "upgrade",
     ]
     assert set(promised) <= set(COMMANDS)

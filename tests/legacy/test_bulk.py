@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from streamhub_orm.demo.eras import MONOLITH_STEPS
 from streamhub_orm.errors import MigrationFailedError
+from streamhub_orm.legacy.row_index import build_row_index
 from streamhub_orm.legacy.sources import LegacyFiles
-from streamhub_orm.migrations.app_files import create_app_db
+from streamhub_orm.migrations.app_files import bring_app_to_head, create_app_db
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.structure import compare, read_structure
 from streamhub_orm.migrations.worlds import APP
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 FEW, MANY = 10, 2_000
 """Below and above the number from which indices are built after the rows."""
+WATCHED = 25_000
+"""Enough that rows come in parts, where someone watches."""
 
 
 def _legacy_rows(folder: Path, rows: int, *, bad: str = "") -> LegacyFiles:
@@ -61,6 +65,59 @@ def test_row_that_breaks_a_check_is_named_and_no_file_appears(
     with pytest.raises(MigrationFailedError, match=f"CHECK constraint failed .*{named}"):
         create_app_db(tmp_path / "apps/live/app.db", files)
     assert list((tmp_path / "apps/live").iterdir()) == []
+
+
+@pytest.mark.parametrize("rows", [FEW, MANY])
+def test_app_db_that_is_there_without_rows_takes_them_with_every_index(
+    tmp_path: Path, rows: int
+) -> None:
+    """A Node core that forgot the rows left such a file; an index of the operator's stays."""
+    files = _legacy_rows(tmp_path, rows)
+    path = tmp_path / "apps/live/app.db"
+    create_app_db(path, replace(files, global_rows=0))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM _streamhub_meta")
+        connection.execute("CREATE INDEX own ON vods (name)")
+    account = bring_app_to_head(path, files).account
+    assert (account.imported.streams, account.imported.vods) == (rows, rows)
+    with closing(sqlite3.connect(path)) as connection:
+        found = compare(reference_structure(APP, APP.head), read_structure(connection))
+        assert (found.lines(), found.extras) == ([], ["index own"])
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_rows_of_a_watched_app_come_in_parts_and_all_of_them(
+    tmp_path: Path, *, indexed: bool
+) -> None:
+    """Progress goes up to the number of rows, and the rows are the same as in one statement."""
+    files = _legacy_rows(tmp_path, WATCHED)
+    with closing(sqlite3.connect(files.global_db)) as connection, connection:
+        # Ids far apart, below zero, and at the very end of what SQLite has.
+        connection.execute("UPDATE vods SET id = -id WHERE id % 7 = 0")
+        connection.execute("UPDATE vods SET id = 9223372036854775807 WHERE id = 1")
+        connection.execute("UPDATE vods SET id = -9223372036854775808 WHERE id = 2")
+    if indexed:
+        files = replace(files, row_index=build_row_index(files.global_db, tmp_path / "rows"))
+    told: list[tuple[str, int, int]] = []
+    watched, silent = tmp_path / "watched/app.db", tmp_path / "silent/app.db"
+    create_app_db(watched, files, lambda *what: told.append(what))
+    create_app_db(silent, files)
+    rows = [done for phase, done, _ in told if phase == "rows of live"]
+    assert rows == sorted(rows)
+    assert len(rows) > 3
+    assert rows[-1] == 2 * WATCHED
+    built = [(done, total) for phase, done, total in told if phase == "indices of live"]
+    assert built[-1][0] == built[-1][1] == len(built)
+    assert _dump(watched) == _dump(silent)
+
+
+def _dump(path: Path) -> list[list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [
+            connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
+            for table in ("streams", "vods")
+        ]
 
 
 @pytest.mark.parametrize("rows", [FEW, MANY])

@@ -25,6 +25,8 @@ from tests.maintenance.conftest import query, run_sql
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.maintenance.split_proof import Proof
     from tests.conftest import MakeInstallation
     from tests.installations import Installation
     from tests.installations.facts import Row
@@ -213,21 +215,34 @@ def test_row_that_has_changed_since_counts_as_found_and_as_differing(moved: Inst
     assert done.differing.streams == changed
 
 
-def test_row_that_comes_after_the_first_look_is_seen(
-    moved: Installation, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO ingress_auth (ingress_id, app) VALUES ('late', 'tv-2')",
+        "UPDATE streams SET last_stats_json = '{}' WHERE id = (SELECT max(id) FROM streams)",
+        "UPDATE vods SET size_bytes = 7 WHERE id = (SELECT min(id) FROM vods)",
+    ],
+)
+def test_row_that_comes_or_changes_while_it_is_proved_stays(
+    moved: Installation, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
-    """It is proved again under the write lock; what came meanwhile makes the run a refusal."""
+    """Only what the backup holds is deleted; the backup of the refused run goes again."""
+    path = moved.global_path
 
-    def back_up_slowly(path: Path, *, like: Path) -> Path:
-        backup = back_up(path, like=like)
-        run_sql(path, "INSERT INTO ingress_auth (ingress_id, app) VALUES ('late', 'tv-2')")
-        return backup
+    def prove_slowly(place: DataDir, global_db: Path) -> Proof:
+        proof = split_proof.prove_split(place, global_db)
+        run_sql(path, statement)
+        return proof
 
-    monkeypatch.setattr(split_cleanup, "back_up", back_up_slowly)
-    rows = global_rows(moved.global_path)
-    with pytest.raises(SplitCleanupError, match="ingress_id 'late'"):
+    backups = list_backups(path)
+    monkeypatch.setattr(split_cleanup, "prove_split", prove_slowly)
+    with pytest.raises(SplitCleanupError, match="came or changed"):
         clean_up_split(moved.data_dir)
-    assert global_rows(moved.global_path) == {**rows, "ingress_auth": rows["ingress_auth"] + 1}
+    assert sum(global_rows(path).values()) > 100
+    assert list_backups(path) == backups
+    monkeypatch.undo()
+    run_sql(path, "DELETE FROM ingress_auth WHERE ingress_id = 'late'")
+    assert clean_up_split(moved.data_dir).error is None
 
 
 def test_cleanup_that_could_not_give_space_back_is_finished_by_the_next(

@@ -14,9 +14,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from streamhub_orm import Databases
 from streamhub_orm.cli import cli
 from streamhub_orm.cli.options import Settings
 from streamhub_orm.demo import write_demo
+from streamhub_orm.global_db import ServerLog
+from streamhub_orm.services.nodes import register_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,9 +161,11 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_json(data_dir: Path, *arguments: str) -> object:
+def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None) -> object:
     command = ["--data-dir", str(data_dir), "--json", *arguments]
-    result = CliRunner().invoke(cli, command, obj=Settings(), standalone_mode=False)
+    result = CliRunner().invoke(
+        cli, command, input=standard_input, obj=Settings(), standalone_mode=False
+    )
     assert result.exception is None, result.output
     return json.loads(result.stdout)
 
@@ -198,6 +203,22 @@ def test_json_of_what_writes_an_installation(tmp_path: Path, name: str) -> None:
     assert shape(run_json(tmp_path / "other", name, *arguments)) == shape(json.loads(example))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("issue", "deploy", "--app", "live", "--allow", "10.0.0.0/8"),
+        ("list", "--app", "live"),
+        ("revoke", "1"),
+        ("seed",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_json_of_the_token_commands(upgraded: Path, arguments: tuple[str, ...]) -> None:
+    (example,) = blocks(section(f"tokens {arguments[0]}"), "json")
+    real = run_json(upgraded, "tokens", *arguments, standard_input="sk_" + "x" * 43)
+    assert shape(real) == shape(json.loads(example))
+
+
 def test_json_of_the_app_commands(tmp_path: Path) -> None:
     run_json(tmp_path, "init")
     for arguments in ("create tv-2 --display-name TV", "list", "delete tv-2 --yes"):
@@ -205,6 +226,16 @@ def test_json_of_the_app_commands(tmp_path: Path) -> None:
         (example,) = blocks(section(f"apps {command}"), "json")
         real = run_json(tmp_path, "apps", command, *rest)
         assert shape(real) == shape(json.loads(example))
+
+
+@pytest.mark.parametrize("name", ["nodes list", "logs list", "logs purge"])
+def test_json_of_nodes_and_logs(upgraded: Path, name: str) -> None:
+    with Databases(upgraded) as databases, databases.global_session() as session:
+        register_origin(session, stats={"cpu": 0.25})
+        session.add(ServerLog(level="warn", message="slow", meta_json={"seconds": 41}))
+    (example,) = blocks(section(name), "json")
+    limit = ["--limit", "1"] if name == "logs list" else []
+    assert shape(run_json(upgraded, *name.split(), *limit)) == shape(json.loads(example))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

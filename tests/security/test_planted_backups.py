@@ -38,9 +38,8 @@ def names_beside(path: Path) -> list[str]:
     return sorted(it.name for it in path.parent.glob(f"{path.name}.*") if "-shm" not in it.name)
 
 
-@pytest.mark.parametrize("kind", ["link", "second name"])
-def test_backup_that_leads_to_another_file_is_never_taken_for_one(
-    app_db: Path, tmp_path: Path, kind: str
+def test_backup_that_is_a_link_to_another_file_is_never_taken_for_one(
+    app_db: Path, tmp_path: Path
 ) -> None:
     """Its content may be right today; whoever owns what it leads to can change it tomorrow."""
     real = back_up(app_db, like=app_db)
@@ -48,16 +47,12 @@ def test_backup_that_leads_to_another_file_is_never_taken_for_one(
     shutil.copyfile(real, elsewhere)
     real.unlink()
     planted = app_db.with_name(f"app.db.{FUTURE}")
-    if kind == "link":
-        planted.symlink_to(elsewhere)
-    else:
-        planted.hardlink_to(elsewhere)
+    planted.symlink_to(elsewhere)
 
     made = back_up(app_db, like=app_db)
 
     assert made != planted
     assert not made.is_symlink()
-    assert made.stat().st_nlink == 1
 
 
 def test_database_itself_under_the_name_of_a_backup_is_never_taken_for_one(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.services.ingress import (
+    BY_ID,
+    BY_KEY,
     Ingress,
     IngressPassword,
     find_ingress,
@@ -28,12 +30,13 @@ from streamhub_orm.services.ingress import (
     remove_ingress,
     validate_ingress,
 )
-from tests.services.plans import plans_of
+from tests.services.plans import plan_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from streamhub_orm import Databases
+    from streamhub_orm.services.point_query import PointQuery
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SALT: Final = "00ff10ab00ff10ab00ff10ab00ff10ab"
@@ -235,12 +238,18 @@ def test_removed_ingress_may_not_publish(app_session: Session) -> None:
     assert not is_authorised(app_session, "wsi_1")
 
 
-def test_look_ups_search_an_index(app_session: Session) -> None:
-    (by_key,) = plans_of(app_session, lambda: find_ingress_by_key(app_session, "wsk_1"))
-    (by_id,) = plans_of(app_session, lambda: is_authorised(app_session, "wsi_1"))
-    start = "SEARCH ingress_auth USING INDEX"
-    assert by_key == f"{start} idx_ingress_auth_stream_key (stream_key=?)"
-    assert by_id == f"{start} sqlite_autoindex_ingress_auth_1 (ingress_id=?)"
+@pytest.mark.parametrize(
+    ("query", "parameter", "index"),
+    [
+        (BY_KEY, "stream_key", "idx_ingress_auth_stream_key"),
+        (BY_ID, "ingress_id", "sqlite_autoindex_ingress_auth_1"),
+    ],
+)
+def test_look_up_searches_its_index(
+    app_session: Session, query: PointQuery, parameter: str, index: str
+) -> None:
+    plan = plan_of(app_session, query.statement, {f"{parameter}_": "x"})
+    assert plan == f"SEARCH ingress_auth USING INDEX {index} ({parameter}=?)"
 
 
 # --- validation -----------------------------------------------------------------------------

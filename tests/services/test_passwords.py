@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from typing import Final
 
 import pytest
@@ -18,6 +16,7 @@ from streamhub_orm.services.passwords import (
     scrypt,
     verify_password,
 )
+from tests.services.node import ask_node
 
 SALT: Final = bytes(range(16))
 PASSWORDS: Final = ["correct horse", "pässwörd 王", "", "with\0nul", "x" * 200, "🔑"]
@@ -33,16 +32,6 @@ def stored_by_hashlib(password: str, *, n: int = 32768, r: int = 8, p: int = 1) 
 
 GOOD: Final = stored_by_hashlib("secret")
 HEAD, _, HASH = GOOD.rpartition("$")
-
-
-def ask_node(script: str, *arguments: str) -> str:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node on the PATH")
-    command = [node, "-e", script, *arguments]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 NODE_HASHES: Final = """

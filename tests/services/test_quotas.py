@@ -35,8 +35,11 @@ def limit(databases: Databases, **limits: int) -> None:
         set_limits(session, "acme", Limits(**limits))
 
 
-def add_stream(session: Session, stream_id: str, status: StreamStatus) -> None:
-    stream = Stream(app_id=1, stream_id=stream_id, type=StreamType.RTMP, status=status)
+APP_IDS = {"live": 1, "tv-2": 2, "tv-3": 3}
+
+
+def add_stream(session: Session, app: str, stream_id: str, status: StreamStatus) -> None:
+    stream = Stream(app_id=APP_IDS[app], stream_id=stream_id, type=StreamType.RTMP, status=status)
     session.add(stream)
 
 
@@ -44,10 +47,10 @@ def fill(databases: Databases) -> None:
     """Two live streams and one that ended; recordings of 3 hours, two of them this month's."""
     for app in ("tv-2", "tv-3", "live"):
         with databases.app_session(app) as session:
-            add_stream(session, "r/live", StreamStatus.ACTIVE)
-            add_stream(session, "r/over", StreamStatus.ENDED)
+            add_stream(session, app, "r/live", StreamStatus.ACTIVE)
+            add_stream(session, app, "r/over", StreamStatus.ENDED)
             for name, size in (("one", GIB), ("two", None), ("three", GIB)):
-                session.add(Vod(app_id=1, name=name, size_bytes=size, duration_s=3600))
+                session.add(Vod(app_id=APP_IDS[app], name=name, size_bytes=size, duration_s=3600))
             session.flush()
             for name, started_at in (
                 ("one", "2026-12-01 00:00:00"),
@@ -120,7 +123,7 @@ def test_month_ends_where_the_next_begins(moment: datetime, first: str, followin
 
 def test_sizes_too_large_for_a_sum_are_summed(acme: Databases) -> None:
     with acme.app_session("tv-2") as session:
-        session.add_all(Vod(app_id=1, name="x", size_bytes=2**62) for _ in range(4))
+        session.add_all(Vod(app_id=APP_IDS["tv-2"], name="x", size_bytes=2**62) for _ in range(4))
     assert read_usage(acme, "acme").storage_bytes == 2**64
 
 
@@ -284,12 +287,12 @@ from streamhub_orm.errors import QuotaExceededError
 from streamhub_orm.services.limits import Metric
 from streamhub_orm.services.quotas import reserve
 import os, time
-app = ("tv-2", "tv-3")[os.getpid() % 2]
+app, app_id = (("tv-2", 2), ("tv-3", 3))[os.getpid() % 2]
 try:
     with reserve(databases, "acme", Metric.CONCURRENT_STREAMS):
         time.sleep(0.3)
         with databases.app_session(app) as session:
-            session.add(Stream(app_id=1, stream_id=f"r/{os.getpid()}", type="rtmp"))
+            session.add(Stream(app_id=app_id, stream_id=f"r/{os.getpid()}", type="rtmp"))
     print("in")
 except QuotaExceededError:
     print("out")
@@ -314,7 +317,7 @@ def test_last_stream_of_several_processes_goes_to_one(acme: Databases) -> None:
     """Though they write to different files, and wait between the count and the insert."""
     limit(acme, max_concurrent_streams=2)
     with acme.app_session("tv-2") as session:
-        add_stream(session, "r/1", StreamStatus.ACTIVE)
+        add_stream(session, "tv-2", "r/1", StreamStatus.ACTIVE)
     outcomes = race(LAST_STREAM, acme.place.root, runners=6)
     assert outcomes == ["in", "out", "out", "out", "out", "out"]
     assert read_usage(acme, "acme").concurrent_streams == 2

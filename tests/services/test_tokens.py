@@ -18,6 +18,7 @@ from streamhub_orm.errors import AddressError, TokenFormError, UnknownAppError, 
 from streamhub_orm.global_db import ApiToken, App, TokenScope
 from streamhub_orm.services import tokens
 from streamhub_orm.services.tokens import TokenRefusal
+from tests.services.node import ask_node
 from tests.services.plans import plan_of
 
 if TYPE_CHECKING:
@@ -245,17 +246,32 @@ def test_malformed_entry_leaves_the_others_in_force(global_session: Session) -> 
     assert not check(global_session, made.plaintext, address="192.0.2.8")
 
 
-def test_token_of_the_node_core_is_verified(global_session: Session) -> None:
-    token = "sk_1f8bDq1k0yG0a2m3n4o5p6q7r8s9t0u1v2w3x4y5z6A"  # noqa: S105 - made up
+NODE_ISSUES = """
+const crypto = require("crypto");
+const token = "sk_" + crypto.randomBytes(32).toString("base64url");
+const hash = crypto.createHash("sha256").update(token).digest("hex");
+process.stdout.write(JSON.stringify([token, hash, JSON.stringify(["10.0.0.0/8", "::1"])]));
+"""
+
+
+def test_token_issued_by_node_is_verified(global_session: Session) -> None:
+    token, token_hash, allowed = json.loads(ask_node(NODE_ISSUES))
     global_session.execute(
         sa.text(
             "INSERT INTO api_tokens (name, token_hash, scope, app_id, allowed_ips_json)"
-            " VALUES ('n', :hash, 'app', 1, '[\"10.0.0.0/8\", \"::1\"]')"
+            " VALUES ('n', :hash, 'app', 1, :allowed)"
         ),
-        {"hash": hashlib.sha256(token.encode()).hexdigest()},
+        {"hash": token_hash, "allowed": allowed},
     )
     assert check(global_session, token, "live", "::1")
     assert not check(global_session, token, "live", "::2")
+
+
+def test_token_issued_here_has_the_hash_that_node_looks_for(global_session: Session) -> None:
+    made = tokens.issue(global_session, "x")
+    script = "const c = require('crypto').createHash('sha256').update(process.argv[1]);"
+    found = ask_node(script + "process.stdout.write(c.digest('hex'))", made.plaintext)
+    assert row_of(global_session, made.id)["token_hash"] == found
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.250Z"])
@@ -366,10 +382,12 @@ def test_list_shows_all_of_one_app_or_of_one_tenant(acme: Databases) -> None:
     assert info.allowed_ips == ()
 
 
-def test_list_shows_a_row_whose_allow_list_is_malformed(global_session: Session) -> None:
+def test_row_whose_allow_list_is_malformed_is_listed_and_revoked(global_session: Session) -> None:
     made = tokens.issue(global_session, "x")
     store(global_session, made.id, allowed_ips_json="[")
     assert tokens.list_tokens(global_session)[0].allowed_ips is None
+    tokens.revoke(global_session, made.id)
+    assert tokens.list_tokens(global_session)[0].revoked
 
 
 BOOTSTRAP = "sk_" + "b" * 43

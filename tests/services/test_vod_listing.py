@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from streamhub_orm.app_db import Vod, VodStatus
 from streamhub_orm.errors import StoredValueError
+from streamhub_orm.services import vod_listing
 from streamhub_orm.services.vod_listing import (
     VodFilter,
     VodOrder,
@@ -21,7 +22,7 @@ from streamhub_orm.services.vod_listing import (
     list_vods,
 )
 from streamhub_orm.services.vod_rows import PageKey
-from tests.services.plans import plans_of
+from tests.services.plans import plan_of, plans_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,12 @@ def empty(app_session: Session) -> Iterator[Session]:
     app_session.execute(sa.text("DELETE FROM vods"))
 
 
+@pytest.fixture(params=[0, 2000], ids=["large rooms", "small rooms"])
+def large_room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rooms are searched for or picked out; what is found is the same."""
+    monkeypatch.setattr(vod_listing, "_LARGE_ROOM", request.param)
+
+
 def fill(session: Session, *contents: dict[str, Any]) -> None:
     session.execute(sa.text("DELETE FROM vods"))
     for content in contents:
@@ -110,6 +117,7 @@ def pages(session: Session, which: VodFilter, order: VodOrder, limit: int) -> li
     return found
 
 
+@pytest.mark.usefixtures("large_room")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(
     contents=st.lists(rows, max_size=12),
@@ -241,11 +249,48 @@ def test_page_is_read_from_an_index_in_order(
     assert found == plans
 
 
-def test_list_of_a_room_searches_the_rooms_index(app_session: Session) -> None:
-    """It sorts what it finds there: no index holds a room's recordings in order."""
+@pytest.mark.parametrize("status", [None, VodStatus.READY])
+def test_small_room_is_searched_and_sorted(app_session: Session, status: VodStatus | None) -> None:
+    """No index holds a room's recordings in order."""
+    (plan,) = plans_of(app_session, lambda: list_vods(app_session, VodFilter("stage", status)))
+    assert plan.splitlines() == [
+        "SEARCH vods USING INDEX idx_vods_room (room=?)",
+        "USE TEMP B-TREE FOR ORDER BY",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "after", "plans"),
+    [
+        (None, None, ["SCAN vods USING INDEX idx_vods_started_at"]),
+        (None, KEY, [f"{BY_TIME} (started_at<?)", f"{BY_TIME} (started_at=?)"]),
+        (VodStatus.READY, None, [f"{BY_STATUS} (status=?)"]),
+    ],
+)
+def test_large_room_is_picked_out_of_all_in_order(
+    app_session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    status: VodStatus | None,
+    after: PageKey | None,
+    plans: list[str],
+) -> None:
+    """Sorting hundreds of thousands for each page would take a second."""
+    fill(app_session, {"room": "stage"})
+    monkeypatch.setattr(vod_listing, "_LARGE_ROOM", 0)
+    which = VodFilter("stage", status)
+    assert plans_of(app_session, lambda: list_vods(app_session, which, after=after)) == plans
+
+
+def test_size_of_a_room_is_looked_up_in_its_index(app_session: Session) -> None:
+    plan = plan_of(app_session, vod_listing._HAS_MORE.statement, {"room": "stage", "count": 9})
+    assert plan == "SEARCH vods USING COVERING INDEX idx_vods_room (room=?)"
+
+
+def test_room_in_order_of_ids_is_read_in_order(app_session: Session) -> None:
     which = VodFilter(room="stage")
-    (plan,) = plans_of(app_session, lambda: list_vods(app_session, which))
-    assert "SEARCH vods USING INDEX idx_vods_room (room=?)" in plan
+    ids = VodOrder.ID_DESCENDING
+    (plan,) = plans_of(app_session, lambda: list_vods(app_session, which, order=ids, after=KEY))
+    assert plan == "SEARCH vods USING INDEX idx_vods_room (room=? AND rowid<?)"
 
 
 @pytest.mark.parametrize("order", [NEWEST, OLDEST])

@@ -1,0 +1,42 @@
+"""A session on the global database for a command, which takes the database as it is."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from streamhub_orm import Databases
+from streamhub_orm.engine.connections import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm.cli.options import Settings
+
+
+@contextmanager
+def opened_databases(settings: Settings, doing: str) -> Iterator[Databases]:
+    """Open the installation; bringing a database to head is another command's job."""
+    with (
+        Databases(settings.root, auto_upgrade=False) as databases,
+        translated(databases.place.global_db, doing),
+    ):
+        yield databases
+
+
+@contextmanager
+def global_session(settings: Settings, doing: str, *, read_only: bool = False) -> Iterator[Session]:
+    """Open a session on the global database."""
+    with (
+        opened_databases(settings, doing) as databases,
+        databases.global_session(read_only=read_only) as session,
+    ):
+        yield session
+
+
+def shown_time(moment: datetime | None, timespec: str = "seconds") -> str | None:
+    """Return a time as tables and JSON show it: `2026-01-31T12:00:00Z`."""
+    return None if moment is None else moment.isoformat(timespec=timespec).replace("+00:00", "Z")

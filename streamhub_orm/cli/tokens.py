@@ -1,0 +1,107 @@
+"""`streamhub-db tokens`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.output import print_table
+from streamhub_orm.cli.sessions import global_session, shown_time
+from streamhub_orm.services import tokens as service
+
+
+@click.group
+@global_options
+def tokens() -> None:
+    """Issue, list and revoke API tokens, or seed the first one."""
+
+
+@tokens.command
+@click.argument("name")
+@click.option("--app", metavar="APP", help="A token of this app; else one that opens everything.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="ADDRESS",
+    help="An IP address or network it may be used from, repeatable; else from anywhere.",
+)
+@global_options
+@click.pass_obj
+def issue(settings: Settings, name: str, app: str | None, allow: tuple[str, ...]) -> None:
+    """Make a token called NAME and print it, this once."""
+    with global_session(settings, "issuing a token") as session:
+        made = service.issue(session, name, app=app, allowed_ips=allow)
+    if settings.json:
+        document = {"ok": True, "id": made.id, "name": made.name, "app": made.app}
+        print_json({**document, "token": made.plaintext})
+    else:
+        click.echo(made.plaintext)
+
+
+@tokens.command("list")
+@click.option("--app", metavar="APP", help="Only tokens of this app.")
+@click.option("--tenant", metavar="ID", help="Only tokens of this tenant.")
+@global_options
+@click.pass_obj
+def list_(settings: Settings, app: str | None, tenant: str | None) -> None:
+    """List tokens, revoked ones too; never the tokens themselves."""
+    with global_session(settings, "listing tokens", read_only=True) as session:
+        found = service.list_tokens(session, app=app, tenant_id=tenant)
+    if settings.json:
+        print_json({"ok": True, "tokens": [_document(info) for info in found]})
+        return
+    columns = ("id", "name", "app", "tenant", "allowed", "last used", "state")
+    print_table(columns, [_line(info) for info in found])
+
+
+@tokens.command
+@click.argument("token_id", type=int, metavar="ID")
+@global_options
+@click.pass_obj
+def revoke(settings: Settings, token_id: int) -> None:
+    """Make the token with this ID open nothing from now on."""
+    with global_session(settings, "revoking a token") as session:
+        service.revoke(session, token_id)
+    if settings.json:
+        print_json({"ok": True, "id": token_id})
+    elif settings.verbosity >= 0:
+        click.echo(f"revoked token {token_id}")
+
+
+@tokens.command
+@click.option("--name", default="bootstrap", show_default=True, help="What a new one is called.")
+@global_options
+@click.pass_obj
+def seed(settings: Settings, name: str) -> None:
+    """Store the token on standard input, which opens everything, unless it is there already."""
+    with global_session(settings, "seeding a token") as session:
+        seeded = service.seed(session, sys.stdin, name=name)
+    if settings.json:
+        state = {"new": seeded.is_new, "revoked": seeded.is_revoked}
+        print_json({"ok": True, "id": seeded.id, **state})
+    elif settings.verbosity >= 0:
+        state_word = "new" if seeded.is_new else "revoked" if seeded.is_revoked else "already there"
+        click.echo(f"token {seeded.id}: {state_word}")
+
+
+def _document(info: service.TokenInfo) -> dict[str, object]:
+    return {
+        "id": info.id,
+        "name": info.name,
+        "scope": info.scope,
+        "app": info.app,
+        "tenant": info.tenant_id,
+        "allowed_ips": info.allowed_ips,
+        "last_used_at": shown_time(info.last_used_at),
+        "created_at": shown_time(info.created_at),
+        "revoked": info.revoked,
+    }
+
+
+def _line(info: service.TokenInfo) -> tuple[object, ...]:
+    allowed = "nobody" if info.allowed_ips is None else ", ".join(map(str, info.allowed_ips))
+    state = "revoked" if info.revoked else "in use"
+    used = shown_time(info.last_used_at)
+    return info.id, info.name, info.app, info.tenant_id, allowed or None, used, state

@@ -1,0 +1,279 @@
+"""The server's log: read in pages, and kept for as long as it is to be.
+
+`log_handler` writes it. Sessions are global ones.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from streamhub_orm.errors import LogSettingError, StoredValueError
+from streamhub_orm.schema import TimeRange, comparable, json_from_text, utc_from_text, utc_now
+from streamhub_orm.services.core_access import connection_of
+from streamhub_orm.services.registry import get_registered
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm.databases import Databases
+
+RETENTION_DAYS: Final = 30
+"""How long lines are kept where LOG_RETENTION_DAYS does not say."""
+CHUNK_ROWS: Final = 5_000
+"""Lines that are deleted while the write lock is held once."""
+_PAUSE_SECONDS: Final = 0.02
+"""Between two chunks, so that others who wait for the lock come in."""
+
+_APPS: Final = sa.table("apps", sa.column("id", sa.Integer), sa.column("name", sa.Text))
+_LOGS: Final = sa.table(
+    "server_logs",
+    sa.column("id", sa.Integer),
+    sa.column("ts", sa.Text),
+    sa.column("level", sa.Text),
+    sa.column("source", sa.Text),
+    sa.column("app_id", sa.Integer),
+    sa.column("message", sa.Text),
+    sa.column("meta_json", sa.Text),
+)
+_ANY_TIME: Final = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which lines: all that are given must hold."""
+
+    levels: Collection[str] = ()
+    """Any of these words; the handler writes trace, debug, info, warn, error and fatal."""
+    app: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+    """Inclusive."""
+    until: datetime | None = None
+    """Exclusive."""
+    text: str | None = None
+    """Part of the message; A to Z match a to z."""
+
+
+class LogKey(NamedTuple):
+    """Where a page ends."""
+
+    ts_text: str
+    id: int
+
+    def __str__(self) -> str:
+        """Return it as one word, which `from_text` reads."""
+        return f"{self.ts_text.replace(' ', '_')}/{self.id}"
+
+    @classmethod
+    def from_text(cls, text: str) -> LogKey:
+        """Read what `str()` gave; raises `StoredValueError`."""
+        ts_text, _, number = text.rpartition("/")
+        try:
+            return cls(ts_text.replace("_", " "), int(number))
+        except ValueError as error:
+            expected = "the key of a page, such as 2026-01-31T12:00:00.000Z/7"
+            raise StoredValueError(expected, text) from error
+
+
+class LogEntry(NamedTuple):
+    """A line of the log."""
+
+    id: int
+    ts: datetime
+    level: str
+    source: str | None
+    app: str | None
+    """None also where the app has been deleted since."""
+    message: str
+    meta: Any
+    """What `meta_json` holds; its text where that is no JSON."""
+    key: LogKey
+
+
+def list_logs(
+    session: Session,
+    which: LogFilter | None = None,
+    *,
+    limit: int = 100,
+    after: LogKey | None = None,
+) -> list[LogEntry]:
+    """Return one page of lines, the newest first; those of one time by id.
+
+    `after` is the `key` of the last line of the page before: the next page costs as much as the
+    first. Within one day, times of the SQL format come after those of the ISO format, which is what
+    both the handler and the Node core write. Raises `UnknownAppError`, and ValueError for a limit
+    below 1.
+    """
+    if limit < 1:
+        message = f"limit {limit}: 1 or more"
+        raise ValueError(message)
+    which = which or LogFilter()
+    values: dict[str, Any] = {"limit": limit, **_times(which).parameters(_LOGS.c.ts)}
+    if which.levels:
+        values["levels"] = list(which.levels)
+    if which.app is not None:
+        values["app_id"] = get_registered(session, which.app).id
+    if which.source is not None:
+        values["source"] = which.source
+    if which.text is not None:
+        values["text"] = _like(which.text)
+    if after is not None:
+        values |= {"key_ts": after.ts_text, "key_id": after.id}
+    rows = connection_of(session).execute(_page(_shape(which, after)), values)
+    return [_entry(row) for row in rows]
+
+
+def count_expired_logs(
+    session: Session, retention_days: int = RETENTION_DAYS, *, now: datetime | None = None
+) -> int:
+    """Return how many lines `purge_logs` would delete; raises `LogSettingError`."""
+    until = expiry(retention_days, now=now)
+    if until is None:
+        return 0
+    expired = TimeRange(until=until).within(_LOGS.c.ts)
+    count: int = connection_of(session).execute(_COUNT.where(expired)).scalar_one()
+    return count
+
+
+def purge_logs(
+    databases: Databases,
+    retention_days: int = RETENTION_DAYS,
+    *,
+    now: datetime | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+) -> int:
+    """Delete lines older than so many days, and return how many; 0 days keeps all of them.
+
+    It deletes a chunk per transaction, the oldest lines first, so that other writers wait for one
+    chunk at most; what an interrupted run left, the next one deletes. Raises `LogSettingError`.
+    """
+    until = expiry(retention_days, now=now)
+    if chunk_rows < 1:
+        setting = "chunk_rows"
+        raise LogSettingError(setting, chunk_rows, "a number of lines from 1")
+    deleted = 0
+    while until is not None:
+        with databases.global_session() as session:
+            chunk = delete_logs_before(session, until, limit=chunk_rows)
+        deleted += chunk
+        if chunk < chunk_rows:
+            break
+        time.sleep(_PAUSE_SECONDS)
+    return deleted
+
+
+def delete_logs_before(session: Session, until: datetime, *, limit: int) -> int:
+    """Delete the oldest lines from before a time, `limit` at most, and return how many."""
+    oldest = TimeRange(until=until)
+    values = {"limit": limit, **oldest.parameters(_LOGS.c.ts)}
+    return connection_of(session).execute(DELETE_BEFORE, values).rowcount
+
+
+def expiry(retention_days: int, *, now: datetime | None = None) -> datetime | None:
+    """Return the time before which lines are not kept; None where all are.
+
+    Raises `LogSettingError` for a number below 0.
+    """
+    if retention_days < 0:
+        setting = "retention"
+        raise LogSettingError(setting, retention_days, "a number of days, or 0 to keep all")
+    try:
+        return (now or utc_now()) - timedelta(days=retention_days) if retention_days else None
+    except OverflowError:  # before the first year there are no lines
+        return None
+
+
+_COUNT: Final = sa.select(sa.func.count()).select_from(_LOGS)
+_OLDEST: Final = (
+    sa.select(_LOGS.c.id)
+    .where(TimeRange(until=_ANY_TIME).within(_LOGS.c.ts))
+    .order_by(_LOGS.c.ts)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
+DELETE_BEFORE: Final = sa.delete(_LOGS).where(_LOGS.c.id.in_(_OLDEST))
+
+
+class _Shape(NamedTuple):
+    """What makes one statement another; its values are parameters."""
+
+    levels: bool
+    app: bool
+    source: bool
+    since: bool
+    until: bool
+    text: bool
+    after: bool
+
+
+def _shape(which: LogFilter, after: LogKey | None) -> _Shape:
+    return _Shape(
+        bool(which.levels),
+        which.app is not None,
+        which.source is not None,
+        which.since is not None,
+        which.until is not None,
+        which.text is not None,
+        after is not None,
+    )
+
+
+@cache
+def _page(shape: _Shape) -> sa.Select[Any]:
+    """Build the statement of a shape, once."""
+    logs = _LOGS.c
+    terms = [
+        (shape.levels, logs.level.in_(sa.bindparam("levels", expanding=True, type_=sa.Text))),
+        (shape.app, logs.app_id == sa.bindparam("app_id", type_=sa.Integer)),
+        (shape.source, logs.source == sa.bindparam("source", type_=sa.Text)),
+        (shape.text, logs.message.like(sa.bindparam("text", type_=sa.Text), escape="/")),
+        (shape.after, sa.tuple_(logs.ts, logs.id) < sa.tuple_(*_KEY)),
+    ]
+    until = shape.until
+    if shape.until and shape.after:
+        # Of two upper bounds SQLite searches by one only: by the key's, which is the closer one.
+        terms.append((True, comparable(logs.ts) < sa.bindparam("ts_until", type_=sa.Text)))
+        until = False
+    times = TimeRange(_ANY_TIME if shape.since else None, _ANY_TIME if until else None)
+    shown = (logs.id, logs.ts, logs.level, logs.source, _APPS.c.name, logs.message, logs.meta_json)
+    return (
+        sa.select(*shown)
+        .select_from(_LOGS.outerjoin(_APPS, _APPS.c.id == logs.app_id))
+        .where(*(term for asked, term in terms if asked), times.within(logs.ts))
+        .order_by(logs.ts.desc(), logs.id.desc())
+        .limit(sa.bindparam("limit", type_=sa.Integer))
+    )
+
+
+_KEY: Final = (sa.bindparam("key_ts", type_=sa.Text), sa.bindparam("key_id", type_=sa.Integer))
+
+
+def _times(which: LogFilter) -> TimeRange:
+    return TimeRange(which.since, which.until)
+
+
+def _entry(row: Sequence[Any]) -> LogEntry:
+    number, ts_text, level, source, app, message, meta_json = row
+    key = LogKey(ts_text, number)
+    meta = _meta(meta_json)
+    return LogEntry(number, utc_from_text(ts_text), level, source, app, message, meta, key)
+
+
+def _meta(stored: str | None) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return None if stored is None else json_from_text(stored)
+    except StoredValueError:
+        return stored
+
+
+def _like(text: str) -> str:
+    """Return the LIKE pattern for a part of a text, in which `%` and `_` are no jokers."""
+    escaped = text.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return f"%{escaped}%"

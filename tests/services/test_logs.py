@@ -1,0 +1,228 @@
+"""The log in pages, with filters that use an index, and its retention."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from streamhub_orm.errors import LogSettingError, StoredValueError, UnknownAppError
+from streamhub_orm.services.logs import (
+    DELETE_BEFORE,
+    LogFilter,
+    LogKey,
+    count_expired_logs,
+    delete_logs_before,
+    list_logs,
+    purge_logs,
+)
+from tests.services.plans import plan_of, plans_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm import Databases
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+def write(session: Session, ts: str, message: str = "hello", **columns: object) -> None:
+    values: dict[str, object] = {"level": "info", "source": None, "app_id": None, "meta_json": None}
+    insert = sa.text(
+        "INSERT INTO server_logs (ts, level, source, app_id, message, meta_json)"
+        " VALUES (:ts, :level, :source, :app_id, :message, :meta_json)"
+    )
+    session.execute(insert, values | columns | {"ts": ts, "message": message})
+
+
+def messages(session: Session, **filters: Any) -> list[str]:  # noqa: ANN401 - the fields of LogFilter
+    return [entry.message for entry in list_logs(session, LogFilter(**filters))]
+
+
+@pytest.fixture
+def session(global_session: Session) -> Session:
+    """Six lines of one day, one of another, in both formats."""
+    global_session.execute(sa.text("INSERT INTO apps (id, name) VALUES (7, 'tv-2')"))
+    iso = "2026-01-31T{}.000Z"
+    write(global_session, iso.format("09:00:00"), "one", level="error", app_id=1, source="egress")
+    write(global_session, iso.format("10:00:00"), "two", app_id=1, meta_json='{"room":"stage"}')
+    write(global_session, iso.format("10:00:00"), "three", level="warn", app_id=7)
+    write(global_session, iso.format("11:00:00"), "50%_done", source="api")
+    write(global_session, "2026-01-31 10:30:00", "plain", level="error", meta_json="no JSON")
+    write(global_session, "2026-01-30T23:59:59.999Z", "yesterday", level="fatal", app_id=7)
+    return global_session
+
+
+def test_page_is_newest_first_and_shows_every_column(session: Session) -> None:
+    found = list_logs(session)
+    expected = ["50%_done", "three", "two", "one", "plain", "yesterday"]
+    assert [entry.message for entry in found] == expected
+    two = found[2]
+    assert two.ts == datetime(2026, 1, 31, 10, tzinfo=UTC)
+    assert (two.level, two.source, two.app, two.meta) == ("info", None, "live", {"room": "stage"})
+    assert (found[0].source, found[0].app, found[0].meta) == ("api", None, None)
+    assert found[4].meta == "no JSON"
+    assert found[4].ts == datetime(2026, 1, 31, 10, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"levels": ["error", "fatal"]}, ["one", "plain", "yesterday"]),
+        ({"app": "live"}, ["two", "one"]),
+        ({"app": "tv-2", "levels": ("warn",)}, ["three"]),
+        ({"source": "api"}, ["50%_done"]),
+        ({"text": "ON"}, ["50%_done", "one"]),
+        ({"text": "%"}, ["50%_done"]),
+        ({"text": "0%_d"}, ["50%_done"]),
+        ({"text": "0__d"}, []),
+        ({"text": "/"}, []),
+        ({"since": NOW - timedelta(hours=2)}, ["50%_done", "three", "two", "plain"]),
+        ({"since": NOW - timedelta(minutes=90)}, ["50%_done", "plain"]),
+        ({"since": NOW - timedelta(minutes=89)}, ["50%_done"]),
+        ({"until": NOW - timedelta(minutes=90)}, ["three", "two", "one", "yesterday"]),
+        ({"until": NOW.replace(hour=0)}, ["yesterday"]),
+        ({"app": "live", "since": NOW - timedelta(hours=2), "text": "t"}, ["two"]),
+    ],
+)
+def test_filter_leaves_just_the_lines_that_hold(
+    session: Session, filters: dict[str, Any], expected: list[str]
+) -> None:
+    assert messages(session, **filters) == expected
+
+
+@pytest.mark.parametrize("filters", [{}, {"until": NOW + timedelta(days=1)}, {"levels": ["info"]}])
+@pytest.mark.parametrize("limit", [1, 2, 4])
+def test_pages_together_are_the_whole_list(
+    session: Session, filters: dict[str, Any], limit: int
+) -> None:
+    """Lines that come meanwhile neither repeat nor hide others."""
+    which = LogFilter(**filters)
+    whole = list_logs(session, which)
+    found, after = [], None
+    while page := list_logs(session, which, limit=limit, after=after):
+        found += page
+        after = LogKey.from_text(str(page[-1].key))
+        write(session, "2026-01-31T12:30:00.000Z", "new")
+    assert found == whole
+
+
+def test_unknown_app_and_wrong_key_are_refused_in_words(session: Session) -> None:
+    with pytest.raises(UnknownAppError, match="'nobody'"):
+        list_logs(session, LogFilter(app="nobody"))
+    with pytest.raises(StoredValueError, match="the key of a page"):
+        LogKey.from_text("2026-01-31")
+    with pytest.raises(ValueError, match="limit 0"):
+        list_logs(session, limit=0)
+    with pytest.raises(StoredValueError, match="time zone"):
+        list_logs(session, LogFilter(since=NOW.replace(tzinfo=None)))
+
+
+KEY = LogKey("2026-01-31T10:00:00.000Z", 3)
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("filters", "after", "search"),
+    [
+        ({}, None, "SCAN server_logs USING INDEX idx_server_logs_ts"),
+        ({}, KEY, "idx_server_logs_ts (ts<?)"),
+        ({"text": "x"}, KEY, "idx_server_logs_ts (ts<?)"),
+        ({"since": NOW}, None, "idx_server_logs_ts (ts>?)"),
+        ({"since": NOW, "until": NOW + HOUR}, None, "idx_server_logs_ts (ts>? AND ts<?)"),
+        ({"since": NOW, "until": NOW + HOUR}, KEY, "idx_server_logs_ts (ts>? AND ts<?)"),
+        ({"app": "live"}, None, "idx_server_logs_app_ts (app_id=?)"),
+        ({"app": "live"}, KEY, "idx_server_logs_app_ts (app_id=? AND ts<?)"),
+        ({"app": "live", "since": NOW}, None, "idx_server_logs_app_ts (app_id=? AND ts>?)"),
+    ],
+)
+def test_page_is_read_in_the_order_of_an_index(
+    session: Session, filters: dict[str, Any], after: LogKey | None, search: str
+) -> None:
+    which = LogFilter(**filters)
+    plan = plans_of(session, lambda: list_logs(session, which, after=after))[-1]
+    assert search in plan
+    assert "TEMP B-TREE" not in plan
+    assert "SEARCH apps USING INTEGER PRIMARY KEY" in plan
+
+
+def test_lines_of_an_app_by_level_are_searched_by_the_app(session: Session) -> None:
+    which = LogFilter(app="live", levels=["error"])
+    plan = plans_of(session, lambda: list_logs(session, which))[-1]
+    assert "SEARCH server_logs USING INDEX idx_server_logs_app" in plan
+
+
+def test_retention_deletes_what_is_older_in_both_formats(databases: Databases) -> None:
+    """To the second: 30 days before noon is noon, in either format."""
+    with databases.global_session() as session:
+        for ts in (
+            "2026-01-01T11:59:59.999Z",
+            "2026-01-01T12:00:00.000Z",
+            "2026-01-01 11:59:59",
+            "2026-01-01 12:00:00",
+            "2025-12-31T23:00:00.000Z",
+            "2026-01-01 00:00:00",
+            "2026-01-02 00:00:00",
+        ):
+            write(session, ts, ts)
+        assert count_expired_logs(session, 30, now=NOW) == 4
+    assert purge_logs(databases, 30, now=NOW) == 4
+    assert purge_logs(databases, 30, now=NOW) == 0
+    with databases.global_session(read_only=True) as session:
+        kept = sorted(messages(session))
+    assert kept == ["2026-01-01 12:00:00", "2026-01-01T12:00:00.000Z", "2026-01-02 00:00:00"]
+
+
+@pytest.mark.parametrize("days", [0, 10**9])
+def test_retention_of_no_end_keeps_everything(databases: Databases, days: int) -> None:
+    with databases.global_session() as session:
+        write(session, "1999-01-01 00:00:00")
+        assert count_expired_logs(session, days, now=NOW) == 0
+    assert purge_logs(databases, days, now=NOW) == 0
+    with databases.global_session(read_only=True) as session:
+        assert len(list_logs(session)) == 1
+
+
+def test_retention_below_zero_is_refused_and_nothing_deleted(databases: Databases) -> None:
+    with pytest.raises(LogSettingError, match="retention: found -1"):
+        purge_logs(databases, -1)
+    with pytest.raises(LogSettingError, match="chunk_rows"):
+        purge_logs(databases, chunk_rows=0)
+
+
+def test_retention_lets_other_writers_in_between_its_chunks(databases: Databases) -> None:
+    """Each chunk commits: another connection with no patience at all gets its turn in between."""
+    with databases.global_session() as session:
+        for number in range(25):
+            write(session, f"2025-01-01T00:00:{number:02}.000Z", str(number))
+    seen: list[int] = []
+
+    def look() -> None:
+        with closing(sqlite3.connect(databases.place.global_db, timeout=0)) as other, other:
+            other.execute("UPDATE apps SET display_name = 'x'")
+            seen.append(other.execute("SELECT count(*) FROM server_logs").fetchone()[0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streamhub_orm.services.logs.time.sleep", lambda _: look())
+        assert purge_logs(databases, 30, now=NOW, chunk_rows=10) == 25
+    assert seen == [15, 5]
+
+
+def test_chunk_takes_the_oldest_lines_first(global_session: Session) -> None:
+    for day in (3, 1, 2):
+        write(global_session, f"2025-01-0{day}T00:00:00.000Z", str(day))
+    assert delete_logs_before(global_session, NOW, limit=2) == 2
+    assert messages(global_session) == ["3"]
+
+
+def test_retention_searches_the_index_of_time(global_session: Session) -> None:
+    values = {"limit": 10, "ts_last": "2026-01-31T12:00:00~", "ts_until": "2026-01-31T12:00:00"}
+    plan = plan_of(global_session, DELETE_BEFORE, values)
+    assert "SEARCH server_logs USING COVERING INDEX idx_server_logs_ts (ts<?)" in plan
+    assert "TEMP B-TREE" not in plan
+    (plan,) = plans_of(global_session, lambda: count_expired_logs(global_session, 30, now=NOW))
+    assert "SEARCH server_logs USING COVERING INDEX idx_server_logs_ts (ts<?)" in plan

@@ -1,0 +1,49 @@
+"""Services write rows of their session's app, by whatever way."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from streamhub_orm.app_db import StreamType
+from streamhub_orm.errors import StrayRowError
+from streamhub_orm.services.ingress import register_ingress
+from streamhub_orm.services.restream import add_target
+from streamhub_orm.services.streams import upsert_stream
+from streamhub_orm.services.vods import insert_vod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+UPSERT = partial(upsert_stream, room="stage", participant="ann", type=StreamType.WHIP)
+WRITERS: dict[str, tuple[Callable[..., Any], str]] = {
+    "streams": (UPSERT, "app_id"),
+    "vods": (partial(insert_vod, name="opening"), "app_id"),
+    "ingress_auth": (partial(register_ingress, ingress_id="wsi_1"), "app"),
+    "restream_targets": (partial(add_target, room="stage", url="rtmp://x/y"), "app"),
+}
+HOME, ELSEWHERE = {"app_id": 1, "app": "live"}, {"app_id": 77, "app": "tv-2"}
+
+
+@pytest.mark.parametrize("table", WRITERS)
+@pytest.mark.parametrize("named", [True, False])
+def test_new_row_is_of_the_sessions_app(app_session: Session, table: str, *, named: bool) -> None:
+    write, column = WRITERS[table]
+    write(app_session, **({column: HOME[column]} if named else {}))
+    found = app_session.execute(sa.text(f"SELECT {column} FROM {table}")).scalar_one()
+    assert found == HOME[column]
+
+
+@pytest.mark.parametrize("table", WRITERS)
+def test_new_row_of_another_app_is_refused(app_session: Session, table: str) -> None:
+    write, column = WRITERS[table]
+    with app_session.begin_nested(), pytest.raises(StrayRowError) as refused:
+        write(app_session, **{column: ELSEWHERE[column]})
+    assert refused.value.home == "app 'live'"
+    app_session.expunge_all()
+    assert app_session.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one() == 0
