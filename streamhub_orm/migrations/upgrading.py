@@ -77,16 +77,17 @@ def upgrade_file(  # noqa: PLR0913 - what the caller knows already is not looked
     world: World,
     *,
     like: Path,
-    found: FileState,
+    found: FileState | None = None,
     backup: Path | None = None,
     finish: Callable[[sqlite3.Connection], Account] = lambda _: Account(),
 ) -> Upgraded:
     """Bring an existing file to head; `finish` runs in the same transaction, at head.
 
-    The caller tells the state that it just `found`, and may hand in a `backup` made for this
-    upgrade; otherwise a file that holds data is backed up first. Raises a `DatabaseFileError`, and
-    then the file is as it was.
+    The caller may hand in the state that it just `found`, and a `backup` made for this upgrade;
+    otherwise a file that holds data is backed up first. Raises a `DatabaseFileError`, and then the
+    file is as it was.
     """
+    found = found or look_for_upgrade(path, world)
     if backup is None and found.state is not State.MISSING:
         backup = back_up(path, like=like)
     account = transform(path, world, run=lambda c: run_upgrade(c, world), finish=finish)

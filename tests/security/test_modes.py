@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm import Databases
-from streamhub_orm.engine.durable_files import temporary_beside
+from streamhub_orm.durable_files import temporary_beside
 from tests.installations import Options, build_installation
 from tests.installations.commands import run_in_process
 
@@ -80,7 +80,9 @@ def test_files_that_a_downgrade_and_a_lazy_open_make_have_the_mode_of_the_global
             with databases.app_connection(app) as connection:
                 connection.exec_driver_sql("DELETE FROM vods WHERE id < 0")
             assert unexpected(before, modes_of(found.data_dir)) == []
-    assert run_in_process("--data-dir", found.data_dir, "downgrade", "a0008", "--all-apps").status == 0
+    assert (
+        run_in_process("--data-dir", found.data_dir, "downgrade", "a0008", "--all-apps").status == 0
+    )
     assert unexpected(before, modes_of(found.data_dir)) == []
 
 
