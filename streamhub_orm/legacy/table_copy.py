@@ -20,7 +20,7 @@ _BELOW_HIGHEST_GAP: Final = """
     WITH gaps AS (SELECT id, lead(id, 1, 9223372036854775807) OVER (ORDER BY id) AS next
                   FROM (SELECT 0 AS id UNION {ids}) WHERE id >= 0)
     SELECT max(id) FROM gaps WHERE next - id > ({rows})"""
-"""The id below the highest gap that takes all rows: near the end of the 64 bits is no room above."""
+"""The id below the highest gap that takes all rows, where there is no room above every id."""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def back_up(data_dir: Path) -> Job:
     ("make", "folder"), [(open_tv, "apps/tv-2"), (back_up, "apps/tv-2"), (roll_back, "data")]
 )
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
-def test_work_in_a_folder_that_turns_read_only_half_way_costs_no_row(  # noqa: PLR0913, PLR0917
+def test_work_in_a_folder_that_turns_read_only_half_way_costs_no_row(
     server: ForkServer, memory: Path, make: object, folder: str, share: float
 ) -> None:
     """An unprivileged user meets EACCES in the middle: in words, whole, and cured by the mode."""

@@ -71,7 +71,7 @@ def test_services_that_open_every_app_while_the_upgrade_runs_lose_no_row(
 ) -> None:
     """Whoever comes to a file first brings it to head; each commit that was told of is there."""
     original, data_dir = build(memory, era)
-    runs = [("cli", "--data-dir", str(data_dir), "--json", "upgrade", "--jobs", "1")]
+    runs: list[tuple[str, ...]] = [("cli", "--data-dir", str(data_dir), "--json", "upgrade")]
     runs += [("serve", str(data_dir), f"{PREFIX}{number}", "2", str(TURNS)) for number in range(3)]
 
     outcomes = line.start(runs)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
     from tests.installations.commands import Outcome
 
-HOSTILE_NAMES = ("a b.db", "o'brien\".db", "50%20.db", "what?.db", "#1.db", "ü🎥.db", "new\nline.db")
+HOSTILE_NAMES = (
+    *("a b.db", "o'brien\".db", "50%20.db", "what?.db", "#1.db", "ü🎥.db", "new\nline.db"),
+)
 
 
 @pytest.fixture
