@@ -53,6 +53,12 @@ class TableCopy:
         return self._number("SELECT changes()")
 
     @property
+    def columns_left_behind(self) -> list[str]:
+        """The columns of the source that the app.db does not have: an operator's own."""
+        target = columns_of(self.connection, "main", self.table)
+        return [name for name in self._available if name not in target]
+
+    @property
     def _plain(self) -> str:
         columns = ["id", *self._content] if self._numbered else self._content
         selected = ", ".join(f"s.{name}" for name in columns)
