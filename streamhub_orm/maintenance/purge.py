@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -12,8 +12,7 @@ from streamhub_orm.databases import Databases
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
-from streamhub_orm.settings import load_app_config, load_secrets, s3_settings_of
-from streamhub_orm.storage import open_s3_store
+from streamhub_orm.services.app_stores import store_for_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.storage import ObjectStore
 
 LISTED: Final = 1000
@@ -113,16 +111,10 @@ def purge(
         else:
             with ExitStack() as stack:
                 if store is None and planned["vods"] + planned["vod_variants"]:
-                    store = _open_store(databases.place, app, stack)
+                    store = store_for_app(databases.place, app)
+                    stack.enter_context(store or nullcontext())
                 run.delete(planned, store)
     return run.result
-
-
-def _open_store(place: DataDir, app: str, stack: ExitStack) -> ObjectStore | None:
-    """Open the store of the app's config.yaml, to be closed by `stack`; None where it has none."""
-    config = load_app_config(place.app_config(app))
-    settings = s3_settings_of(config, load_secrets(place.secrets))
-    return None if settings is None else stack.enter_context(open_s3_store(settings))
 
 
 @dataclass
