@@ -88,6 +88,8 @@ def test_upgrade_that_is_interrupted_stops_between_files(
         words = run.words()
         if status == 130:  # it may have been done just before
             assert words.strip().startswith("Stopped. Run the same command again")
+            assert run.report()["ok"] is False
+            assert "Ctrl-C" in run.report()["error"]
         assert (status, "Traceback" in words) in {(130, False), (0, False)}
         complaints = [*check_interrupted(prepared, prepared.place)]
         complaints += check_cured(server, prepared)
