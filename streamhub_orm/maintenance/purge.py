@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.databases import Databases
-from streamhub_orm.engine.backups import back_up
 from streamhub_orm.legacy.registry import read_registry
+from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
 from streamhub_orm.services.app_stores import store_for_app
 
@@ -145,9 +145,9 @@ class _Run:
         place, app = self.databases.place, self.result.app
         logs = planned["server_logs"]
         if sum(planned.values()) > logs:
-            self.result.backups.append(back_up(place.app_db(app), like=place.global_db))
+            self._back_up(place.app_db(app))
         if logs:
-            self.result.backups.append(back_up(place.global_db, like=place.global_db))
+            self._back_up(place.global_db)
         if planned["vods"] + planned["vod_variants"]:
             self._delete_vods(VodPurge(self.databases, app, store))
         for table in _TABLES_OF_USE:
@@ -159,6 +159,10 @@ class _Run:
                 self.databases.global_connection, "server_logs", "app_id = ?", self.app_id
             )
             self.result.deleted["server_logs"] = deleted
+
+    def _back_up(self, path: Path) -> None:
+        backup = back_up_first(path, like=self.databases.place.global_db)
+        self.result.backups.append(backup.path)
 
     def _delete_vods(self, vods: VodPurge) -> None:
         deleted = self.result.deleted
