@@ -88,7 +88,7 @@ def serve_apps(arguments: list[str]) -> None:
             for app in apps:
                 key = f"{label}/{turn}"
                 with databases.app_session(app) as session:
-                    session.add(Stream(app_id=1, stream_id=key, type="webrtc"))
+                    session.add(Stream(stream_id=key, type="webrtc"))
                 written.append(f"{app}/{key}")
     print(json.dumps({"written": written}))  # noqa: T201 - its answer
 
