@@ -95,7 +95,7 @@ def _services(figure: Figure, measured: Measured) -> None:
     """Each hot call as a ratio to its floor, with the goal as a mark."""
     first = [measured[name]["results"][0] for name in _SERVICES]
     axes = figure.subplots()
-    labels = [f"{result['label']}\n{result['ours'] * _MICRO:,.3g} µs" for result in first]
+    labels = [f"{result['label']}\n{result['ours'] * _MICRO:,.0f} µs" for result in first]
     drawn = axes.barh(labels, [result["ratio"] for result in first], color=_OURS, height=0.6)
     axes.bar_label(drawn, [f"{result['ratio']:.2f}x" for result in first], padding=4, fontsize=8)
     axes.axvline(1, color=_FLOOR, linestyle="--", label="plain sqlite3")

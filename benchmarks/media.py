@@ -100,7 +100,13 @@ def _stream_upsert(folder: Path, scale: Scale) -> Contest:
 
 
 def _contest(  # noqa: PLR0913 - what a contest is made of
-    folder: Path, scale: Scale, line: Line, plainly: Plainly, served: Served, *, writes: bool = False
+    folder: Path,
+    scale: Scale,
+    line: Line,
+    plainly: Plainly,
+    served: Served,
+    *,
+    writes: bool = False,
 ) -> Contest:
     """Let both do their work on one app, in a connection or a session that is held."""
     root = folder / "installation"

@@ -78,7 +78,10 @@ def reference_page(module: str) -> str:
     """Return the page that asks for a module's docstrings."""
     name = module.rpartition(".")[2]
     show_all = str(name in MODELS).lower()
-    return f"# {name}\n\n::: {module}\n    options:\n      show_if_no_docstring: {show_all}\n"
+    return (
+        f"---\ntitle: {name}\n---\n\n"
+        f"::: {module}\n    options:\n      show_if_no_docstring: {show_all}\n"
+    )
 
 
 def borrowed(document: str) -> str:
