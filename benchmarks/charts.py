@@ -91,6 +91,22 @@ def _lookups(figure: Figure, measured: Measured) -> None:
     _bars(figure.subplots(), bars, "µs per recording", measured["lookup"]["about"])
 
 
+def _services(figure: Figure, measured: Measured) -> None:
+    """Each hot call as a ratio to its floor, with the goal as a mark."""
+    first = [measured[name]["results"][0] for name in _SERVICES]
+    axes = figure.subplots()
+    labels = [f"{result['label']}\n{result['ours'] * _MICRO:,.0f} µs" for result in first]
+    drawn = axes.barh(labels, [result["ratio"] for result in first], color=_OURS, height=0.6)
+    axes.bar_label(drawn, [f"{result['ratio']:.2f}x" for result in first], padding=4, fontsize=8)
+    axes.axvline(1, color=_FLOOR, linestyle="--", label="plain sqlite3")
+    goals = [result["goal"] for result in first]
+    axes.plot(goals, labels, "|", color=_OTHER, markersize=22, markeredgewidth=3, label="goal")
+    axes.set(title="hot calls of the services", xlabel="times plain sqlite3", xlim=(0, 4.4))
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", labelsize=8)
+    axes.legend(frameon=False, loc="lower right")
+
+
 def _bars(axes: Axes, bars: dict[str, tuple[float, str]], label: str, title: str) -> None:
     heights = [height for height, _ in bars.values()]
     drawn = axes.bar(list(bars), heights, color=[color for _, color in bars.values()], width=0.6)
@@ -109,9 +125,11 @@ def _numbered(results: list[dict[str, Any]], pattern: str) -> dict[str, dict[int
     return found
 
 
+_SERVICES: Final = ("token", "vod-by-egress", "stream-upsert", "vod-page", "log-lines")
 _CHARTS: Final[dict[str, tuple[set[str], Callable[[Figure, Measured], None]]]] = {
     "fleet": ({"growth"}, _fleet),
     "memory": ({"touch"}, _memory),
     "split": ({"split_many", "split_one"}, _split),
     "lookups": ({"lookup"}, _lookups),
+    "services": (set(_SERVICES), _services),
 }

@@ -4,6 +4,7 @@
     python3 scripts/dev.py demo [FOLDER]     the main job on a small old installation
     python3 scripts/dev.py test [ARGS …]     the test suite; ARGS go to pytest (default: -n auto)
     python3 scripts/dev.py lint              ruff, mypy, import-linter
+    python3 scripts/dev.py docs [FOLDER]     the documents and the API reference as a site
     python3 scripts/dev.py wheel             dist/*.whl
 
 Everything is installed into .venv beside this checkout's pyproject.toml, or into the folder that
@@ -132,6 +133,16 @@ def lint(venv: Venv) -> None:
         raise DevError(message)
 
 
+def docs(venv: Venv, folder: Path) -> None:
+    """Draw the tables as the models are now and build the site; a warning is an error."""
+    venv.ensure("docs")
+    say("The drawings of the tables")
+    run(venv.python, ROOT / "docs/draw_entities.py")
+    say(f"The site, in {folder}")
+    os.environ["NO_MKDOCS_2_WARNING"] = "1"  # news of the theme's authors, on each build
+    run(venv.bin / "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder, cwd=ROOT)
+
+
 def wheel(venv: Venv, folder: Path) -> None:
     """Build the wheel with the tools of the environment, so without a further download."""
     venv.ensure("test")
@@ -149,6 +160,8 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     add.add_argument("folder", nargs="?", type=Path, default=Path("demo-data"))
     commands.add_parser("test", help="run the tests; what follows goes to pytest", add_help=False)
     commands.add_parser("lint", help="run ruff, mypy and import-linter")
+    add = commands.add_parser("docs", help="build the site from the documents and docstrings")
+    add.add_argument("folder", nargs="?", type=Path, default=ROOT / "site")
     add = commands.add_parser("wheel", help="build the wheel")
     add.add_argument("folder", nargs="?", type=Path, default=ROOT / "dist")
     found, rest = parser.parse_known_args(arguments)
@@ -175,6 +188,8 @@ def main() -> int:
             test(venv, rest)
         elif found.command == "lint":
             lint(venv)
+        elif found.command == "docs":
+            docs(venv, found.folder.absolute())
         else:
             wheel(venv, found.folder.absolute())
     except DevError as error:

@@ -51,11 +51,15 @@ class _LazyGroup(click.Group):
         return command
 
 
+_PROGRAM: Final = "streamhub-db"
+"""Its name in every message; click would take it from how Python was started."""
+
+
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="streamhub-db")
+@click.version_option(__version__, prog_name=_PROGRAM)
 @global_options
 def cli() -> None:
     """Look after the databases of a StreamHub installation.
@@ -69,7 +73,7 @@ def main() -> None:
     """Run the command line; no traceback reaches an operator."""
     settings = Settings()
     try:
-        status = cli.main(standalone_mode=False, obj=settings)
+        status = cli.main(prog_name=_PROGRAM, standalone_mode=False, obj=settings)
     except click.exceptions.Exit as error:
         status = error.exit_code
     except click.ClickException as error:

@@ -1,6 +1,7 @@
 """Every error this package raises on purpose: one tree, data as attributes.
 
-A message names the file, says what was found and what was expected, and ends with what to do.
+A message names the file, says what was found and what was expected, and ends with what to do. What
+an error is made with, it keeps as attributes of the same names.
 `exit_code` is the exit status that a command ends with when the error stops it as a whole:
 3 means that nothing was touched.
 """

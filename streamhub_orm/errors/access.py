@@ -128,7 +128,7 @@ class PasswordHashError(StreamHubError, ValueError):
     """The text given to be stored is no hash; it is not kept here, since it may be a password."""
 
     def __init__(self) -> None:
-        """Take no data."""
+        """Say so, without the text."""
         super().__init__(
             "found another text than a password's hash; expected scrypt$<N>$<r>$<p>$<salt>$<hash>. "
             "Make it with hash_password."

@@ -22,9 +22,12 @@ NAMES = {
     "open_cold",
     "split_many",
     "split_one",
+    "stream-upsert",
     "token",
     "touch",
     "version",
+    "vod-by-egress",
+    "vod-page",
 }
 
 
