@@ -10,6 +10,7 @@ import pytest
 
 from tests.installations.commands import run_in_process
 from tests.installations.snapshot import fingerprint_files, load_snapshot
+from tests.object_stores.proxy import Faults, proxy_before
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +126,21 @@ def test_missing_bucket_fails_in_words(
     outcome = run_in_process("--data-dir", installation.data_dir, "backup", "create")
     assert outcome.status == 1
     assert "no-such-bucket: found no such bucket" in outcome.stderr
+
+
+def test_bucket_that_vanishes_within_the_upload_holds_no_half_archive(
+    installation: Installation, bucket: S3Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The local backup stays, and the next run stores its own."""
+    with proxy_before(str(bucket.endpoint), Faults(vanish_after_upload=4_000)) as proxy:
+        monkeypatch.setenv("BACKUP_S3_ENDPOINT", proxy.endpoint)
+        outcome = run_in_process("--data-dir", installation.data_dir, "backup", "create")
+    assert outcome.status == 1
+    assert "not stored in the bucket" in outcome.stderr
+    monkeypatch.setenv("BACKUP_S3_ENDPOINT", str(bucket.endpoint))
+    assert [each["place"] for each in listed_in(installation)] == ["local"]
+    backup(installation, "create")
+    assert [each["place"] for each in listed_in(installation)] == ["local", "local", "s3"]
 
 
 def test_truncated_download_restores_nothing(
