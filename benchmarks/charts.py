@@ -69,7 +69,7 @@ def _memory(figure: Figure, measured: Measured) -> None:
 def _split(figure: Figure, measured: Measured) -> None:
     """Rows per second of the split."""
     for axes, name in zip(figure.subplots(1, 2), ("split_many", "split_one"), strict=True):
-        phase, whole, after = measured[name]["results"]
+        phase, whole, after, _ = measured[name]["results"]
         bars = {
             "sqlite3,\nindices in place": (1 / phase["floor"], _FLOOR),
             "sqlite3,\nindices after": (1 / after["ours"], _FLOOR),

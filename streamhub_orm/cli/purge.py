@@ -39,14 +39,20 @@ def purge(settings: Settings, app: str, scope: str, *, yes: bool, dry_run: bool)
         print_json(done.to_json())
     elif settings.verbosity >= 0:
         _print_done(done)
-    for vod in done.kept_vods:
-        click.echo(f"Error: {app}: kept VOD {vod.id} ({vod.name}): {vod.reason}", err=True)
-    if done.kept > len(done.kept_vods):
-        more = done.kept - len(done.kept_vods)
-        click.echo(f"Error: {app}: kept {more} more, for such reasons", err=True)
+    _print_kept(done)
     if done.error is not None:
         click.echo(f"Error: {app}: {done.error}", err=True)
     return 0 if done.ok else 1
+
+
+def _print_kept(done: Purge) -> None:
+    """Name the recordings that stay, but where all have one reason, which is said once."""
+    named = [] if done.error is not None else done.kept_vods
+    for vod in named:
+        click.echo(f"Error: {done.app}: kept VOD {vod.id} ({vod.name}): {vod.reason}", err=True)
+    if done.kept > len(named):
+        more = "more " if named else ""
+        click.echo(f"Error: {done.app}: kept {done.kept - len(named)} {more}VODs", err=True)
 
 
 def _print_done(done: Purge) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POLL_SECONDS: Final = 0.05
-_NAMING_SECONDS: Final = 1.0
+_NAMING_SECONDS: Final = 0.5
 """How long a lock may be held by nobody that can be named before a refusal says so."""
 
 

@@ -23,7 +23,11 @@ from streamhub_orm.errors.access import (
     UnknownUserError,
     UsageUnknownError,
 )
-from streamhub_orm.errors.apps import AppBusyError, AppExistsError, AppFolderTakenError
+from streamhub_orm.errors.apps import (
+    AppBusyError,
+    AppExistsError,
+    AppFolderTakenError,
+)
 from streamhub_orm.errors.backup import (
     ArchiveError,
     DamagedArchiveError,

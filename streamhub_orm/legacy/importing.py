@@ -6,6 +6,7 @@ their order. Columns are matched by name; one that the source lacks takes its de
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from streamhub_orm.legacy.matching import any_found, count_unmatched
@@ -23,6 +24,8 @@ from streamhub_orm.legacy.table_copy import TableCopy
 
 if TYPE_CHECKING:
     import sqlite3
+
+_log = logging.getLogger(__name__)
 
 
 def import_legacy(
@@ -79,6 +82,13 @@ def _import_source(
             )
             account.superseded.add(table, copy.count_superseded())
             account.imported.add(table, copy.insert_missing())
+            if copy.columns_left_behind:
+                _log.warning(
+                    "app %s: columns of %s that are not ours stay in its old place: %s",
+                    files.app,
+                    table,
+                    ", ".join(copy.columns_left_behind),
+                )
 
 
 def _count_source(

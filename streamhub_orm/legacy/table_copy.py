@@ -21,7 +21,7 @@ _BELOW_HIGHEST_GAP: Final = """
     WITH gaps AS (SELECT id, lead(id, 1, 9223372036854775807) OVER (ORDER BY id) AS next
                   FROM (SELECT 0 AS id UNION {ids}) WHERE id >= 0)
     SELECT max(id) FROM gaps WHERE next - id > ({rows})"""
-"""The id below the highest gap that takes all rows: near the end of the 64 bits is no room above."""
+"""The id below the highest gap that takes all rows, where there is no room above every id."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,12 @@ class TableCopy:
         count = self._number("SELECT changes()")
         self.copied(count)
         return count
+
+    @property
+    def columns_left_behind(self) -> list[str]:
+        """The columns of the source that the app.db does not have: an operator's own."""
+        target = columns_of(self.connection, "main", self.table)
+        return [name for name in self._available if name not in target]
 
     @property
     def _ids_are_row_ids(self) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import back_up, list_backups, require_intact, size_bytes
+from streamhub_orm.engine.backups import require_intact, size_bytes
 from streamhub_orm.engine.connections import open_for_migration, translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import LockedDatabaseError, SpaceError, StreamHubError
+from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.replicas import find_replication
 from streamhub_orm.maintenance.selection import Selection, iter_databases
 
@@ -96,23 +97,17 @@ def _optimized(database: Database, *, like: Path) -> Optimized:
     try:
         with translated(path, "optimizing it"):
             result.before_bytes = size_bytes(path)
-            known = list_backups(path)  # an equal one of an earlier run serves, and is not ours
-            result.backup = back_up(path, like=like)
+            backup = back_up_first(path, like=like)
+            result.backup = backup.path
             with closing(open_for_migration(path)) as connection:
                 _run_steps(connection, path, result)
             result.after_bytes = size_bytes(path)
         require_intact(path)
-        _drop_backup(result, known)
+        backup.drop()  # the file holds what it held, and is whole
+        result.backup = None
     except StreamHubError as error:
         result.error = str(error)
     return result
-
-
-def _drop_backup(result: Optimized, known: list[Path]) -> None:
-    """Remove the backup that was made for this run: the file holds what it held, and is whole."""
-    if result.backup is not None and result.backup not in known:
-        result.backup.unlink()
-    result.backup = None
 
 
 def _run_steps(connection: sqlite3.Connection, path: Path, result: Optimized) -> None:

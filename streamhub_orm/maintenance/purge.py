@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.databases import Databases
-from streamhub_orm.engine.backups import back_up
 from streamhub_orm.legacy.registry import read_registry
+from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
-from streamhub_orm.settings import load_app_config, load_secrets, s3_settings_of
-from streamhub_orm.storage import open_s3_store
+from streamhub_orm.services.app_stores import store_for_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.storage import ObjectStore
 
 LISTED: Final = 1000
@@ -113,16 +111,10 @@ def purge(
         else:
             with ExitStack() as stack:
                 if store is None and planned["vods"] + planned["vod_variants"]:
-                    store = _open_store(databases.place, app, stack)
+                    store = store_for_app(databases.place, app)
+                    stack.enter_context(store or nullcontext())
                 run.delete(planned, store)
     return run.result
-
-
-def _open_store(place: DataDir, app: str, stack: ExitStack) -> ObjectStore | None:
-    """Open the store of the app's config.yaml, to be closed by `stack`; None where it has none."""
-    config = load_app_config(place.app_config(app))
-    settings = s3_settings_of(config, load_secrets(place.secrets))
-    return None if settings is None else stack.enter_context(open_s3_store(settings))
 
 
 @dataclass
@@ -153,9 +145,9 @@ class _Run:
         place, app = self.databases.place, self.result.app
         logs = planned["server_logs"]
         if sum(planned.values()) > logs:
-            self.result.backups.append(back_up(place.app_db(app), like=place.global_db))
+            self._back_up(place.app_db(app))
         if logs:
-            self.result.backups.append(back_up(place.global_db, like=place.global_db))
+            self._back_up(place.global_db)
         if planned["vods"] + planned["vod_variants"]:
             self._delete_vods(VodPurge(self.databases, app, store))
         for table in _TABLES_OF_USE:
@@ -167,6 +159,10 @@ class _Run:
                 self.databases.global_connection, "server_logs", "app_id = ?", self.app_id
             )
             self.result.deleted["server_logs"] = deleted
+
+    def _back_up(self, path: Path) -> None:
+        backup = back_up_first(path, like=self.databases.place.global_db)
+        self.result.backups.append(backup.path)
 
     def _delete_vods(self, vods: VodPurge) -> None:
         deleted = self.result.deleted

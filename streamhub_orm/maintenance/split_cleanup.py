@@ -14,9 +14,7 @@ from typing import Any
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import (
-    back_up,
     is_intact,
-    list_backups,
     require_intact,
     size_bytes,
 )
@@ -26,6 +24,7 @@ from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import SplitCleanupError, StreamHubError
 from streamhub_orm.legacy.registry import count_global_rows
 from streamhub_orm.legacy.sources import RowCounts
+from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.split_proof import prove_split
 from streamhub_orm.migrations.global_file import CLEANUP_BACKUP, empty_legacy_tables, read_meta
 
@@ -83,16 +82,14 @@ def clean_up_split(data_dir: Path, *, dry_run: bool = False) -> SplitCleanup:
 def _empty(place: DataDir, result: SplitCleanup) -> None:
     """Prove it of the rows in the backup, then delete just these; others can write meanwhile."""
     path = place.global_db
-    known = list_backups(path)
-    backup = back_up(path, like=path)
+    backup = back_up_first(path, like=path)
     try:
-        proof = prove_split(place, backup)
-        empty_legacy_tables(path, backup=backup)
+        proof = prove_split(place, backup.path)
+        empty_legacy_tables(path, backup=backup.path)
     except SplitCleanupError:
-        if backup not in known:  # nothing was changed, so nothing needs it
-            backup.unlink()
+        backup.drop()  # nothing was changed, so nothing needs it
         raise
-    result.removed, result.differing, result.backup = proof.rows, proof.differing, backup
+    result.removed, result.differing, result.backup = proof.rows, proof.differing, backup.path
 
 
 def _reclaim(place: DataDir, result: SplitCleanup) -> None:
@@ -101,7 +98,7 @@ def _reclaim(place: DataDir, result: SplitCleanup) -> None:
     try:
         recorded = path.with_name(Path(read_meta(path, CLEANUP_BACKUP) or "").name)
         if result.backup is None and not is_intact(recorded):
-            result.backup = back_up(path, like=path)
+            result.backup = back_up_first(path, like=path).path
         with (
             translated(path, "giving its unused space back"),
             closing(open_for_migration(path)) as connection,

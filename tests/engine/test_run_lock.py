@@ -156,7 +156,7 @@ def test_lock_that_a_dead_process_left_named_is_never_said_to_be_its(path: Path)
         dead = subprocess.Popen([sys.executable, "-c", ""])
         dead.wait()
         path.write_text(f"process {dead.pid}")
-        threading.Timer(0.2, path.write_text, [f"process {other.pid}"]).start()
+        threading.Timer(0.1, path.write_text, [f"process {other.pid}"]).start()
         with pytest.raises(UpgradeRunningError) as refused, run_lock(path, like=path.parent):
             pytest.fail("another process holds it")
     assert refused.value.holder == f"process {other.pid}"

@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from tests import figures
 from tests.faults.shim import SHIM_VARIABLE, Mode, build_shim
 from tests.installations.commands import CHECKOUT
 
@@ -102,6 +103,8 @@ class ForkServer:
         self, job: Job, racers: int, halfway: Callable[[], None] = lambda: None
     ) -> list[Ended]:
         """Run the same attempt in several processes at once."""
+        if racers > 1:
+            figures.count("racing processes", racers)
         if not self.has_shim:
             assert job.mode in (Mode.COUNT, Mode.KILL)
             job = replace(job, by_python=True)

@@ -61,7 +61,7 @@ def attack_at(
 ) -> list[Violation]:
     """Attack the command at each of these points, on a fresh copy each time."""
     rows = prepared.reader.rows_read
-    violations = []
+    violations: list[Violation] = []
     for number in numbers:
         violations += _attack_at(server, prepared, number, attack)
         figures.count(attack.word)

@@ -23,6 +23,7 @@ from streamhub_orm import Databases
 from streamhub_orm.app_db import Stream, Vod
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import UpgradeRunningError
+from tests import figures
 from tests.faults.zygote import run_cli, warm_up
 from tests.installations.commands import CHECKOUT, Outcome
 
@@ -46,6 +47,7 @@ class StartingLine:
 
     def start(self, runs: Sequence[Sequence[str]]) -> dict[int, Outcome]:
         """Let one process per run go, all at once; return what each left, by process id."""
+        figures.count("racing processes", len(runs))
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(runs) + "\n")
@@ -74,6 +76,23 @@ def open_and_write(arguments: list[str]) -> None:
     print(json.dumps({"streams": streams, "vods": vods}))  # noqa: T201 - its answer
 
 
+def serve_apps(arguments: list[str]) -> None:
+    """Write one stream to each app in turn, with few engines open; tell what was committed."""
+    data_dir, label, engines, turns = arguments
+    written = []
+    with Databases(data_dir, max_open_apps=int(engines)) as databases:
+        with databases.global_connection(read_only=True) as connection:
+            names = connection.exec_driver_sql("SELECT name FROM apps ORDER BY name").scalars()
+            apps = [str(name) for name in names]
+        for turn in range(int(turns)):
+            for app in apps:
+                key = f"{label}/{turn}"
+                with databases.app_session(app) as session:
+                    session.add(Stream(stream_id=key, type="webrtc"))
+                written.append(f"{app}/{key}")
+    print(json.dumps({"written": written}))  # noqa: T201 - its answer
+
+
 def contend(arguments: list[str]) -> None:
     """Take and let go the lock of a run for a while; count refusals that name a wrong holder."""
     path, seconds = Path(arguments[0]), float(arguments[1])
@@ -96,6 +115,7 @@ ACTIONS: Final[dict[str, Callable[[list[str]], None]]] = {
     "cli": run_cli,
     "open": open_and_write,
     "contend": contend,
+    "serve": serve_apps,
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import figures
 from tests.faults import scenarios
 from tests.faults.fork_server import upgrade
 from tests.faults.kill_points import Attack, attack_at, calls_of, fault_numbers
@@ -238,7 +239,8 @@ def test_upgrade_with_a_bad_page_in_a_vods_db_fails_for_that_app_alone(
         damaged = min(data_dir.rglob("vods.db"))
     app = damaged.parent.name
     good = damaged.read_bytes()
-    for page in range(1, len(good) // 4096):
+    for page in range(len(good) // 4096):
+        figures.count("pages destroyed")
         damaged.write_bytes(good[: page * 4096] + b"\xa5" * 4096 + good[(page + 1) * 4096 :])
         ended = server.run(upgrade(data_dir))
         _assert_failed(ended, data_dir, status=1)
@@ -256,7 +258,8 @@ def test_upgrade_with_a_bad_page_in_the_global_database_is_refused_untouched(
     original, data_dir = _build(memory, "monolith", killed_writers=False)
     path = data_dir / "data" / "streamhub.db"
     good = path.read_bytes()
-    for page in range(1, len(good) // 4096):
+    for page in range(len(good) // 4096):
+        figures.count("pages destroyed")
         path.write_bytes(good[: page * 4096] + b"\xa5" * 4096 + good[(page + 1) * 4096 :])
         before = fingerprint_databases(data_dir)
         ended = server.run(upgrade(data_dir))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pytest
 
+from tests import figures
 from tests.faults import scenarios
 from tests.faults.kill_points import check_cured, check_interrupted
 from tests.installations.commands import CHECKOUT, COMMAND
@@ -44,6 +45,7 @@ def test_upgrade_whose_whole_group_is_killed_is_finished_by_the_next_run(
     with _Run(prepared) as run:
         run.wait_for_some_instant(seed)
         os.killpg(run.process.pid, signal.SIGKILL)
+        figures.count("kills of whole groups at random instants")
         run.process.wait()
         complaints = [*check_interrupted(prepared, prepared.place)]
         complaints += check_cured(server, prepared)
@@ -60,6 +62,7 @@ def test_upgrade_whose_parent_alone_is_killed_keeps_the_lock_until_its_workers_e
     with _Run(prepared) as run:
         run.wait_for_some_instant(seed + INSTANTS)
         os.kill(run.process.pid, signal.SIGKILL)
+        figures.count("kills of the parent alone at random instants")
         run.process.wait()
         run.wait_for_the_lock()
         assert run.has_ended(), "the lock was free while workers were still there"
@@ -85,6 +88,8 @@ def test_upgrade_that_is_interrupted_stops_between_files(
         words = run.words()
         if status == 130:  # it may have been done just before
             assert words.strip().startswith("Stopped. Run the same command again")
+            assert run.report()["ok"] is False
+            assert "Ctrl-C" in run.report()["error"]
         assert (status, "Traceback" in words) in {(130, False), (0, False)}
         complaints = [*check_interrupted(prepared, prepared.place)]
         complaints += check_cured(server, prepared)

@@ -369,4 +369,4 @@ def test_purge_names_only_so_many_recordings_that_stay(
     done: Purge = purge(used, "live", Scope.VODS)
     assert (done.kept, len(done.kept_vods)) == (VODS + 1, 2)
     outcome = run_in_process("--data-dir", used, "purge", "live", "--scope", "vods", "--yes")
-    assert f"kept {VODS - 1} more" in outcome.stderr
+    assert f"kept {VODS - 1} more VODs" in outcome.stderr

@@ -77,7 +77,9 @@ def expected(texts: list[str | None], time_range: TimeRange) -> list[str | None]
     ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300
+)
 @given(texts=stored, since=bounds, until=bounds)
 @example(texts=[sql(MIDNIGHT), iso(MIDNIGHT)], since=MIDNIGHT, until=None)
 @example(texts=[sql(MIDNIGHT), iso(MIDNIGHT)], since=None, until=MIDNIGHT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from tests.installations.commands import run_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.installations import Installation
 
@@ -80,9 +80,8 @@ def test_files_that_a_downgrade_and_a_lazy_open_make_have_the_mode_of_the_global
             with databases.app_connection(app) as connection:
                 connection.exec_driver_sql("DELETE FROM vods WHERE id < 0")
             assert unexpected(before, modes_of(found.data_dir)) == []
-    assert (
-        run_in_process("--data-dir", found.data_dir, "downgrade", "a0008", "--all-apps").status == 0
-    )
+    command = ("downgrade", "a0008", "--all-apps")
+    assert run_in_process("--data-dir", found.data_dir, *command).status == 0
     assert unexpected(before, modes_of(found.data_dir)) == []
 
 
@@ -118,7 +117,7 @@ def test_rehearsal_copies_are_private_and_gone_afterwards(
     def watched(path: str, mode: int = 0o777, **options: int) -> None:
         mkdtemp(path, mode, **options)
         if str(path).startswith(str(scratch)):
-            seen.add(os.stat(path).st_mode & 0o7777)
+            seen.add(Path(path).stat().st_mode & 0o7777)
 
     monkeypatch.setattr(os, "mkdir", watched)
     monkeypatch.setattr("tempfile.tempdir", str(scratch))

@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     from tests.installations.commands import Outcome
 
 HOSTILE_NAMES = (
-    "a b.db",
-    "o'brien\".db",
-    "50%20.db",
-    "what?.db",
-    "#1.db",
-    "ü🎥.db",
-    "new\nline.db",
+    *("a b.db", "o'brien\".db", "50%20.db", "what?.db", "#1.db", "ü🎥.db", "new\nline.db"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -136,8 +137,11 @@ def test_no_exception_and_no_repr_shows_a_secret(found: Installation) -> None:
         for session_of, row in (
             (databases.global_session, ApiToken(id=1, token_hash=CANARY, scope="global")),
             (databases.global_session, User(id=CANARY, email=b"", password_hash=CANARY, name=[])),
-            (lambda: databases.app_session(app), RestreamTarget(room="r", url=CANARY)),
-            (lambda: databases.app_session(app), IngressAuth(ingress_id="i", stream_key=CANARY)),
+            (partial(databases.app_session, app), RestreamTarget(room="r", url=CANARY)),
+            (
+                partial(databases.app_session, app),
+                IngressAuth(ingress_id="i", room=[], stream_key=CANARY),
+            ),
         ):
             with pytest.raises(sa.exc.DBAPIError) as failed, session_of() as session:
                 session.add(row)

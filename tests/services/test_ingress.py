@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +28,7 @@ from streamhub_orm.services.ingress import (
     remove_ingress,
     validate_ingress,
 )
+from tests.services.node import ask_node
 from tests.services.plans import plan_of
 
 if TYPE_CHECKING:
@@ -50,21 +49,6 @@ def by_hashlib(password: str, salt: str = SALT) -> IngressPassword:
 
 
 SECRET: Final = by_hashlib("secret")
-
-
-def ask_node(script: str, *arguments: str) -> str:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node on the PATH")
-    done = subprocess.run(
-        [node, "-e", script, *arguments],
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 NODE_HASHES: Final = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamhub_orm.services.secret_urls import mask_url, without_secrets
@@ -38,6 +38,7 @@ def test_mask_shows_scheme_and_host_at_most(url: str, masked: str) -> None:
     assert KEY not in masked
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["rtmp://host/{}", "rtmp://{}@host/x", "srt://host:1?{}", "{}", "//{}"]),
     st.text(),

@@ -118,7 +118,9 @@ def pages(session: Session, which: VodFilter, order: VodOrder, limit: int) -> li
 
 
 @pytest.mark.usefixtures("large_room")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150
+)
 @given(
     contents=st.lists(rows, max_size=12),
     which=filters,

@@ -248,7 +248,7 @@ near_timestamps = st.one_of(
 )
 
 
-@settings(max_examples=500)
+@settings(deadline=None, max_examples=500)
 @given(near_timestamps)
 def test_quick_reading_of_a_timestamp_reads_what_the_strict_one_reads(text: str) -> None:
     """Python's fromisoformat knows more forms than are let in here."""
