@@ -1,8 +1,7 @@
-"""Benchmarks of what media services call most: pages of recordings, look-ups, streams that go live."""
+"""Benchmarks of what media services call most: pages and look-ups of recordings, live streams."""
 
 from __future__ import annotations
 
-import json
 import random
 import sqlite3
 from contextlib import closing
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from benchmarks.contest import Sample
+    from benchmarks.contest import Run, Sample
     from benchmarks.scale import Scale
 
     Plainly = Callable[[sqlite3.Connection], object]
@@ -112,7 +111,7 @@ def _contest(  # noqa: PLR0913 - what a contest is made of
     root = folder / "installation"
     streams_too = 5 / 4  # one row of five is a stream
     make_fleet(root, 1, rows=round(scale.vods * streams_too))
-    contestants = {
+    contestants: dict[str, Run] = {
         "floor": partial(_held, root, plainly),
         "ours": partial(_in_one_session, root, served, writes=writes),
     }
