@@ -30,6 +30,7 @@ from streamhub_orm.services.app_folders import (
     require_nobody_has_it_open,
     set_aside,
 )
+from streamhub_orm.services.registry import owned_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,9 +122,7 @@ def list_apps(session: Session, tenant_id: str | None = None) -> list[App]:
     """
     statement = sa.select(App).order_by(App.id)
     if tenant_id is not None:
-        owned = App.tenant_id == tenant_id
-        no_one = App.tenant_id.is_(None)
-        statement = statement.where(owned | no_one if tenant_id == PLATFORM_TENANT else owned)
+        statement = statement.where(owned_by(tenant_id))
     return list(session.scalars(statement))
 
 

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import QuotaExceededError, StreamHubError, UsageUnknownError
 from streamhub_orm.fleet import Reading, count_active_streams, read_apps
-from streamhub_orm.global_db import PLATFORM_TENANT, App
+from streamhub_orm.global_db import App
 from streamhub_orm.legacy.registry import find_legacy_files
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.egress import GIB, find_egress_bytes
 from streamhub_orm.services.limits import Limits, Metric, get_limits
+from streamhub_orm.services.registry import owned_by
 
 if TYPE_CHECKING:
     import sqlite3
@@ -128,9 +129,7 @@ def reserve(
 
 def apps_of(tenant_id: str) -> sa.Select[str]:
     """Return the statement that lists the names of a tenant's apps."""
-    owned = App.tenant_id == tenant_id
-    condition = owned | App.tenant_id.is_(None) if tenant_id == PLATFORM_TENANT else owned
-    return sa.select(App.name).where(condition).order_by(App.id)
+    return sa.select(App.name).where(owned_by(tenant_id)).order_by(App.id)
 
 
 def month_of(moment: datetime) -> tuple[str, str]:
