@@ -17,6 +17,8 @@ from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.errors import (
     AppBusyError,
     AppExistsError,
+    DatabaseFileError,
+    UnfinishedError,
     UnknownAppError,
     UnknownTenantError,
 )
@@ -152,8 +154,8 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
 
     Its folder is kept as it is, or, with `purge`, removed with all that is in it; objects in a
     store are not touched. A purge that was interrupted is finished by a second call. Raises
-    `UnknownAppError`, and `AppBusyError` where the app is in use in this process for longer than
-    5 s, or, for a purge, in another one.
+    `UnknownAppError`; `AppBusyError` where the app is in use in this process for longer than 5 s,
+    or, for a purge, in another one; and `UnfinishedError` for a fault once the row is gone.
     """
     app_db = databases.place.app_db(name)
     _close(databases, name)
@@ -165,10 +167,15 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
         app = find(session, name) if is_left_over else get(session, databases.place, name)
         if app is not None:
             session.delete(app)
-    # Who opened it since the first look is the last one: it is in no registry now.
-    _close(databases, name)
-    if purge:
-        _remove_folder(databases, name)
+    try:
+        # Who opened it since the first look is the last one: it is in no registry now.
+        _close(databases, name)
+        if purge:
+            _remove_folder(databases, name)
+    except DatabaseFileError as error:
+        done = f"The app {name!r} is deleted from the registry, its folder is not."
+        todo = "End its sessions; to remove the folder, delete the app again with purge (--purge)."
+        raise UnfinishedError(error, done, todo) from error
 
 
 def _remove_folder(databases: Databases, name: str) -> None:
