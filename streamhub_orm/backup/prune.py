@@ -37,6 +37,8 @@ class Pruned:
     failed: dict[str, str] = field(default_factory=dict)
     """Backups that could not be removed, with the reason."""
     kept: int = 0
+    error: str | None = None
+    """Why the store as a whole could not be pruned, where another one was before."""
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry of what `backup prune --json` prints."""
@@ -46,6 +48,7 @@ class Pruned:
             "removed": self.removed,
             "failed": self.failed,
             "kept": self.kept,
+            "error": self.error,
         }
 
 

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm import Databases
 from streamhub_orm.cli.options import Settings, global_options, print_json
 from streamhub_orm.cli.output import print_table
-from streamhub_orm.engine.connections import translated
+from streamhub_orm.cli.sessions import opened_databases, shown_time
 from streamhub_orm.global_db import PLATFORM_TENANT
 from streamhub_orm.services import apps as service
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from streamhub_orm import Databases
     from streamhub_orm.global_db import App
 
 
@@ -37,8 +35,7 @@ def create(
 ) -> None:
     """Make the app NAME: its row, its folder, config.yaml and app.db. No quota is asked."""
     with (
-        Databases(settings.root, auto_upgrade=False) as databases,
-        translated(databases.place.global_db, "creating an app"),
+        opened_databases(settings, "creating an app") as databases,
         databases.global_session() as session,
     ):
         app = service.create(
@@ -63,8 +60,7 @@ def create(
 def list_(settings: Settings, tenant: str | None) -> None:
     """List apps in the order in which they were made."""
     with (
-        Databases(settings.root, auto_upgrade=False) as databases,
-        translated(databases.place.global_db, "listing apps"),
+        opened_databases(settings, "listing apps") as databases,
         databases.global_session(read_only=True) as session,
     ):
         found = [_document(app, databases) for app in service.list_apps(session, tenant)]
@@ -87,10 +83,7 @@ def delete(settings: Settings, name: str, *, purge: bool, yes: bool) -> None:
         lost = "its tokens and its folder with every recording" if purge else "its tokens"
         message = f"This deletes the app {name} with {lost}. Pass --yes to do it."
         raise click.UsageError(message)
-    with (
-        Databases(settings.root, auto_upgrade=False) as databases,
-        translated(databases.place.global_db, "deleting an app"),
-    ):
+    with opened_databases(settings, "deleting an app") as databases:
         service.delete(databases, name, purge=purge)
         folder = databases.place.app_folder(name)
     if settings.json:
@@ -105,10 +98,6 @@ def _document(app: App, databases: Databases) -> dict[str, object]:
         "id": app.id,
         "tenant": app.tenant_id or PLATFORM_TENANT,
         "display_name": app.display_name,
-        "created_at": _text(app.created_at),
+        "created_at": shown_time(app.created_at),
         "folder": str(databases.place.apps / app.name),
     }
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streamhub_orm.backup.create import create_backup
-from streamhub_orm.backup.prune import Retention, prune_backups
+from streamhub_orm.backup.prune import Pruned, Retention, prune_backups
 from streamhub_orm.backup.stored import LATEST, list_backups, store_backup
 from streamhub_orm.backup.verify import verify_archive
 from streamhub_orm.cli.backup_places import PLACES, Places, from_option, local_dir_option
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.backup.create import Created
-    from streamhub_orm.backup.prune import Pruned
 
 
 @click.group
@@ -105,6 +104,8 @@ def create(  # noqa: PLR0913 - one parameter for each option
     """
     places = Places.find(settings, local_dir)
     uploading = upload if upload is not None else places.settings.s3 is not None
+    if uploading:
+        places.get_bucket()  # refused now rather than once the archive is there
     with progress_bar(shown=settings.verbosity >= 0 and not settings.json) as progress:
         created = create_backup(
             places.data_dir,
@@ -234,13 +235,9 @@ def prune(  # noqa: PLR0913 - one parameter for each option
     """Remove old backups; the newest good one always stays."""
     places = Places.find(settings, local_dir)
     days = places.settings.retention_days if keep_days is None else keep_days
-    done = []
-    for each in places.names if place == "all" else (place,):
-        if each == "local" and not places.folder.is_dir():
-            continue
-        with places.opened(each) as store:
-            done.append(prune_backups(store, Retention(days, keep), dry_run=dry_run))
-    ok = not any(pruned.failed for pruned in done)
+    chosen = places.names if place == "all" else (place,)
+    done = _pruned(places, chosen, Retention(days, keep), dry_run=dry_run)
+    ok = not any(pruned.failed or pruned.error for pruned in done)
     if settings.json:
         places_json = [pruned.to_json() for pruned in done]
         print_json({"ok": ok, "dry_run": dry_run, "places": places_json})
@@ -250,10 +247,32 @@ def prune(  # noqa: PLR0913 - one parameter for each option
     for pruned in done:
         for key, reason in pruned.failed.items():
             click.echo(f"Error: {key} stays: {reason}", err=True)
+        if pruned.error is not None:
+            click.echo(f"Error: {pruned.error}", err=True)
     return 0 if ok else 1
 
 
+def _pruned(
+    places: Places, chosen: tuple[str, ...], retention: Retention, *, dry_run: bool
+) -> list[Pruned]:
+    """Prune each place; once anything is removed, a store that fails is no refusal any more."""
+    done: list[Pruned] = []
+    for each in chosen:
+        if each == "local" and not places.folder.is_dir():
+            continue
+        try:
+            with places.opened(each) as store:
+                done.append(prune_backups(store, retention, dry_run=dry_run))
+        except StorageError as error:
+            if dry_run or not any(pruned.removed for pruned in done):
+                raise
+            done.append(Pruned(each, error=str(error)))
+    return done
+
+
 def _print_pruned(pruned: Pruned, *, dry_run: bool) -> None:
+    if pruned.error is not None:
+        return
     for name in pruned.removed:
         click.echo(f"{'would remove' if dry_run else 'removed'} {name}")
     reason = "" if pruned.good else "; none of them is good, so all stay"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streamhub_orm.cli.options import Settings
+    from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage import ObjectStore
 
 PLACES: Final = ("local", "s3")
@@ -66,12 +67,16 @@ class Places:
         """Open the store of a place; a folder that is not there yet holds no backups."""
         if place == "local":
             yield LocalStore(self.folder)
-        elif self.settings.s3 is None:
+        else:
+            with open_s3_store(self.get_bucket()) as store:
+                yield store
+
+    def get_bucket(self) -> S3Settings:
+        """Return where the bucket is; raises `EnvironmentSettingError` where none is named."""
+        if self.settings.s3 is None:
             expected = "the bucket that --from s3, --place s3 and --upload mean"
             raise EnvironmentSettingError(_BUCKET, "nothing", expected)
-        else:
-            with open_s3_store(self.settings.s3) as store:
-                yield store
+        return self.settings.s3
 
     @contextmanager
     def archive(self, place: str, name: str) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from streamhub_orm.backup.restore import restore_archive, undo_restore
 from streamhub_orm.cli.backup_places import Places, from_option, local_dir_option
 from streamhub_orm.cli.options import Settings, global_options, print_json
 from streamhub_orm.cli.output import progress_bar
+from streamhub_orm.errors import StreamHubError
 from streamhub_orm.upgrade import upgrade
 
 if TYPE_CHECKING:
@@ -54,9 +55,14 @@ def restore(  # noqa: PLR0913 - one parameter for each option
             dry_run=dry_run,
             progress=progress,
         )
-    failed = upgrade(places.data_dir).failed if upgrading and not dry_run else 0
-    _print_restored(settings, done, failed)
-    return 1 if failed else 0
+    failed, error = 0, None
+    if upgrading and not dry_run:
+        try:
+            failed = upgrade(places.data_dir).failed
+        except StreamHubError as refusal:  # the files are in their places all the same
+            error = f"restored, but not upgraded: {refusal}"
+    _print_restored(settings, done, failed, error)
+    return 1 if failed or error else 0
 
 
 @click.command
@@ -70,12 +76,15 @@ def undo(settings: Settings, folder: Path, *, dry_run: bool) -> None:
     The files that are there now are set aside in turn, so that this can be undone too.
     """
     places = Places.find(settings, None)
-    _print_restored(settings, undo_restore(folder, places.data_dir, dry_run=dry_run), 0)
+    _print_restored(settings, undo_restore(folder, places.data_dir, dry_run=dry_run))
 
 
-def _print_restored(settings: Settings, done: Restored, failed: int) -> None:
+def _print_restored(
+    settings: Settings, done: Restored, failed: int = 0, error: str | None = None
+) -> None:
     if settings.json:
-        print_json({**done.to_json(), "ok": not failed, "failed": failed})
+        ok = not failed and error is None
+        print_json({**done.to_json(), "ok": ok, "error": error, "failed": failed})
     elif settings.verbosity >= 0:
         would = "would be " if done.dry_run else ""
         click.echo(f"{len(done.files)} files of {done.source} {would}put in place")
@@ -89,3 +98,5 @@ def _print_restored(settings: Settings, done: Restored, failed: int) -> None:
             f"Error: {failed} databases could not be upgraded; `streamhub-db upgrade` says why.",
             err=True,
         )
+    if error is not None:
+        click.echo(f"Error: {error}", err=True)

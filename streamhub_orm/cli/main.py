@@ -82,7 +82,10 @@ def main() -> None:
             print_json({"ok": False, "error": error.format_message()})
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. Run the same command again: it takes up what is left.", err=True)
+        stopped = "Stopped. Run the same command again: it takes up what is left."
+        click.echo(stopped, err=True)
+        if settings.json:
+            print_json({"ok": False, "error": stopped})
         status = 130
     except StreamHubError as error:
         settings.refuse(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamhub_orm.errors.base import StreamHubError
+from streamhub_orm.errors.files import DatabaseFileError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,14 +36,16 @@ class AppFolderTakenError(StreamHubError):
         self.rows = rows
 
 
-class AppBusyError(StreamHubError):
+class AppBusyError(DatabaseFileError):
     """The app's database is open, so it cannot be deleted."""
 
     def __init__(self, name: str, app_db: Path, holder: str) -> None:
         """Keep the name, the database and who holds it."""
         super().__init__(
-            f"{app_db}: found it open in {holder}; expected nobody to use an app that is to be "
-            "deleted. End its sessions, stop the server, and delete it again."
+            app_db,
+            f"it open in {holder}",
+            "nobody to use an app that is to be deleted",
+            "End its sessions, stop the server, and delete it again.",
         )
         self.name = name
         self.app_db = app_db

@@ -17,6 +17,8 @@ from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.errors import (
     AppBusyError,
     AppExistsError,
+    DatabaseFileError,
+    UnfinishedError,
     UnknownAppError,
     UnknownTenantError,
 )
@@ -30,6 +32,7 @@ from streamhub_orm.services.app_folders import (
     require_nobody_has_it_open,
     set_aside,
 )
+from streamhub_orm.services.registry import owned_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,9 +124,7 @@ def list_apps(session: Session, tenant_id: str | None = None) -> list[App]:
     """
     statement = sa.select(App).order_by(App.id)
     if tenant_id is not None:
-        owned = App.tenant_id == tenant_id
-        no_one = App.tenant_id.is_(None)
-        statement = statement.where(owned | no_one if tenant_id == PLATFORM_TENANT else owned)
+        statement = statement.where(owned_by(tenant_id))
     return list(session.scalars(statement))
 
 
@@ -153,8 +154,8 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
 
     Its folder is kept as it is, or, with `purge`, removed with all that is in it; objects in a
     store are not touched. A purge that was interrupted is finished by a second call. Raises
-    `UnknownAppError`, and `AppBusyError` where the app is in use in this process for longer than
-    5 s, or, for a purge, in another one.
+    `UnknownAppError`; `AppBusyError` where the app is in use in this process for longer than 5 s,
+    or, for a purge, in another one; and `UnfinishedError` for a fault once the row is gone.
     """
     app_db = databases.place.app_db(name)
     _close(databases, name)
@@ -166,10 +167,15 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
         app = find(session, name) if is_left_over else get(session, databases.place, name)
         if app is not None:
             session.delete(app)
-    # Who opened it since the first look is the last one: it is in no registry now.
-    _close(databases, name)
-    if purge:
-        _remove_folder(databases, name)
+    try:
+        # Who opened it since the first look is the last one: it is in no registry now.
+        _close(databases, name)
+        if purge:
+            _remove_folder(databases, name)
+    except DatabaseFileError as error:
+        done = f"The app {name!r} is deleted from the registry, its folder is not."
+        todo = "End its sessions; to remove the folder, delete the app again with purge (--purge)."
+        raise UnfinishedError(error, done, todo) from error
 
 
 def _remove_folder(databases: Databases, name: str) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from streamhub_orm.schema import comparable
+from streamhub_orm.errors import StoredValueError
+from streamhub_orm.schema import comparable, utc_from_text
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -51,14 +52,12 @@ class LastUse:
 
 def is_due(stored: str | None, now: datetime) -> bool:
     """Tell whether a mark, as it is stored in either format, is to be moved."""
-    try:
-        used_at = datetime.fromisoformat(stored) if stored else None
-    except ValueError:
-        used_at = None
-    if used_at is None:
+    if stored is None:
         return True
-    age = now - (used_at if used_at.tzinfo else used_at.replace(tzinfo=UTC))
-    return abs(age) >= KEPT_FOR
+    try:
+        return abs(now - utc_from_text(stored)) >= KEPT_FOR
+    except StoredValueError:
+        return True
 
 
 def _text(moment: datetime) -> str:

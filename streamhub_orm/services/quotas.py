@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 
-from streamhub_orm.errors import QuotaExceededError, UsageUnknownError
-from streamhub_orm.fleet import count_active_streams, read_apps
-from streamhub_orm.global_db import PLATFORM_TENANT, App
+from streamhub_orm.errors import QuotaExceededError, StreamHubError, UsageUnknownError
+from streamhub_orm.fleet import Reading, count_active_streams, read_apps
+from streamhub_orm.global_db import App
+from streamhub_orm.legacy.registry import find_legacy_files
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.egress import GIB, find_egress_bytes
 from streamhub_orm.services.limits import Limits, Metric, get_limits
+from streamhub_orm.services.registry import owned_by
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.databases import Databases
-    from streamhub_orm.fleet import Reading
+
+T = TypeVar("T")
 
 # The day's text alone sorts before both formats of every time on it.
 RECORDED_SECONDS: Final = """
@@ -68,14 +72,15 @@ def read_usage(databases: Databases, tenant_id: str, *, now: datetime | None = N
     """Count what a tenant uses; it takes no lock. NULL as an app's tenant is the platform.
 
     Each app's database is read without an engine and without being upgraded. One that cannot be
-    read is named in `unread`, as is a registered app that has no database yet.
+    read is named in `unread`. An app that nobody has opened yet uses nothing, unless rows of an
+    older release wait for its first opening: then it is `unread` too.
     """
     moment = (now or utc_now()).astimezone(UTC)
     with databases.global_session(read_only=True) as session:
         limits = get_limits(session, tenant_id)
         names = list(session.scalars(apps_of(tenant_id)))
         egress = find_egress_bytes(session, tenant_id, moment)
-    readings = list(read_apps(databases.place, names, partial(_read_all, moment)))
+    readings = list(_read_apps(databases.place, names, partial(_read_all, moment), (0, 0.0, 0)))
     counts = [reading.value for reading in readings if reading.value is not None]
     return Usage(
         tenant_id,
@@ -124,9 +129,7 @@ def reserve(
 
 def apps_of(tenant_id: str) -> sa.Select[str]:
     """Return the statement that lists the names of a tenant's apps."""
-    owned = App.tenant_id == tenant_id
-    condition = owned | App.tenant_id.is_(None) if tenant_id == PLATFORM_TENANT else owned
-    return sa.select(App.name).where(condition).order_by(App.id)
+    return sa.select(App.name).where(owned_by(tenant_id)).order_by(App.id)
 
 
 def month_of(moment: datetime) -> tuple[str, str]:
@@ -150,13 +153,29 @@ def _used(
     if metric is Metric.APPS:
         return len(names)
     total = 0.0
-    for reading in read_apps(databases.place, names, _READS[metric](now)):
+    for reading in _read_apps(databases.place, names, _READS[metric](now), 0.0):
         if reading.value is None:
             unread = _unread(reading)
             reason = f"the app {unread.app!r} cannot be counted: {unread.reason}"
             raise UsageUnknownError(tenant_id, metric, reason) from reading.error
         total += reading.value
     return total / GIB if metric is Metric.STORAGE_GB else total
+
+
+def _read_apps(
+    place: DataDir, names: list[str], read: Callable[[sqlite3.Connection], T], nothing: T
+) -> Iterator[Reading[T]]:
+    """Read every app; one without a database gives `nothing`, if there is nothing to import."""
+    for reading in read_apps(place, names, read):
+        if not reading.missing:
+            yield reading
+            continue
+        try:
+            awaits_rows = find_legacy_files(place, reading.app).hold_rows()
+        except StreamHubError as error:
+            yield Reading(reading.app, error=error)
+        else:
+            yield reading if awaits_rows else Reading(reading.app, nothing)
 
 
 def _read_minutes(now: datetime, connection: sqlite3.Connection) -> float:
@@ -182,5 +201,8 @@ _READS: Final[dict[Metric, Callable[[datetime], Callable[[sqlite3.Connection], f
 
 
 def _unread(reading: Reading[Any]) -> UnreadApp:
-    missing = "it has no database; open the app once, or run `streamhub-db upgrade`"
+    missing = (
+        "it has no database yet, and rows of an older release are to be imported into it; open the "
+        "app once, or run `streamhub-db upgrade`"
+    )
     return UnreadApp(reading.app, missing if reading.error is None else str(reading.error))

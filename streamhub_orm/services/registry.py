@@ -1,4 +1,4 @@
-"""Look an app up in the registry, the global table `apps`, by its name."""
+"""Which apps are in the registry, the global table `apps`: by name, and by tenant."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ class RegisteredApp(NamedTuple):
     id: int
     name: str
     tenant_id: str
+
+
+def owned_by(tenant_id: str) -> sa.ColumnElement[bool]:
+    """Return the condition on `App` that an app is the tenant's; one without is the platform's."""
+    owned = App.tenant_id == tenant_id
+    return owned | App.tenant_id.is_(None) if tenant_id == PLATFORM_TENANT else owned
 
 
 def get_registered(session: Session, name: str) -> RegisteredApp:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +16,6 @@ from tests.installations.snapshot import fingerprint_files, load_snapshot
 from tests.object_stores.proxy import Faults, proxy_before
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streamhub_orm.settings import S3Settings
     from tests.conftest import MakeInstallation
     from tests.installations import Installation
@@ -213,3 +214,57 @@ def test_no_secret_is_shown_by_any_command(installation: Installation) -> None:
         assert outcome.status == 0, outcome
         shown += outcome.stdout + outcome.stderr
     assert "canary" not in shown
+
+
+def refused(installation: Installation, *words: str | Path) -> tuple[int, dict[str, object]]:
+    outcome = run_in_process("--data-dir", installation.data_dir, "--json", "backup", *words)
+    return outcome.status, outcome.report
+
+
+def test_upload_without_a_bucket_is_refused_before_an_archive_is_made(
+    installation: Installation,
+) -> None:
+    status, report = refused(installation, "create", "--upload")
+    assert (status, report["ok"]) == (3, False)
+    assert "BACKUP_S3_BUCKET" in str(report["error"])
+    assert not (installation.data_dir / "backups").exists()
+
+
+def test_bucket_out_of_reach_after_the_folder_was_pruned_is_a_failure_and_no_refusal(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit status 3 would say that nothing was touched."""
+    first = Path(str(backup(installation, "create")["archive"]))
+    backup(installation, "create")
+    for name, value in (
+        ("BUCKET", "gone"),
+        ("ENDPOINT", "http://127.0.0.1:9"),
+        ("ACCESS_KEY_ID", "key"),
+        ("SECRET_ACCESS_KEY", "secret"),
+    ):
+        monkeypatch.setenv(f"BACKUP_S3_{name}", value)
+    status, report = refused(installation, "prune", "--keep", "1")
+    assert (status, report["ok"]) == (1, False)
+    local, bucket = places_of(report)
+    assert (local["removed"], local["error"]) == ([first.name], None)
+    assert "127.0.0.1:9" in str(bucket["error"])
+    assert refused(installation, "prune", "--keep", "1")[0] == 3
+
+
+def places_of(report: dict[str, object]) -> list[dict[str, object]]:
+    places = report["places"]
+    assert isinstance(places, list)
+    return places
+
+
+def test_upgrade_that_is_refused_after_a_restore_is_a_failure_and_no_refusal(
+    installation: Installation,
+) -> None:
+    backup(installation, "create")
+    with closing(sqlite3.connect(installation.global_path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    status, report = refused(installation, "restore", "latest", "--app", "live", "--upgrade")
+    assert status == 1, report
+    assert report["ok"] is False
+    assert report["set_aside"] is not None
+    assert "streamhub.db" in str(report["error"])

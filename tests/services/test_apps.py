@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import closing
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ from streamhub_orm.errors import (
     CorruptDatabaseError,
     NotADatabaseError,
     QuotaExceededError,
+    UnfinishedError,
     UnknownAppError,
     UnknownTenantError,
 )
@@ -426,3 +429,26 @@ def test_purge_of_what_an_interrupted_purge_left_finishes_it(databases: Database
     assert list(databases.place.unregistered({"live"})) == ["tv-2"]
     apps.delete(databases, "tv-2", purge=True)
     assert [it.name for it in databases.place.apps.iterdir()] == ["live"]
+
+
+def test_delete_that_stops_after_the_row_is_gone_does_not_say_that_nothing_was_touched(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody opened the app between the first look and the end of the row."""
+    with databases.global_session() as session:
+        apps.create(session, databases.place, "tv-9")
+    monkeypatch.setattr(apps, "_WAIT_SECONDS", 0.1)
+    with ThreadPoolExecutor(1) as threads:
+        with ExitStack() as held:
+            with databases.global_session() as session:
+                session.connection()  # its write lock: the row cannot go yet
+                deleting = threads.submit(apps.delete, databases, "tv-9", purge=True)
+                time.sleep(0.5)
+                held.enter_context(databases.app_session("tv-9", read_only=True))
+            with pytest.raises(UnfinishedError, match="deleted from the registry") as caught:
+                deleting.result()
+        assert caught.value.exit_code == 1
+    with databases.global_session(read_only=True) as session:
+        assert apps.find(session, "tv-9") is None
+    apps.delete(databases, "tv-9", purge=True)
+    assert not databases.place.app_folder("tv-9").exists()

@@ -134,9 +134,18 @@ def damage(databases: Databases) -> None:
 
 
 def remove(databases: Databases) -> None:
+    databases.close_app("tv-3")
     path = databases.place.app_db("tv-3")
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def leave_old_rows_alone(databases: Databases) -> None:
+    """Leave an app as the oldest releases did: its rows wait for the first opening."""
+    remove(databases)
+    path = databases.place.legacy_db("tv-3")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE vods (id INTEGER PRIMARY KEY, name TEXT);")
 
 
 def drop_tables(databases: Databases) -> None:
@@ -148,7 +157,7 @@ UNREADABLE = pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (damage, "file is not a database"),
-        (remove, "has no database"),
+        (leave_old_rows_alone, "rows of an older release"),
         (drop_tables, "no such table"),
     ],
 )
@@ -182,6 +191,18 @@ def test_gate_is_closed_where_an_app_cannot_be_read(
     limit(acme, **{metric.value: -1})
     with reserve(acme, "acme", metric):
         pass
+
+
+@pytest.mark.parametrize(
+    "metric", [Metric.CONCURRENT_STREAMS, Metric.RECORDING_MINUTES, Metric.STORAGE_GB]
+)
+def test_app_that_nobody_has_opened_yet_uses_nothing(acme: Databases, metric: Metric) -> None:
+    remove(acme)
+    usage = read_usage(acme, "acme", now=NOW)
+    assert (usage.apps, usage.concurrent_streams, usage.unread) == (2, 0, ())
+    with reserve(acme, "acme", metric):
+        pass
+    assert not acme.place.app_db("tv-3").exists()
 
 
 @pytest.mark.parametrize(
