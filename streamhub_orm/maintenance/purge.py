@@ -9,6 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.databases import Databases
+from streamhub_orm.engine.connections import translated
+from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
@@ -141,24 +143,36 @@ class _Run:
         return counts
 
     def delete(self, planned: dict[str, int], store: ObjectStore | None) -> None:
-        """Back up, then delete: recordings first, since they may meet a fault of the store."""
+        """Back up, then delete; a fault after the backups ends the run and is in the result."""
         place, app = self.databases.place, self.result.app
         logs = planned["server_logs"]
         if sum(planned.values()) > logs:
             self._back_up(place.app_db(app))
         if logs:
             self._back_up(place.global_db)
+        try:
+            with translated(place.app_db(app), "purging it"):
+                self._delete_from_app(planned, store)
+            if logs:
+                with translated(place.global_db, "purging its log lines"):
+                    self._delete_logs()
+        except StreamHubError as error:
+            self.result.error = str(error)
+
+    def _delete_from_app(self, planned: dict[str, int], store: ObjectStore | None) -> None:
+        """Delete recordings first, since they may meet a fault of the store."""
+        app = self.result.app
         if planned["vods"] + planned["vod_variants"]:
             self._delete_vods(VodPurge(self.databases, app, store))
         for table in _TABLES_OF_USE:
             if planned[table]:
                 deleted = _delete_rows(partial(self.databases.app_connection, app), table)
                 self.result.deleted[table] = deleted
-        if logs:
-            deleted = _delete_rows(
-                self.databases.global_connection, "server_logs", "app_id = ?", self.app_id
-            )
-            self.result.deleted["server_logs"] = deleted
+
+    def _delete_logs(self) -> None:
+        self.result.deleted["server_logs"] = _delete_rows(
+            self.databases.global_connection, "server_logs", "app_id = ?", self.app_id
+        )
 
     def _back_up(self, path: Path) -> None:
         backup = back_up_first(path, like=self.databases.place.global_db)

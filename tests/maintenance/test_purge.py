@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -360,6 +362,21 @@ def test_purge_of_an_unknown_or_outdated_app_is_refused(used: Path) -> None:
     with pytest.raises(SchemaOutdatedError):
         purge(used, "live", Scope.ALL)
     assert fingerprint_files(used) == before
+
+
+def test_fault_after_recordings_are_gone_does_not_claim_that_nothing_was_touched(
+    used: Path, local_store: LocalStore, tmp_path: Path
+) -> None:
+    """The log is locked by the time its turn comes: status 1, and the next run does the rest."""
+    fill(local_store, tmp_path)
+    with closing(sqlite3.connect(used / "data/streamhub.db", isolation_level=None)) as server:
+        server.execute("BEGIN IMMEDIATE")
+        done = purge(used, "live", Scope.ALL, store=local_store)
+    assert (done.ok, done.deleted["vods"], done.deleted["server_logs"]) == (False, VODS, 0)
+    assert "streamhub.db: found" in str(done.error)
+    assert "write lock" in str(done.error)
+    again = purge(used, "live", Scope.ALL, store=local_store)
+    assert (again.ok, again.deleted["server_logs"]) == (True, 2)
 
 
 def test_purge_names_only_so_many_recordings_that_stay(
