@@ -376,7 +376,7 @@ def test_fault_after_recordings_are_gone_does_not_claim_that_nothing_was_touched
     assert "streamhub.db: found" in str(done.error)
     assert "write lock" in str(done.error)
     again = purge(used, "live", Scope.ALL, store=local_store)
-    assert (again.ok, again.deleted["server_logs"]) == (True, 2)
+    assert (again.ok, again.deleted["server_logs"]) == (True, 3)
 
 
 def test_purge_names_only_so_many_recordings_that_stay(
