@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.errors import AppNameError, DataDirError, NotADatabaseError
+from streamhub_orm.errors import (
+    AppNameError,
+    DataDirError,
+    NotADatabaseError,
+    ReadOnlyDatabaseError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +123,8 @@ class DataDir:
         with os.scandir(self.apps) as entries:
             names = sorted(entry.name for entry in entries if entry.name not in registered)
         for name in names:
-            if not name.startswith(".") and (self.apps / name / "app.db").is_file():
+            # Not Path.is_file(), which raises for a folder that this user may not enter.
+            if not name.startswith(".") and os.path.isfile(self.apps / name / "app.db"):  # noqa: PTH113
                 yield name
 
     def _check_contained(self, path: Path) -> None:
@@ -128,6 +134,13 @@ class DataDir:
                 mode = os.lstat(entry).st_mode
             except (FileNotFoundError, NotADirectoryError):
                 return
+            except PermissionError as error:
+                raise ReadOnlyDatabaseError(
+                    path,
+                    f"a folder that this user may not enter ({path.parent})",
+                    "a file and folder that this user can read and write",
+                    "Run as the owner of the installation (or with sudo), then run again.",
+                ) from error
             if stat.S_ISLNK(mode) and not self._is_inside(entry, path.parent.name):
                 raise NotADatabaseError(
                     path,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.backup.names import Kind, Member
 from streamhub_orm.data_dir import APP_NAME
-from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.errors import StreamHubError
 
 if TYPE_CHECKING:
@@ -49,13 +49,22 @@ def find_sources(place: DataDir) -> Sources:
 
 
 def _add(sources: Sources, member: Member, place: DataDir) -> None:
+    path = member.path_in(place)
     try:
-        path = _contained(member, place)
+        with translated(path, "looking for it"):
+            size = _size(_contained(member, place))
     except StreamHubError as error:
         sources.failures[member.name] = str(error)
         return
-    if path.is_file() and not (member.kind.is_database and path.stat().st_size == 0):
+    if size is not None and (size > 0 or not member.kind.is_database):
         sources.sources.append(Source(member, path))
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _contained(member: Member, place: DataDir) -> Path:
@@ -64,6 +73,8 @@ def _contained(member: Member, place: DataDir) -> Path:
         return place.app_db(member.app or "")
     if member.kind is Kind.LEGACY:
         return place.legacy_db(member.app or "")
+    if member.kind is Kind.CONFIG:
+        return place.app_config(member.app or "")
     return member.path_in(place)
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.errors import EnvironmentSettingError
-from streamhub_orm.settings.s3 import S3Settings
+from streamhub_orm.settings.s3 import PLAIN_URL, S3Settings, is_plain_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RETENTION_DAYS: Final = 30
 _RETENTION: Final = "BACKUP_RETENTION_DAYS"
+_ENDPOINT: Final = "BACKUP_S3_ENDPOINT"
 _PREFIX: Final = "streamhub-backups"
 _REGION: Final = "us-east-1"
 
@@ -63,7 +64,9 @@ def _s3(environment: Mapping[str, str]) -> S3Settings | None:
     bucket = environment.get("BACKUP_S3_BUCKET")
     if not bucket:
         return None
-    endpoint = environment.get("BACKUP_S3_ENDPOINT") or None
+    endpoint = (environment.get(_ENDPOINT) or "").rstrip("/") or None
+    if endpoint is not None and not is_plain_url(endpoint):
+        raise EnvironmentSettingError(_ENDPOINT, "no such URL", PLAIN_URL)
     return S3Settings(
         bucket=bucket,
         access_key=_required(environment, "BACKUP_S3_ACCESS_KEY_ID"),

@@ -26,6 +26,19 @@ class Provider(StrEnum):
     MINIO = "minio"
 
 
+PLAIN_URL: Final = "http://… or https://…, without a password in it"
+
+
+def is_plain_url(value: str) -> bool:
+    """Tell whether a text is a URL of a service, and holds nothing that an error must not show."""
+    try:
+        parts = urlsplit(value)
+        named = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        return named and "@" not in parts.netloc
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class S3Settings:
     """All that a client needs; the repr hides the keys."""
@@ -105,13 +118,8 @@ class _Section:
         value = self.text(key).rstrip("/")
         if not value:
             return None
-        try:
-            parts = urlsplit(value)
-            is_url = parts.scheme in {"http", "https"} and parts.hostname and not parts.password
-        except ValueError:
-            is_url = False
-        if not is_url:
-            self._refuse(key, "no such URL", "http://… or https://…, without a password in it")
+        if not is_plain_url(value):
+            self._refuse(key, "no such URL", PLAIN_URL)
         return value
 
     def provider(self) -> Provider:

@@ -57,3 +57,11 @@ def test_bucket_without_a_key_is_refused_by_the_name_of_the_variable() -> None:
     lacking = {**BUCKET, "BACKUP_S3_SECRET_ACCESS_KEY": ""}
     with pytest.raises(EnvironmentSettingError, match="BACKUP_S3_SECRET_ACCESS_KEY"):
         BackupSettings.load(lacking)
+
+
+@pytest.mark.parametrize("endpoint", ["foo", "http://user:canary@127.0.0.1:9", "ftp://host"])
+def test_endpoint_that_is_no_plain_url_is_refused_unseen(endpoint: str) -> None:
+    """A password in it would stand in every error about the bucket."""
+    with pytest.raises(EnvironmentSettingError, match="BACKUP_S3_ENDPOINT") as refused:
+        BackupSettings.load({**BUCKET, "BACKUP_S3_ENDPOINT": endpoint})
+    assert "canary" not in str(refused.value)
