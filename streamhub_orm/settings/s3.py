@@ -34,9 +34,9 @@ def is_plain_url(value: str) -> bool:
     try:
         parts = urlsplit(value)
         named = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        return named and "@" not in parts.netloc
     except ValueError:
         return False
+    return named and "@" not in parts.netloc
 
 
 @dataclass(frozen=True, kw_only=True)
