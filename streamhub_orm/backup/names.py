@@ -13,11 +13,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import APP_NAME, GLOBAL_DB_NAME
+from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.migrations.worlds import World
 
 MANIFEST_NAME: Final = "manifest.json"
 _ARCHIVE: Final = re.compile(r"streamhub-backup-(\d{8}T\d{6}Z)(\.incomplete)?\.tar\.gz", re.ASCII)
@@ -42,6 +44,11 @@ class Kind(StrEnum):
     def is_database(self) -> bool:
         """Whether it is a SQLite file."""
         return self in {Kind.GLOBAL, Kind.APP, Kind.LEGACY}
+
+    @property
+    def world(self) -> World | None:
+        """The history that its file has a revision of; a vods.db never had one."""
+        return {Kind.GLOBAL: GLOBAL, Kind.APP: APP}.get(self)
 
 
 _FILES: Final = {

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 from streamhub_orm.backup.archive import Owner, pack
 from streamhub_orm.backup.fingerprints import Fingerprint
 from streamhub_orm.backup.manifest import Entry
-from streamhub_orm.backup.names import Kind
 from streamhub_orm.engine.backups import copy_verified
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.migrations.states import look_at
-from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.backup.sources import Source
-
-_WORLDS = {Kind.GLOBAL: GLOBAL, Kind.APP: APP}
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ class Preparation:
             return self._pack(source, source.path, fragment, Entry("", 0, "", source=fingerprint))
         copy = fragment.with_suffix(".copy")
         rows = copy_verified(source.path, copy)
-        world = _WORLDS.get(source.member.kind)
+        world = source.member.kind.world
         revision = look_at(copy, world).revision if world is not None else None
         known = Entry("", 0, "", revision, rows, source=fingerprint)
         try:

@@ -6,22 +6,18 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.backup.archive import load_manifest
-from streamhub_orm.backup.names import Kind
 from streamhub_orm.backup.unpacking import Unpacking
 from streamhub_orm.engine.backups import row_counts
 from streamhub_orm.engine.connections import open_read_only, translated
 from streamhub_orm.errors import DamagedArchiveError, StreamHubError
 from streamhub_orm.migrations.states import State, look_at
-from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
     from streamhub_orm.backup.manifest import Entry, Manifest
     from streamhub_orm.backup.unpacking import Unpacked
-
-_WORLDS: Final = {Kind.GLOBAL: GLOBAL, Kind.APP: APP}
 
 
 @dataclass
@@ -139,7 +135,7 @@ def _differences(unpacked: Unpacked, entry: Entry | None) -> list[str]:
 
 def _require_intact(unpacked: Unpacked) -> dict[str, int]:
     """Return the rows by table of a database that is whole and of a known release."""
-    world = _WORLDS.get(unpacked.member.kind)
+    world = unpacked.member.kind.world
     if world is not None:
         found = look_at(unpacked.path, world)
         if found.error is not None and found.state is not State.MISSING:
