@@ -19,6 +19,7 @@ from streamhub_orm.errors import (
     DamagedArchiveError,
     DatabaseInUseError,
     DataDirError,
+    SpaceError,
     UpgradeRunningError,
 )
 from tests.installations.commands import run_in_process
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.backup.create import Created
     from tests.backup.conftest import MakeArchive
-    from tests.conftest import MakeInstallation
+    from tests.conftest import MakeDisk, MakeInstallation
     from tests.installations import Installation
 
 HOLD_OPEN = """
@@ -85,6 +86,41 @@ def test_restore_into_an_empty_folder_makes_an_installation(
     assert tables_of(restored.data_dir) == tables_of(installation.data_dir)
     assert run_in_process("--data-dir", restored.data_dir, "upgrade").status == 0
     assert run_in_process("--data-dir", restored.data_dir, "check").status == 0
+
+
+def test_restore_into_a_new_folder_that_is_refused_leaves_nothing(
+    created: Created, tmp_path: Path
+) -> None:
+    created.archive.write_bytes(created.archive.read_bytes()[:-5000])
+    with pytest.raises(DamagedArchiveError):
+        restore_archive(created.archive, tmp_path / "new" / "place")
+    assert not (tmp_path / "new").exists()
+
+
+def test_rehearsed_restore_into_a_new_folder_leaves_nothing(
+    created: Created, tmp_path: Path
+) -> None:
+    restore_archive(created.archive, tmp_path / "new", dry_run=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_restore_into_a_new_folder_on_a_full_disk_leaves_nothing(
+    created: Created, make_disk: MakeDisk
+) -> None:
+    disk = make_disk(100)
+    with pytest.raises(SpaceError):
+        restore_archive(created.archive, disk / "new")
+    assert list(disk.iterdir()) == []
+
+
+def test_restore_that_is_refused_keeps_the_lock_of_an_installation(
+    installation: Installation, created: Created
+) -> None:
+    """Without it two runs could lock two files of one name."""
+    created.archive.write_bytes(created.archive.read_bytes()[:-5000])
+    with pytest.raises(DamagedArchiveError):
+        restore_archive(created.archive, installation.data_dir)
+    assert (installation.data_dir / "data/streamhub.db.lock").exists()
 
 
 def test_restore_works_where_the_global_database_is_lost(
