@@ -55,7 +55,8 @@ def list_backups(store: ObjectStore) -> list[StoredBackup]:
 def get_backup(store: ObjectStore, name: str, *, allow_incomplete: bool = False) -> StoredBackup:
     """Return the backup of a name, or the newest complete one for `latest`.
 
-    With `allow_incomplete`, `latest` is the newest one, complete or not. Raises `NoSuchBackupError`.
+    With `allow_incomplete`, `latest` is the newest one, complete or not. Raises
+    `NoSuchBackupError`.
     """
     backups = list_backups(store)
     for backup in backups:
