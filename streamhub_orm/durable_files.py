@@ -190,15 +190,32 @@ def write_whole(path: Path, content: bytes, *, like: Path, mode: int) -> None:
 
 def make_folder(path: Path, like: Path) -> None:
     """Make `path` with its parents, owned like `like`, each with the mode of the one it lies in."""
-    if path.exists():
-        return
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    for folder in reversed(missing):
+    for folder in reversed(_missing(path)):
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             take_owner(folder, like)
             folder.chmod(file_mode(folder.parent))
             sync(folder.parent)
+
+
+@contextmanager
+def no_empty_folder_left(path: Path) -> Iterator[None]:
+    """Remove at the end what was made meanwhile of `path` and its parents, and is empty.
+
+    So a run that is refused leaves nothing in a place where nothing was.
+    """
+    missing = _missing(path)
+    try:
+        yield
+    finally:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _missing(path: Path) -> list[Path]:
+    """Return `path` and its parents as far as they are not there, the deepest first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
 def create_empty(path: Path, *, like: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.durable_files import (
     mark_as_wal,
+    no_empty_folder_left,
     publish,
     require_no_stray_wal,
     temporary_beside,
@@ -25,19 +26,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_APP: Final = "live"
+_LOST_AND_FOUND: Final = "lost+found"
+"""What lies in the root of a new file system."""
 
 
 def make_installation(data_dir: Path) -> DataDir:
     """Make a fresh installation in a new or empty folder and return where its files lie.
 
-    Raises `DataDirError` where the folder already holds an installation or a part of one, and
-    `UnfinishedError` where a fault came when the global database was there already.
+    What an interrupted call left may lie in it, and hidden files. Raises `DataDirError` where it
+    holds anything else, and `UnfinishedError` where a fault came when the global database was there
+    already.
     """
     place = DataDir.fresh(data_dir)
-    _require_fresh(place)
     require_no_stray_wal(place.global_db)
+    with translated(place.root, "looking into it"):
+        _require_fresh(place)
     try:
-        _make(place)
+        with no_empty_folder_left(place.apps), no_empty_folder_left(place.global_db.parent):
+            _make(place)
     except DatabaseFileError as error:
         if not place.global_db.exists():
             raise
@@ -70,6 +76,23 @@ def _require_fresh(place: DataDir) -> None:
         todo = "Restore the global database from its backup, or name another folder."
         found = "apps/ with content but no global database"
         raise DataDirError(place.root, found, expected, todo)
+    stranger = _find_stranger(place)
+    if stranger is not None:
+        todo = "Name another folder, or move that away."
+        raise DataDirError(place.root, f"{stranger} in it", expected, todo)
+
+
+def _find_stranger(place: DataDir) -> Path | None:
+    """Find what is neither hidden nor may be an interrupted call's."""
+    data = place.global_db.parent
+    of_database = [place.global_db.name + suffix for suffix in ("-journal", "-shm", "-wal")]
+    known = {data, place.apps, place.lock_path, *(data / name for name in of_database)}
+    for folder in (place.root, data):
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+            hidden = entry.name.startswith(".") or entry.name == _LOST_AND_FOUND
+            if not hidden and entry not in known:
+                return entry
+    return None
 
 
 def _fill(temporary: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -11,6 +14,7 @@ from tests.installations import Options, build_installation
 from tests.installations.commands import run_in_process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.installations import Installation
@@ -84,6 +88,34 @@ def make_upgraded(installation_cache: InstallationCache, tmp_path: Path) -> Make
         return built.copy_to(tmp_path / f"{era}-{layout}-upgraded")
 
     return make
+
+
+class MakeDisk(Protocol):
+    """Gives a test a file system of its own, of so many KiB."""
+
+    def __call__(self, kibibytes: int) -> Path: ...
+
+
+@pytest.fixture
+def make_disk(tmp_path: Path) -> Iterator[MakeDisk]:
+    """Mount a small file system, which is full as soon as anything of size is written to it."""
+    with ExitStack() as mounted:
+
+        def make(kibibytes: int) -> Path:
+            disk = tmp_path / "disk"
+            disk.mkdir()
+            mount, umount = shutil.which("mount"), shutil.which("umount")
+            options = ["-t", "tmpfs", "-o", f"size={kibibytes}k,mode=755", "tmpfs", str(disk)]
+            if (
+                mount is None
+                or umount is None
+                or subprocess.run([mount, *options], check=False).returncode
+            ):
+                pytest.skip("mounting a file system needs root and the right to mount")
+            mounted.callback(subprocess.run, [umount, str(disk)], check=True)
+            return disk
+
+        yield make
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

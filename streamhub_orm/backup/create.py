@@ -17,7 +17,7 @@ from streamhub_orm.backup.names import ArchiveName
 from streamhub_orm.backup.preparing import Preparation
 from streamhub_orm.backup.sources import find_sources
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import make_folder, publish
+from streamhub_orm.durable_files import make_folder, no_empty_folder_left, publish
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import DamagedArchiveError
@@ -69,9 +69,9 @@ def create_backup(  # noqa: PLR0913 - one keyword for each option of the command
     with (
         run_lock(place.lock_path, like=place.global_db, timeout_seconds=lock_timeout_seconds),
         translated(folder, "writing the backup"),
+        no_empty_folder_left(folder),
     ):
-        if not folder.is_dir():
-            make_folder(folder, like=place.global_db)
+        make_folder(folder, like=place.global_db)
         with _scratch_in(folder, place) as scratch:
             job = _Job(place, scratch, _newest_in(folder) if incremental else None)
             job.write(jobs or os.cpu_count() or 1, progress)

@@ -38,7 +38,7 @@ class Pruned:
     """Backups that could not be removed, with the reason."""
     kept: int = 0
     error: str | None = None
-    """Why the store as a whole could not be pruned, where another one was before."""
+    """Why the store as a whole could not be pruned, where another one was."""
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry of what `backup prune --json` prints."""

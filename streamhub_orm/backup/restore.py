@@ -15,7 +15,7 @@ from streamhub_orm.backup.swapping import Swap, remove_emptied, swap_in, swaps_b
 from streamhub_orm.backup.unpacking import only_app
 from streamhub_orm.backup.verify import Check
 from streamhub_orm.data_dir import DataDir, require_app_name
-from streamhub_orm.durable_files import make_folder, mark_as_wal
+from streamhub_orm.durable_files import make_folder, mark_as_wal, no_empty_folder_left
 from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.run_lock import run_lock
@@ -120,11 +120,17 @@ def _is_new(folder: Path) -> bool:
 
 @contextmanager
 def _alone_in(place: DataDir) -> Iterator[None]:
-    with translated(place.root, "restoring"):
-        make_folder(place.global_db.parent, like=_existing(place.root))
+    folder = place.global_db.parent
+    is_new = not folder.exists()
+    with translated(place.root, "restoring"), no_empty_folder_left(folder):
+        make_folder(folder, like=_existing(place.root))
         with run_lock(place.lock_path, like=_like(place)):
             shutil.rmtree(_staging_of(place), ignore_errors=True)  # a dead run's
-            yield
+            try:
+                yield
+            finally:
+                if is_new and list(folder.iterdir()) == [place.lock_path]:
+                    place.lock_path.unlink()  # of no installation: nobody else waits for it
 
 
 def _like(place: DataDir) -> Path:

@@ -52,16 +52,19 @@ def list_backups(store: ObjectStore) -> list[StoredBackup]:
     return sorted(found, key=lambda each: each.name, reverse=True)
 
 
-def get_backup(store: ObjectStore, name: str) -> StoredBackup:
+def get_backup(store: ObjectStore, name: str, *, allow_incomplete: bool = False) -> StoredBackup:
     """Return the backup of a name, or the newest complete one for `latest`.
 
-    Raises `NoSuchBackupError`.
+    With `allow_incomplete`, `latest` is the newest one, complete or not. Raises
+    `NoSuchBackupError`.
     """
     backups = list_backups(store)
     for backup in backups:
-        if name == str(backup.name) or (name == LATEST and backup.name.complete):
+        usable = backup.name.complete or allow_incomplete
+        if name == str(backup.name) or (name == LATEST and usable):
             return backup
-    raise NoSuchBackupError(name, store.name, [str(backup.name) for backup in backups])
+    wanted = "complete backup" if name == LATEST else f"backup {name!r}"
+    raise NoSuchBackupError(wanted, store.name, [str(backup.name) for backup in backups])
 
 
 def store_backup(store: ObjectStore, archive: Path, *, no_clobber: bool = True) -> StoredBackup:

@@ -40,16 +40,17 @@ class Swap:
 def swap_in(swaps: Sequence[Swap], aside: Path, *, like: Path) -> None:
     """Put each staged file in its place, and what lay there into `aside`, as in an archive.
 
-    `aside` must not exist, and must lie on the file system of all targets. New files take owner
-    and mode of the file before, or of `like`; secrets.json is 0600 in any case.
+    `aside` must not exist, and must lie on the file system of all targets; it takes the owner of
+    `like`, so that he can undo or remove it. New files take owner and mode of the file before, or
+    of `like`; secrets.json is 0600 in any case.
     """
     for swap in swaps:
         _prepare(swap, like)
     aside.mkdir(mode=0o700)
     take_owner(aside, like)
-    _write_record(aside, {swap.member.name: swap.target.exists() for swap in swaps})
+    _write_record(aside, {swap.member.name: swap.target.exists() for swap in swaps}, like)
     for swap in swaps:
-        _swap(swap, aside / swap.member.name)
+        _swap(swap, aside)
     for folder in {swap.target.parent for swap in swaps}:
         sync(folder)
 
@@ -85,9 +86,10 @@ def _prepare(swap: Swap, like: Path) -> None:
     sync(swap.staged)
 
 
-def _swap(swap: Swap, kept: Path) -> None:
+def _swap(swap: Swap, aside: Path) -> None:
     """Set the companions aside first: a new file must never meet the -wal of another."""
-    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = aside / swap.member.name
+    make_folder(kept.parent, like=aside)
     _move_companions(swap.target, kept)
     if swap.target.exists():
         os.link(swap.target, kept)
@@ -108,9 +110,10 @@ def _move_companions(path: Path, target: Path) -> None:
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
 
 
-def _write_record(aside: Path, existed: dict[str, bool]) -> None:
+def _write_record(aside: Path, existed: dict[str, bool], like: Path) -> None:
     record = aside / _RECORD
     record.write_text(json.dumps({"files": existed}, ensure_ascii=False, indent=1))
+    take_owner(record, like)
     sync(record)
     sync(aside)
     sync(aside.parent)

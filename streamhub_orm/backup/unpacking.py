@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK_BYTES: Final = 1 << 20
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 _SMALL_BYTES: Final = 1 << 20
 """The most that secrets.json or a config.yaml may have."""
 _ATTRIBUTES: Final = {
@@ -165,9 +166,16 @@ def _opened(archive: Path) -> Iterator[gzip.GzipFile]:
     try:
         with gzip.open(archive, "rb") as plain:
             yield plain
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        what = str(error) or "it is cut off"
+    except EOFError as error:
+        raise DamagedArchiveError(archive, ["it is cut off"]) from error
+    except (tarfile.TarError, zlib.error, gzip.BadGzipFile) as error:
+        what = f"it is damaged: {error}" if _begins_as_gzip(archive) else "it is no gzip file"
         raise DamagedArchiveError(archive, [what]) from error
+
+
+def _begins_as_gzip(archive: Path) -> bool:
+    with archive.open("rb") as file:
+        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 
 def only_app(name: str | None) -> Callable[[Member], bool]:

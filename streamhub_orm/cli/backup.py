@@ -152,22 +152,35 @@ def _print_created(settings: Settings, outcome: _Outcome) -> None:
 @local_dir_option
 @global_options
 @click.pass_obj
-def list_(settings: Settings, local_dir: Path | None) -> None:
+def list_(settings: Settings, local_dir: Path | None) -> int:
     """List the backups in the folder and, where one is named, in the bucket; the newest first."""
     places = Places.find(settings, local_dir)
-    found = []
+    found, error = _listed(places)
+    if settings.json:
+        folder = str(places.folder)
+        print_json({"ok": error is None, "error": error, "folder": folder, "backups": found})
+    elif found:
+        columns = ("place", "name", "taken_at", "complete", "bytes")
+        print_table(columns, [[each[column] for column in columns] for each in found])
+    elif error is None:
+        click.echo(f"no backups in {places.folder}")
+    if error is not None:
+        click.echo(f"Error: {error}", err=True)
+    return 0 if error is None else 1
+
+
+def _listed(places: Places) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the backups of each place, and why those of a place are not among them."""
+    found, errors = [], []
     for place in places.names:
         if place == "local" and not places.folder.is_dir():
             continue
-        with places.opened(place) as store:
-            found += [{"place": place, **each.to_json()} for each in list_backups(store)]
-    if settings.json:
-        print_json({"ok": True, "folder": str(places.folder), "backups": found})
-    elif not found:
-        click.echo(f"no backups in {places.folder}")
-    else:
-        columns = ("place", "name", "taken_at", "complete", "bytes")
-        print_table(columns, [[each[column] for column in columns] for each in found])
+        try:
+            with places.opened(place) as store:
+                found += [{"place": place, **each.to_json()} for each in list_backups(store)]
+        except StorageError as error:
+            errors.append(str(error))
+    return found, "; ".join(errors) or None
 
 
 @backup.command
@@ -195,7 +208,7 @@ def verify(settings: Settings, name: str, place: str, local_dir: Path | None) ->
             click.echo("It is incomplete: not every database was backed up.")
         click.echo("Every file is good." if found.ok else f"{len(found.faults)} faults.")
     for fault in found.faults:
-        click.echo(f"Error: {fault}", err=True)
+        click.echo(f"Error: {found.archive}: {fault}", err=True)
     return 0 if found.ok else 1
 
 
@@ -255,8 +268,9 @@ def prune(  # noqa: PLR0913 - one parameter for each option
 def _pruned(
     places: Places, chosen: tuple[str, ...], retention: Retention, *, dry_run: bool
 ) -> list[Pruned]:
-    """Prune each place; once anything is removed, a store that fails is no refusal any more."""
+    """Prune each place, whatever is wrong with another; where all of them fail, raise."""
     done: list[Pruned] = []
+    faults: list[StorageError] = []
     for each in chosen:
         if each == "local" and not places.folder.is_dir():
             continue
@@ -264,9 +278,10 @@ def _pruned(
             with places.opened(each) as store:
                 done.append(prune_backups(store, retention, dry_run=dry_run))
         except StorageError as error:
-            if dry_run or not any(pruned.removed for pruned in done):
-                raise
+            faults.append(error)
             done.append(Pruned(each, error=str(error)))
+    if faults and len(faults) == len(done):
+        raise faults[0]
     return done
 
 

@@ -79,10 +79,12 @@ class Places:
         return self.settings.s3
 
     @contextmanager
-    def archive(self, place: str, name: str) -> Iterator[Path]:
+    def archive(self, place: str, name: str, *, allow_incomplete: bool = False) -> Iterator[Path]:
         """Yield a backup as a file: by its name, by `latest`, or by a path of its own."""
         if place == "local" and ("/" in name or not self.folder.is_dir()):
             yield Path(name).absolute()
             return
-        with self.opened(place) as store, as_file(store, get_backup(store, name), None) as path:
-            yield path
+        with self.opened(place) as store:
+            found = get_backup(store, name, allow_incomplete=allow_incomplete)
+            with as_file(store, found, None) as path:
+                yield path

@@ -46,7 +46,10 @@ def restore(  # noqa: PLR0913 - one parameter for each option
     """
     places = Places.find(settings, local_dir)
     shown = settings.verbosity >= 0 and not settings.json
-    with places.archive(place, name) as archive, progress_bar(shown=shown) as progress:
+    with (
+        places.archive(place, name, allow_incomplete=allow_incomplete) as archive,
+        progress_bar(shown=shown) as progress,
+    ):
         done = restore_archive(
             archive,
             places.data_dir,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.demo import eras, mixed
 from streamhub_orm.demo.files import write_secrets
+from streamhub_orm.durable_files import no_empty_folder_left
+from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import DemoTargetError
 
 if TYPE_CHECKING:
@@ -66,19 +68,25 @@ def write_era(target: Path, era: str) -> list[DemoApp]:
 def _write(
     target: Path, write: Callable[[Path], None], apps: Iterable[DemoApp], footer: str
 ) -> None:
-    """Write all or nothing: whatever stops `write` takes its files along."""
+    """Write all or nothing: whatever stops `write` takes its files and new folders along."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DemoTargetError(target)
     target = target.absolute()
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        write(target)
-        flat = (target / "streamhub.db").exists()
-        write_secrets(target / ("secrets.json" if flat else "data/secrets.json"))
-        (target / "logs").mkdir()
-        lines = "".join(f"    {app.name:<14}{app.story}\n" for app in apps)
-        (target / "DEMO.txt").write_text(_HEADER + lines + footer, encoding="utf-8")
-    except BaseException:
-        for path in target.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        raise
+    with translated(target, "writing the demo"), no_empty_folder_left(target):
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            write(target)
+            _write_beside(target, apps, footer)
+        except BaseException:
+            for path in target.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            raise
+
+
+def _write_beside(target: Path, apps: Iterable[DemoApp], footer: str) -> None:
+    """Write what lies beside the databases."""
+    flat = (target / "streamhub.db").exists()
+    write_secrets(target / ("secrets.json" if flat else "data/secrets.json"))
+    (target / "logs").mkdir()
+    lines = "".join(f"    {app.name:<14}{app.story}\n" for app in apps)
+    (target / "DEMO.txt").write_text(_HEADER + lines + footer, encoding="utf-8")

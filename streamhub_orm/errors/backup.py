@@ -51,15 +51,15 @@ class DamagedArchiveError(ArchiveError):
 
 
 class NoSuchBackupError(StreamHubError):
-    """No backup of that name is in the place."""
+    """No backup of that name, or none that is complete, is in the place."""
 
-    def __init__(self, name: str, place: str, known: Sequence[str]) -> None:
-        """Keep the name, the place and the names that are there."""
+    def __init__(self, wanted: str, place: str, known: Sequence[str]) -> None:
+        """Keep what was `wanted`, the place and the names that are there."""
         shown = first_of(known, ", ", 5) or "none"
         super().__init__(
-            f"{place}: no backup {name!r}; found {shown}. `streamhub-db backup list` shows all."
+            f"{place}: no {wanted}; found {shown}. `streamhub-db backup list` shows all."
         )
-        self.name = name
+        self.wanted = wanted
         self.place = place
 
 

@@ -16,13 +16,14 @@ from streamhub_orm.backup.archive import load_manifest
 from streamhub_orm.backup.create import create_backup
 from streamhub_orm.backup.verify import verify_archive
 from streamhub_orm.engine.run_lock import run_lock
-from streamhub_orm.errors import UpgradeRunningError
+from streamhub_orm.errors import NotADatabaseError, SpaceError, UpgradeRunningError
 from tests.installations.snapshot import fingerprint_files, load_database
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.backup.create import Created
+    from tests.conftest import MakeDisk
     from tests.installations import Installation
 
 UNPROVABLE_SECONDS = 2.1
@@ -193,6 +194,36 @@ def test_backup_while_an_upgrade_runs_is_refused(
     with run_lock(lock, like=installation.global_path), pytest.raises(UpgradeRunningError):
         create_backup(installation.data_dir, tmp_path / "backups")
     assert not (tmp_path / "backups").exists()
+
+
+def test_backup_that_is_refused_leaves_no_folder(installation: Installation) -> None:
+    """The global database is none any more, so there is nothing to back up."""
+    installation.global_path.with_name("streamhub.db-wal").unlink(missing_ok=True)
+    installation.global_path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(NotADatabaseError):
+        create_backup(installation.data_dir, installation.data_dir / "deep" / "backups")
+    assert not (installation.data_dir / "deep").exists()
+
+
+def test_backup_onto_a_full_disk_leaves_no_folder(
+    installation: Installation, make_disk: MakeDisk
+) -> None:
+    disk = make_disk(4)
+    (disk / "filler").write_bytes(bytes(4096))
+    with pytest.raises(SpaceError):
+        create_backup(installation.data_dir, disk / "backups")
+    assert [path.name for path in disk.iterdir()] == ["filler"]
+
+
+def test_backup_that_is_refused_keeps_a_folder_that_was_there(
+    installation: Installation, tmp_path: Path
+) -> None:
+    installation.global_path.with_name("streamhub.db-wal").unlink(missing_ok=True)
+    installation.global_path.write_bytes(b"garbage" * 1000)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(NotADatabaseError):
+        create_backup(installation.data_dir, tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
 
 
 def test_backup_clears_away_what_a_dead_run_left(

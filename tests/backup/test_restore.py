@@ -19,6 +19,7 @@ from streamhub_orm.errors import (
     DamagedArchiveError,
     DatabaseInUseError,
     DataDirError,
+    SpaceError,
     UpgradeRunningError,
 )
 from tests.installations.commands import run_in_process
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.backup.create import Created
     from tests.backup.conftest import MakeArchive
-    from tests.conftest import MakeInstallation
+    from tests.conftest import MakeDisk, MakeInstallation
     from tests.installations import Installation
 
 HOLD_OPEN = """
@@ -87,6 +88,41 @@ def test_restore_into_an_empty_folder_makes_an_installation(
     assert run_in_process("--data-dir", restored.data_dir, "check").status == 0
 
 
+def test_restore_into_a_new_folder_that_is_refused_leaves_nothing(
+    created: Created, tmp_path: Path
+) -> None:
+    created.archive.write_bytes(created.archive.read_bytes()[:-5000])
+    with pytest.raises(DamagedArchiveError):
+        restore_archive(created.archive, tmp_path / "new" / "place")
+    assert not (tmp_path / "new").exists()
+
+
+def test_rehearsed_restore_into_a_new_folder_leaves_nothing(
+    created: Created, tmp_path: Path
+) -> None:
+    restore_archive(created.archive, tmp_path / "new", dry_run=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_restore_into_a_new_folder_on_a_full_disk_leaves_nothing(
+    created: Created, make_disk: MakeDisk
+) -> None:
+    disk = make_disk(100)
+    with pytest.raises(SpaceError):
+        restore_archive(created.archive, disk / "new")
+    assert list(disk.iterdir()) == []
+
+
+def test_restore_that_is_refused_keeps_the_lock_of_an_installation(
+    installation: Installation, created: Created
+) -> None:
+    """Without it two runs could lock two files of one name."""
+    created.archive.write_bytes(created.archive.read_bytes()[:-5000])
+    with pytest.raises(DamagedArchiveError):
+        restore_archive(created.archive, installation.data_dir)
+    assert (installation.data_dir / "data/streamhub.db.lock").exists()
+
+
 def test_restore_works_where_the_global_database_is_lost(
     installation: Installation, created: Created
 ) -> None:
@@ -104,6 +140,19 @@ def test_restore_of_a_folder_that_is_no_installation_is_refused(
     with pytest.raises(DataDirError):
         restore_archive(created.archive, tmp_path / "photos")
     assert os.listdir(tmp_path / "photos") == ["cat.jpg"]  # noqa: PTH208 - names
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_sets_aside_belongs_to_the_owner_of_the_installation(
+    installation: Installation, created: Created
+) -> None:
+    """The owner can undo a restore that an operator ran with sudo, and remove what it left."""
+    for path in (installation.data_dir, *installation.data_dir.rglob("*")):
+        os.chown(path, 4321, 8765)
+    restored = restore_archive(created.archive, installation.data_dir)
+    assert restored.set_aside is not None
+    made = [restored.set_aside, *restored.set_aside.rglob("*")]
+    assert {(it.stat().st_uid, it.stat().st_gid) for it in made} == {(4321, 8765)}
 
 
 def test_restore_is_undone_and_the_undoing_too(

@@ -20,6 +20,8 @@ from tests.installations.snapshot import fingerprint_files, load_snapshot
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.conftest import MakeDisk
+
 COMMANDS = sorted(cli.list_commands(click.Context(cli)))
 
 
@@ -159,6 +161,59 @@ def test_init_where_something_is_is_refused_untouched(tmp_path: Path, kind: str)
     assert outcome.report["ok"] is False
     assert str(data_dir) in outcome.stderr
     assert fingerprint_files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "apps.old/live/app.db", "data/streamhub.db.bak-mine", "data/secrets.json"]
+)
+def test_init_in_a_folder_with_anything_else_in_it_is_refused_and_names_it(
+    tmp_path: Path, name: str
+) -> None:
+    """The folder may be somebody's home, or an installation whose global database is lost."""
+    path = tmp_path / "there" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    before = fingerprint_files(tmp_path)
+    outcome = run_in_process("--data-dir", tmp_path / "there", "--json", "init")
+    assert outcome.status == 3
+    assert name.partition("/")[0] in outcome.report["error"]
+    assert "a new or empty folder" in outcome.report["error"]
+    assert fingerprint_files(tmp_path) == before
+
+
+def test_init_makes_an_installation_beside_hidden_files_and_what_a_killed_init_left(
+    tmp_path: Path,
+) -> None:
+    for name in ("data", "apps", "lost+found"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".env").write_text("DATA_DIR=.")
+    (tmp_path / "data/.streamhub.db.0123abcd.streamhub-tmp").write_bytes(b"half")
+    assert run_in_process("--data-dir", tmp_path, "init").status == 0
+
+
+@pytest.mark.parametrize("command", [("init",), ("demo",)])
+def test_new_folder_on_a_full_disk_is_refused_in_words_and_goes_again(
+    make_disk: MakeDisk, command: tuple[str, ...]
+) -> None:
+    disk = make_disk(40)
+    target = disk / "deep" / "new"
+    words = ("--data-dir", target, "init") if command == ("init",) else ("demo", target)
+    outcome = run_in_process("--json", *words)
+    assert outcome.status == 3, outcome
+    assert str(target) in outcome.report["error"]
+    assert "Free space on this file system" in outcome.report["error"]
+    assert list(disk.iterdir()) == []
+
+
+def test_init_whose_disk_is_full_after_the_global_database_is_no_refusal(
+    make_disk: MakeDisk,
+) -> None:
+    """Exit status 3 would say that nothing was touched."""
+    disk = make_disk(260)
+    outcome = run_in_process("--data-dir", disk, "--json", "init")
+    assert outcome.status == 1, outcome
+    assert (disk / "data/streamhub.db").exists()
+    assert "streamhub-db upgrade" in outcome.report["error"]
 
 
 REFUSED = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import tarfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -199,6 +200,31 @@ def test_what_is_not_there_is_refused_with_what_is(
     assert fingerprint_files(installation.data_dir) == before
 
 
+def test_latest_is_an_incomplete_backup_only_where_that_is_allowed(
+    installation: Installation,
+) -> None:
+    lose_file(installation.app_db("live"))
+    status, report = refused(installation, "create")
+    assert (status, report["complete"]) == (1, False)
+    name = Path(str(report["archive"])).name
+    status, report = refused(installation, "restore", "latest")
+    assert status == 3
+    assert f"no complete backup; found {name}" in str(report["error"])
+    restored = backup(installation, "restore", "latest", "--allow-incomplete")
+    assert str(restored["source"]).endswith(name)
+
+
+def test_fault_of_an_archive_is_shown_with_its_name(
+    installation: Installation, tmp_path: Path
+) -> None:
+    archive = tmp_path / "other.tar.gz"
+    with tarfile.open(archive, "w:gz"):
+        pass
+    outcome = run_in_process("--data-dir", installation.data_dir, "backup", "verify", archive)
+    assert outcome.status == 1
+    assert f"Error: {archive}: no database at all" in outcome.stderr
+
+
 def test_bucket_is_needed_where_it_is_named(installation: Installation) -> None:
     outcome = run_in_process(
         "--data-dir", installation.data_dir, "--json", "backup", "verify", "--from", "s3"
@@ -230,12 +256,11 @@ def test_upload_without_a_bucket_is_refused_before_an_archive_is_made(
     assert not (installation.data_dir / "backups").exists()
 
 
-def test_bucket_out_of_reach_after_the_folder_was_pruned_is_a_failure_and_no_refusal(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Exit status 3 would say that nothing was touched."""
-    first = Path(str(backup(installation, "create")["archive"]))
-    backup(installation, "create")
+@pytest.fixture
+def dead_bucket(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two backups in the folder, and a bucket at an address where nobody answers."""
+    for _ in range(2):
+        backup(installation, "create")
     for name, value in (
         ("BUCKET", "gone"),
         ("ENDPOINT", "http://127.0.0.1:9"),
@@ -243,12 +268,47 @@ def test_bucket_out_of_reach_after_the_folder_was_pruned_is_a_failure_and_no_ref
         ("SECRET_ACCESS_KEY", "secret"),
     ):
         monkeypatch.setenv(f"BACKUP_S3_{name}", value)
+
+
+@pytest.mark.usefixtures("dead_bucket")
+def test_bucket_out_of_reach_after_the_folder_was_pruned_is_a_failure_and_no_refusal(
+    installation: Installation,
+) -> None:
+    """Exit status 3 would say that nothing was touched."""
+    first = min((installation.data_dir / "backups").glob("*.tar.gz"))
     status, report = refused(installation, "prune", "--keep", "1")
     assert (status, report["ok"]) == (1, False)
     local, bucket = places_of(report)
     assert (local["removed"], local["error"]) == ([first.name], None)
     assert "127.0.0.1:9" in str(bucket["error"])
-    assert refused(installation, "prune", "--keep", "1")[0] == 3
+    assert refused(installation, "prune", "--place", "s3")[0] == 3
+
+
+@pytest.mark.parametrize("words", [("--keep", "9"), ("--keep", "1", "--dry-run")])
+@pytest.mark.usefixtures("dead_bucket")
+def test_folder_is_pruned_and_shown_where_the_bucket_does_not_answer(
+    installation: Installation, words: tuple[str, ...]
+) -> None:
+    """Also where nothing was to be removed from it, or nothing is by a dry run."""
+    status, report = refused(installation, "prune", *words)
+    assert (status, report["ok"]) == (1, False)
+    local, bucket = places_of(report)
+    assert (local["kept"], local["error"]) == (2 - ("--dry-run" in words), None)
+    assert "127.0.0.1:9" in str(bucket["error"])
+
+
+@pytest.mark.usefixtures("dead_bucket")
+def test_bucket_that_does_not_answer_hides_no_local_backup(installation: Installation) -> None:
+    status, report = refused(installation, "list")
+    assert (status, report["ok"]) == (1, False)
+    assert "127.0.0.1:9" in str(report["error"])
+    listed = report["backups"]
+    assert isinstance(listed, list)
+    assert [each["place"] for each in listed] == ["local", "local"]
+    outcome = run_in_process("--data-dir", installation.data_dir, "backup", "list")
+    assert outcome.status == 1
+    assert outcome.stdout.count("local") == 2
+    assert "127.0.0.1:9" in outcome.stderr
 
 
 def places_of(report: dict[str, object]) -> list[dict[str, object]]:
