@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
@@ -16,9 +17,6 @@ from streamhub_orm import __version__
 from streamhub_orm.cli import cli
 from tests.installations.commands import CHECKOUT, run_command, run_in_process
 from tests.installations.snapshot import fingerprint_files, load_snapshot
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMMANDS = sorted(cli.list_commands(click.Context(cli)))
 
@@ -249,6 +247,30 @@ def test_history_lists_both_histories_oldest_first() -> None:
     plain = run_in_process("history").stdout.splitlines()
     assert len(plain) == len(entries) + 1
     assert plain[1].split("\t")[:2] == ["global", "g0001"]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a checkout that revisions may be written into."""
+    folder = tmp_path / "checkout"
+    for name in ("streamhub_orm", "alembic", "alembic_app"):
+        shutil.copytree(CHECKOUT / name, folder / name)
+    shutil.copy(CHECKOUT / "alembic.ini", folder)
+    return folder
+
+
+@pytest.mark.parametrize("options", [(), ("--autogenerate",)], ids=" ".join)
+def test_revision_prints_one_json_document_and_writes_the_file_it_names(
+    checkout: Path, options: tuple[str, ...]
+) -> None:
+    """What Alembic says while it writes the file is not on stdout."""
+    environment = {"PYTHONPATH": str(checkout)}
+    command = ("--json", "revision", "app", "-m", "index vods", *options)
+    outcome = run_command(*command, cwd=checkout, environment=environment)
+    assert outcome.status == 0, outcome.stderr
+    path = Path(outcome.report["path"])
+    assert path.parent == checkout / "alembic_app" / "versions"
+    assert path.is_file()
 
 
 def test_demo_is_written_and_upgraded_by_the_command_it_names(tmp_path: Path) -> None:
