@@ -249,6 +249,34 @@ def test_history_lists_both_histories_oldest_first() -> None:
     assert plain[1].split("\t")[:2] == ["global", "g0001"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("a0008",), "Add --app NAME or --all-apps."),
+        (("g0013", "--all-apps"), "Leave out --app and --all-apps"),
+        (("g0013", "--app", "live"), "Leave out --app and --all-apps"),
+        (("a9999", "--all-apps"), "`streamhub-db history` lists them."),
+        (("nonsense",), "`streamhub-db history` lists them."),
+        (("-99", "--all-apps"), "`streamhub-db history` lists them."),
+    ],
+    ids=lambda it: " ".join(it) if isinstance(it, tuple) else "",
+)
+def test_downgrade_to_a_revision_that_no_database_can_reach_is_refused_once(
+    fresh: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    """One line, however many apps there are, and exit 3, since nothing was done."""
+    added = run_in_process("--data-dir", fresh, "apps", "create", "tv-2")
+    assert added.status == 0, added.stderr
+    before = fingerprint_files(fresh)
+    revision, *options = arguments
+    outcome = run_in_process("--data-dir", fresh, "--json", "downgrade", *options, "--", revision)
+    assert outcome.status == 3
+    assert outcome.report["ok"] is False
+    assert len(outcome.stderr.splitlines()) == 1
+    assert words in outcome.stderr
+    assert fingerprint_files(fresh) == before
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Return a checkout that revisions may be written into."""
