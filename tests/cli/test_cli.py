@@ -277,6 +277,21 @@ def test_downgrade_to_a_revision_that_no_database_can_reach_is_refused_once(
     assert fingerprint_files(fresh) == before
 
 
+def test_verbose_shows_the_files_and_twice_verbose_their_revisions(fresh: Path) -> None:
+    """What is built in memory for comparison looks like no migration of the installation."""
+    app_db = fresh / "apps" / "live" / "app.db"
+    upgrade = ("--data-dir", fresh, "upgrade")
+    assert run_command("--data-dir", fresh, "downgrade", "a0008", "--app", "live").status == 0
+    upgraded = run_command(*upgrade, "-v")
+    log = [line for line in upgraded.stderr.splitlines() if line.startswith(("INFO", "DEBUG"))]
+    assert log == [f"INFO streamhub_orm.migrations.transaction: migrating {app_db}"]
+
+    lowered = run_command("--data-dir", fresh, "-vv", "downgrade", "a0008", "--app", "live")
+    steps = [line for line in lowered.stderr.splitlines() if line.startswith("DEBUG")]
+    assert steps == [f"DEBUG streamhub_orm.migrations.transaction: {app_db}: a0009 -> a0008"]
+    assert " -> a0001" not in lowered.stderr
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Return a checkout that revisions may be written into."""
