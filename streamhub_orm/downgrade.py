@@ -9,7 +9,7 @@ from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.registry import read_registry
-from streamhub_orm.migrations.downgrading import downgrade_file
+from streamhub_orm.migrations.downgrading import downgrade_file, require_below_head
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ def downgrade_installation(
     """Yield the outcome for each app named, or for the global database where none is.
 
     One file that is refused does not stop the others. Raises a `StreamHubError` before anything
-    is touched where the installation or an app's name is unknown, or an upgrade runs.
+    is touched where the installation, the revision or an app's name is unknown, or an upgrade runs.
     """
     place = DataDir.find(data_dir)
+    require_below_head(APP if all_apps or apps else GLOBAL, revision)
     with run_lock(place.lock_path, like=place.global_db):
         registry = read_registry(place.global_db)
         registry.require(apps)

@@ -92,5 +92,5 @@ def _configure_logging(verbosity: int) -> None:
     if verbosity > 0:
         level = logging.DEBUG if verbosity > 1 else logging.INFO
         logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+        # Not Alembic's: it logs the revisions of our databases in memory too, and names no file.
         logging.getLogger("streamhub_orm").setLevel(level)
-        logging.getLogger("alembic").setLevel(level)

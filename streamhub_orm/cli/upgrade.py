@@ -113,7 +113,7 @@ def _summary(report: UpgradeReport) -> list[str]:
         else f"global database: at {report.global_.to_revision}, unchanged",
         (
             f"apps: {changed} {would}changed, {len(report.apps) - changed - failed} unchanged, "
-            f"{failed} failed"
+            f"{failed} {'would fail' if report.dry_run else 'failed'}"
         ),
         f"rows {would}imported: {_words(report.total('imported'))}",
     ]
@@ -149,9 +149,12 @@ def _print_failures(report: UpgradeReport) -> None:
         if app.error:
             click.echo(f"Error: app {app.app}: {app.error}", err=True)
     if report.failed:
+        failed = f"{report.failed} {'database' if report.failed == 1 else 'databases'}"
         click.echo(
-            f"{report.failed} {'database' if report.failed == 1 else 'databases'} failed, "
-            "the others are done. Cure what is named above and "
-            "run the same command again.",
+            f"{failed} would fail, the others would be done. Cure what is named above, then "
+            "upgrade."
+            if report.dry_run
+            else f"{failed} failed, the others are done. Cure what is named above and run the same "
+            "command again.",
             err=True,
         )

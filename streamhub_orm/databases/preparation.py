@@ -69,5 +69,5 @@ def _outdated(path: Path, revision: str | None, world: World) -> SchemaOutdatedE
         path,
         f"revision {revision or 'none'}, or imports not done",
         f"{world.head} with its legacy rows imported",
-        "Run `streamhub-db upgrade`, or open it with auto_upgrade=True.",
+        "Run `streamhub-db upgrade`.",
     )

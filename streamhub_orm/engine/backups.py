@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.durable_files import publish, remove_database, temporary_beside
 from streamhub_orm.engine.connections import open_read_only, translated, write_lock
 from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP
 from streamhub_orm.errors import BackupError, CorruptDatabaseError, SpaceError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _refuse_damaged(path: Path, damage: str | None) -> None:
             path,
             f"damage ({damage})",
             "quick_check to say ok",
-            "Restore this file from its newest backup (<file>.bak-…), then run again.",
+            RESTORE_BACKUP,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.errors import (
     CorruptDatabaseError,
@@ -43,6 +43,10 @@ def _errno_name(error: BaseException) -> str | None:
     return errno.errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
 
 
+_BACKUPS: Final = "<file>.bak-… beside it, or `streamhub-db backup restore`"
+RESTORE_BACKUP: Final = f"Restore this file from its newest backup ({_BACKUPS}), then run again."
+"""What to do about a damaged database."""
+
 _LOCKED = (
     LockedDatabaseError,
     "the write lock within the busy timeout",
@@ -59,7 +63,7 @@ _READ_ONLY = (
 _CORRUPT = (
     CorruptDatabaseError,
     "an intact SQLite database",
-    "Restore this file from its newest backup (<file>.bak-…), then run again.",
+    RESTORE_BACKUP,
 )
 _DISK = (
     DiskError,
@@ -95,7 +99,7 @@ _CASES: tuple[tuple[str, tuple[type[DatabaseFileError], str, str]], ...] = (
         (
             NotADatabaseError,
             "a SQLite database",
-            "Put the right file in its place, or restore it from its newest backup.",
+            f"Put the right file in its place, or restore it from its newest backup ({_BACKUPS}).",
         ),
     ),
     (

@@ -65,11 +65,17 @@ class UnknownAppError(StreamHubError):
 class UnknownRevisionError(StreamHubError):
     """The revision is in neither history, or not on the way that was asked for."""
 
-    def __init__(self, revision: str, world: str, reason: str) -> None:
-        """Keep the revision, the history's name and Alembic's own words."""
+    def __init__(
+        self,
+        revision: str,
+        world: str,
+        reason: str,
+        todo: str = "`streamhub-db history` lists them.",
+    ) -> None:
+        """Keep the revision and the history's name; say the reason and what to do."""
         super().__init__(
             f"{revision!r} is no revision of the {world} history that can be reached: {reason}. "
-            "`streamhub-db history` lists them.",
+            f"{todo}",
         )
         self.revision = revision
         self.world = world

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,10 @@ def write_revision(world: World, message: str, *, autogenerate: bool = False) ->
         raise NoCheckoutError(world.folder)
     section = "alembic" if world.name == "global" else world.name
     number = int(world.head[1:]) + 1
+    # Alembic prints what it writes on stdout, which belongs to the caller.
+    silent = Namespace(quiet=True)
     script = command.revision(
-        Config(str(ini), ini_section=section),
+        Config(str(ini), ini_section=section, cmd_opts=silent),
         message=message,
         autogenerate=autogenerate,
         rev_id=f"{world.head[0]}{number:04d}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alembic.util import CommandError
 
@@ -14,6 +14,7 @@ from streamhub_orm.migrations.losses import refuse_losses
 from streamhub_orm.migrations.states import State, missing, unadopted
 from streamhub_orm.migrations.transaction import raw_connection, run_downgrade
 from streamhub_orm.migrations.upgrading import Upgraded, look_for_upgrade, transform
+from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,21 +45,37 @@ def downgrade_file(
     `UnadoptedDatabaseError` for a file without a revision, `UnknownRevisionError`, or another
     `DatabaseFileError`; then the file is as it was.
     """
-
-    def destination(revision: str) -> str | None:
-        try:
-            steps = world.scripts._downgrade_revs(target, revision)  # noqa: SLF001 - as alembic.command
-        except CommandError as error:
-            raise UnknownRevisionError(target, world.name, str(error)) from error
-        after = steps[-1].to_revisions if steps else (revision,)
-        return str(after[0]) if after else None
-
     return change_adopted(
         Change("downgrade", path, world, like),
-        destination=destination,
+        destination=lambda revision: _destination(world, revision, target),
         run=lambda connection: run_downgrade(connection, world, target),
         guarded=not drop_rows,
     )
+
+
+def require_below_head(world: World, target: str) -> None:
+    """Raise `UnknownRevisionError` for a `target` that no file of this world can be taken to."""
+    other = APP if world is GLOBAL else GLOBAL
+    if other.knows(target):
+        reason = f"it is one of the {other.name} history"
+        raise UnknownRevisionError(target, world.name, reason, _TO_THE_OTHER[other])
+    _destination(world, world.head, target)
+
+
+_TO_THE_OTHER: Final = {
+    APP: "Add --app NAME or --all-apps.",
+    GLOBAL: "Leave out --app and --all-apps: it is for the global database.",
+}
+
+
+def _destination(world: World, revision: str, target: str) -> str | None:
+    """Return where the steps from `revision` to `target` end; None is before the first."""
+    try:
+        steps = world.scripts._downgrade_revs(target, revision)  # noqa: SLF001 - as alembic.command
+    except CommandError as error:
+        raise UnknownRevisionError(target, world.name, str(error)) from error
+    after = steps[-1].to_revisions if steps else (revision,)
+    return str(after[0]) if after else None
 
 
 def change_adopted(

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP
 from streamhub_orm.errors import (
     CorruptDatabaseError,
     DatabaseFileError,
@@ -86,7 +87,7 @@ def read_state(connection: sqlite3.Connection, world: World, path: Path) -> File
             path,
             f"{len(rows)} rows in alembic_version",
             "one row",
-            "Restore this file from its newest backup (<file>.bak-…), then run again.",
+            RESTORE_BACKUP,
         )
     revision, version, markers = rows[0] if rows else _read_piecemeal(connection)
     _require_known_version(path, version)

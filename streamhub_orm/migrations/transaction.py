@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from contextlib import closing, contextmanager
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from streamhub_orm.migrations.worlds import World
 
+_log: Final = logging.getLogger(__name__)
+_PATH: Final = "streamhub_orm.path"
+"""The key in `Connection.info` under which a connection to a file, not to memory, keeps its path."""
+
 alembic_lock: Final = threading.RLock()
 """Alembic keeps its current context in module globals: two threads at once end in a crash."""
 
@@ -45,6 +50,8 @@ def migration_transaction(path: Path) -> Iterator[sa.Connection]:
         closing(open_for_migration(path)) as raw,
         _begun_on(raw) as connection,
     ):
+        _log.info("migrating %s", path)
+        connection.info[_PATH] = path
         yield connection
         _require_foreign_keys(raw, path)
 
@@ -126,11 +133,21 @@ def _run(connection: sa.Connection, world: World, steps: Any) -> None:  # noqa: 
                 "fn": migrations,
                 "script": world.scripts,
                 "transactional_ddl": True,
-                "on_version_apply": (keep_user_version(world),),
+                "on_version_apply": (keep_user_version(world), _log_step),
             },
         )
         with Operations.context(context):
             context.run_migrations()
+
+
+def _log_step(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
+    path = ctx.connection.info.get(_PATH) if ctx.connection else None
+    if path is not None:
+        ids = [
+            ", ".join(it) or "base"
+            for it in (step.source_revision_ids, step.destination_revision_ids)
+        ]
+        _log.debug("%s: %s -> %s", path, *ids)
 
 
 def _require_foreign_keys(raw: sqlite3.Connection, path: Path) -> None:

@@ -42,6 +42,15 @@ def one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+def member_of(words: type[_Word], value: object) -> _Word:
+    """Return the word that `value` is or spells; raises `StoredValueError`."""
+    try:
+        return words(value)
+    except ValueError as error:
+        expected = f"one of {', '.join(words)}"
+        raise StoredValueError(expected, value) from error
+
+
 class _UtcText(TypeDecorator[datetime]):
     """A point in time as TEXT in UTC; reads every format in the field, writes one."""
 
@@ -217,6 +226,5 @@ class EnumText(TypeDecorator[_Word]):
     def _member(self, value: Any) -> _Word:  # noqa: ANN401 - what is stored or given
         try:
             return self._members[value]
-        except (KeyError, TypeError) as error:
-            expected = f"one of {', '.join(self.words)}"
-            raise StoredValueError(expected, value) from error
+        except (KeyError, TypeError):
+            return member_of(self.words, value)

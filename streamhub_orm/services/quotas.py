@@ -17,7 +17,7 @@ from streamhub_orm.errors import QuotaExceededError, StreamHubError, UsageUnknow
 from streamhub_orm.fleet import Reading, count_active_streams, read_apps
 from streamhub_orm.global_db import App
 from streamhub_orm.legacy.registry import find_legacy_files
-from streamhub_orm.schema import utc_now
+from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services.egress import GIB, find_egress_bytes
 from streamhub_orm.services.limits import Limits, Metric, get_limits
 from streamhub_orm.services.registry import owned_by
@@ -114,9 +114,10 @@ def reserve(
             with databases.app_session("tv-2") as session:
                 ...
 
-    Raises `QuotaExceededError`; and `UsageUnknownError` where there is a limit, but an app cannot
-    be read, or nothing measures the egress.
+    Raises `QuotaExceededError`; `UsageUnknownError` where there is a limit, but an app cannot be
+    read, or nothing measures the egress; and `StoredValueError` for a metric that is none.
     """
+    metric = member_of(Metric, metric)
     with databases.global_session() as session:
         session.connection()  # takes the lock
         limit = get_limits(session, tenant_id).of(metric)

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from streamhub_orm.app_db import Stream, StreamType
 from streamhub_orm.databases.sessions import APP_ID, owner_of_new_row
+from streamhub_orm.errors import StoredValueError
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.core_access import connection_of, table_of
 from streamhub_orm.services.point_query import PointQuery
@@ -119,9 +120,13 @@ def upsert_stream(  # noqa: PLR0913 - what a row is made of
     and keeps its type where the new one is webrtc only: a WHIP or RTMP publisher also shows as a
     WebRTC participant. Objects of it that the session has loaded stay as they are.
 
-    `app_id` is that of the session's app; another one raises `StrayRowError`, and a type that is
-    none `StoredValueError`.
+    `app_id` is that of the session's app; another one raises `StrayRowError`. An empty room or
+    participant and a type that is none raise `StoredValueError`.
     """
+    for name, part in (("room", room), ("participant", participant)):
+        if not part:
+            expected = f"a {name} that is not empty"
+            raise StoredValueError(expected, part)
     session.flush()
     stream_id = stream_id_of(room, participant)
     app_id = owner_of_new_row(session, APP_ID, app_id, stream_id)

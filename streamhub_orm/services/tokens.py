@@ -147,19 +147,20 @@ class TokenInfo:
 
 def verify(
     session: Session,
-    token: str,
+    token: str | None,
     *,
     address: str | None,
     app: str | None = None,
     now: datetime | None = None,
 ) -> TokenCheck:
-    """Check a token for a request that comes from `address`; it writes nothing.
+    """Check a token, None if the request has none, for one that comes from `address`.
 
+    It writes nothing.
     `app` is the app that the request is about; None is the server as a whole, which only a token
     of global scope opens. A token with an allow-list is refused where `address` is None or is not
     one. A `read_only` session is enough; where `touch_due` is set, `touch` is to follow.
     """
-    if not (token.startswith(PREFIX) and len(token) <= _LONGEST):
+    if token is None or not (token.startswith(PREFIX) and len(token) <= _LONGEST):
         return TokenCheck(TokenRefusal.MALFORMED)
     found = FIND.first(session, _hash(token))
     if found is None:
@@ -186,7 +187,7 @@ def touch(session: Session, token_id: int, *, now: datetime | None = None) -> bo
 
 def check_request(
     databases: Databases,
-    token: str,
+    token: str | None,
     *,
     address: str | None,
     app: str | None = None,

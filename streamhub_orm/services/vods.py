@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.app_db import Vod, VodStatus
 from streamhub_orm.errors import UnknownVodError, VodFieldError, VodStateError
-from streamhub_orm.schema import utc_now
+from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services.point_query import PointQuery
 from streamhub_orm.services.variants import delete_variants
 from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
@@ -158,11 +158,11 @@ def move_vod(
     """Move a recording to a status, and change it in the same statement.
 
     Raises `VodStateError` where the move is not legal, with nothing changed, and
-    `UnknownVodError` where there is no such recording. Of two that try the same move at once,
-    one succeeds.
+    `UnknownVodError` where there is no such recording, `StoredValueError` for a status that is
+    none. Of two that try the same move at once, one succeeds.
     """
     _check(changes)
-    to = VodStatus(to)
+    to = member_of(VodStatus, to)
     comes_from = Vod.status.in_(sorted(SOURCES[to]))
     if _update(session, vod_id, comes_from, {**changes, "status": to}) == 0:
         found = get_vod(session, vod_id).status

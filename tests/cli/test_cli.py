@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
@@ -304,6 +305,73 @@ def test_history_lists_both_histories_oldest_first() -> None:
     plain = run_in_process("history").stdout.splitlines()
     assert len(plain) == len(entries) + 1
     assert plain[1].split("\t")[:2] == ["global", "g0001"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("a0008",), "Add --app NAME or --all-apps."),
+        (("g0013", "--all-apps"), "Leave out --app and --all-apps"),
+        (("g0013", "--app", "live"), "Leave out --app and --all-apps"),
+        (("a9999", "--all-apps"), "`streamhub-db history` lists them."),
+        (("nonsense",), "`streamhub-db history` lists them."),
+        (("-99", "--all-apps"), "`streamhub-db history` lists them."),
+    ],
+    ids=lambda it: " ".join(it) if isinstance(it, tuple) else "",
+)
+def test_downgrade_to_a_revision_that_no_database_can_reach_is_refused_once(
+    fresh: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    """One line, however many apps there are, and exit 3, since nothing was done."""
+    added = run_in_process("--data-dir", fresh, "apps", "create", "tv-2")
+    assert added.status == 0, added.stderr
+    before = fingerprint_files(fresh)
+    revision, *options = arguments
+    outcome = run_in_process("--data-dir", fresh, "--json", "downgrade", *options, "--", revision)
+    assert outcome.status == 3
+    assert outcome.report["ok"] is False
+    assert len(outcome.stderr.splitlines()) == 1
+    assert words in outcome.stderr
+    assert fingerprint_files(fresh) == before
+
+
+def test_verbose_shows_the_files_and_twice_verbose_their_revisions(fresh: Path) -> None:
+    """What is built in memory for comparison looks like no migration of the installation."""
+    app_db = fresh / "apps" / "live" / "app.db"
+    upgrade = ("--data-dir", fresh, "upgrade")
+    assert run_command("--data-dir", fresh, "downgrade", "a0008", "--app", "live").status == 0
+    upgraded = run_command(*upgrade, "-v")
+    log = [line for line in upgraded.stderr.splitlines() if line.startswith(("INFO", "DEBUG"))]
+    assert log == [f"INFO streamhub_orm.migrations.transaction: migrating {app_db}"]
+
+    lowered = run_command("--data-dir", fresh, "-vv", "downgrade", "a0008", "--app", "live")
+    steps = [line for line in lowered.stderr.splitlines() if line.startswith("DEBUG")]
+    assert steps == [f"DEBUG streamhub_orm.migrations.transaction: {app_db}: a0009 -> a0008"]
+    assert " -> a0001" not in lowered.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a checkout that revisions may be written into."""
+    folder = tmp_path / "checkout"
+    for name in ("streamhub_orm", "alembic", "alembic_app"):
+        shutil.copytree(CHECKOUT / name, folder / name)
+    shutil.copy(CHECKOUT / "alembic.ini", folder)
+    return folder
+
+
+@pytest.mark.parametrize("options", [(), ("--autogenerate",)], ids=" ".join)
+def test_revision_prints_one_json_document_and_writes_the_file_it_names(
+    checkout: Path, options: tuple[str, ...]
+) -> None:
+    """What Alembic says while it writes the file is not on stdout."""
+    environment = {"PYTHONPATH": str(checkout)}
+    command = ("--json", "revision", "app", "-m", "index vods", *options)
+    outcome = run_command(*command, cwd=checkout, environment=environment)
+    assert outcome.status == 0, outcome.stderr
+    path = Path(outcome.report["path"])
+    assert path.parent == checkout / "alembic_app" / "versions"
+    assert path.is_file()
 
 
 def test_demo_is_written_and_upgraded_by_the_command_it_names(tmp_path: Path) -> None:

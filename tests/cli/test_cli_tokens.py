@@ -45,6 +45,14 @@ def test_issue_prints_a_token_that_opens(fresh: Path) -> None:
     assert opens(fresh, outcome.stdout.strip())
 
 
+def test_command_on_an_outdated_database_names_the_command_that_cures_it(fresh: Path) -> None:
+    """An operator opens nothing by a keyword argument."""
+    assert run_in_process("--data-dir", fresh, "downgrade", "g0013").status == 0
+    outcome = run_in_process("--data-dir", fresh, "tokens", "list")
+    assert outcome.status == 3
+    assert outcome.stderr.endswith("Run `streamhub-db upgrade`.\n")
+
+
 def test_issue_for_an_app_and_networks_opens_just_these(fresh: Path) -> None:
     arguments = ("issue", "deploy", "--app", "live", "--allow", "10.0.0.0/8", "--allow", "::1")
     report = run_in_process("--data-dir", fresh, "--json", "tokens", *arguments).report

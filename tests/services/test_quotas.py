@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import Stream, StreamStatus, StreamType, Vod
-from streamhub_orm.errors import QuotaExceededError, UsageUnknownError
+from streamhub_orm.errors import QuotaExceededError, StoredValueError, UsageUnknownError
 from streamhub_orm.global_db import App
 from streamhub_orm.services import quotas
 from streamhub_orm.services.egress import GIB
@@ -119,6 +119,24 @@ def test_usage_of_a_month_takes_both_formats_at_both_ends(acme: Databases) -> No
 )
 def test_month_ends_where_the_next_begins(moment: datetime, first: str, following: str) -> None:
     assert quotas.month_of(moment) == (first, following)
+
+
+def test_reserve_takes_the_text_of_a_metric(acme: Databases) -> None:
+    limit(acme, max_apps=2)
+    with (
+        pytest.raises(QuotaExceededError) as raised,
+        reserve(acme, "acme", "max_apps"),  # type: ignore[arg-type]
+    ):
+        pass
+    assert (raised.value.metric, raised.value.used) == (Metric.APPS, 2)
+
+
+def test_reserve_refuses_a_metric_that_is_none(acme: Databases) -> None:
+    with (
+        pytest.raises(StoredValueError, match="expected one of max_apps, .*found 'apps'"),
+        reserve(acme, "acme", "apps"),  # type: ignore[arg-type]
+    ):
+        pass
 
 
 def test_sizes_too_large_for_a_sum_are_summed(acme: Databases) -> None:

@@ -90,6 +90,20 @@ def test_stream_that_comes_back_is_active_and_keeps_its_row(app_session: Session
     assert dict(raw(app_session, row_id)) == before
 
 
+@pytest.mark.parametrize(("room", "participant"), [("", "ann"), ("a/b", ""), (None, "ann")])
+def test_upsert_refuses_an_empty_part_of_the_id(
+    app_session: Session, room: str, participant: str
+) -> None:
+    with pytest.raises(StoredValueError, match="that is not empty"):
+        upsert(app_session, room, participant)
+    assert count_active_streams(app_session) == 0
+
+
+def test_upsert_takes_a_room_with_a_slash(app_session: Session) -> None:
+    row_id = upsert(app_session, "a/b", "ann")
+    assert raw(app_session, row_id)["stream_id"] == "a/b/ann"
+
+
 def test_upsert_refuses_a_type_that_is_none(app_session: Session) -> None:
     with pytest.raises(StoredValueError, match="expected one of webrtc"):
         upsert(app_session, type="srt")  # type: ignore[arg-type]

@@ -330,6 +330,12 @@ def test_check_request_writes_once_a_minute(databases: Databases) -> None:
             assert info.last_used_at == NOW + timedelta(seconds=expected)
 
 
+def test_check_request_without_a_token_is_refused(databases: Databases) -> None:
+    """A request without the header is one more that is not authenticated."""
+    found = tokens.check_request(databases, None, address=None)
+    assert (found.refusal, found.is_authenticated) == (TokenRefusal.MALFORMED, False)
+
+
 def test_check_request_with_a_fresh_mark_needs_no_write_lock(databases: Databases) -> None:
     with databases.global_session() as session:
         made = tokens.issue(session, "x")

@@ -54,6 +54,19 @@ def cure(installation: Installation, untouched: Installation) -> None:
     shutil.copytree(untouched.app_db(APP).parent, installation.app_db(APP).parent)
 
 
+def test_dry_run_with_a_bad_app_says_what_would_become_of_the_others(
+    installation: Installation,
+) -> None:
+    """Nothing was done, so nothing is said to be."""
+    replace_by_text(installation.app_db(APP))
+    outcome = run_command("--data-dir", installation.data_dir, "upgrade", "--dry-run")
+    assert outcome.status == 1
+    assert outcome.stderr.splitlines()[-1] == (
+        "1 database would fail, the others would be done. Cure what is named above, then upgrade."
+    )
+    assert "1 would fail" in outcome.stdout
+
+
 @pytest.mark.parametrize(
     ("file", "spoil", "found"),
     [
