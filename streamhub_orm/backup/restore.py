@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +24,8 @@ from streamhub_orm.errors import (
     DamagedArchiveError,
     DatabaseFileError,
     DataDirError,
+    LockFileError,
+    UpgradeRunningError,
 )
 
 if TYPE_CHECKING:
@@ -122,15 +124,18 @@ def _is_new(folder: Path) -> bool:
 def _alone_in(place: DataDir) -> Iterator[None]:
     folder = place.global_db.parent
     is_new = not folder.exists()
-    with translated(place.root, "restoring"), no_empty_folder_left(folder):
+    with translated(place.root, "restoring"), no_empty_folder_left(folder), ExitStack() as held:
         make_folder(folder, like=_existing(place.root))
-        with run_lock(place.lock_path, like=_like(place)):
+        try:
+            held.enter_context(run_lock(place.lock_path, like=_like(place)))
             shutil.rmtree(_staging_of(place), ignore_errors=True)  # a dead run's
-            try:
-                yield
-            finally:
-                if is_new and list(folder.iterdir()) == [place.lock_path]:
-                    place.lock_path.unlink()  # of no installation: nobody else waits for it
+            yield
+        except (UpgradeRunningError, LockFileError):
+            is_new = False  # somebody else's by now
+            raise
+        finally:
+            if is_new and list(folder.iterdir()) == [place.lock_path]:
+                place.lock_path.unlink()  # the lock of no installation
 
 
 def _like(place: DataDir) -> Path:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from streamhub_orm.backup.stored import as_file, get_backup
-from streamhub_orm.errors import EnvironmentSettingError
+from streamhub_orm.backup.stored import LATEST, as_file, get_backup
+from streamhub_orm.errors import EnvironmentSettingError, NoSuchBackupError
 from streamhub_orm.settings import BackupSettings
 from streamhub_orm.storage import LocalStore, open_s3_store
 
@@ -81,6 +81,9 @@ class Places:
     @contextmanager
     def archive(self, place: str, name: str, *, allow_incomplete: bool = False) -> Iterator[Path]:
         """Yield a backup as a file: by its name, by `latest`, or by a path of its own."""
+        if place == "local" and not self.folder.is_dir() and name == LATEST:
+            wanted = "complete backup"
+            raise NoSuchBackupError(wanted, str(self.folder), [])
         if place == "local" and ("/" in name or not self.folder.is_dir()):
             yield Path(name).absolute()
             return

@@ -6,13 +6,14 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from streamhub_orm.backup.create import create_backup
 from streamhub_orm.backup.restore import restore_archive, undo_restore
+from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
     ArchiveError,
@@ -26,6 +27,7 @@ from tests.installations.commands import run_in_process
 from tests.installations.snapshot import fingerprint_files, load_database, load_snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from streamhub_orm.backup.create import Created
@@ -104,13 +106,32 @@ def test_rehearsed_restore_into_a_new_folder_leaves_nothing(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("kibibytes", [4, 8, 100])
 def test_restore_into_a_new_folder_on_a_full_disk_leaves_nothing(
-    created: Created, make_disk: MakeDisk
+    created: Created, make_disk: MakeDisk, kibibytes: int
 ) -> None:
-    disk = make_disk(100)
+    disk = make_disk(kibibytes)
+    (disk / "filler").write_bytes(bytes(4096))
     with pytest.raises(SpaceError):
         restore_archive(created.archive, disk / "new")
-    assert list(disk.iterdir()) == []
+    assert [path.name for path in disk.iterdir()] == ["filler"]
+
+
+def test_restore_beside_another_one_into_the_same_new_folder_leaves_it_its_lock(
+    created: Created, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one got the lock first, in the folder that this one had made."""
+    place = DataDir.fresh(tmp_path / "new")
+
+    @contextmanager
+    def outrun(path: Path, *, like: Path) -> Iterator[None]:
+        with run_lock(path, like=like), run_lock(path, like=like):
+            yield
+
+    monkeypatch.setattr("streamhub_orm.backup.restore.run_lock", outrun)
+    with pytest.raises(UpgradeRunningError):
+        restore_archive(created.archive, place.root)
+    assert place.lock_path.exists()
 
 
 def test_restore_that_is_refused_keeps_the_lock_of_an_installation(

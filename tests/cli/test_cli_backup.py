@@ -200,6 +200,16 @@ def test_what_is_not_there_is_refused_with_what_is(
     assert fingerprint_files(installation.data_dir) == before
 
 
+@pytest.mark.parametrize("command", ["verify", "restore"])
+def test_latest_where_there_is_no_folder_of_backups_says_which_folder(
+    installation: Installation, command: str
+) -> None:
+    status, report = refused(installation, command, "latest")
+    assert status == 3
+    folder = installation.data_dir / "backups"
+    assert f"{folder}: no complete backup; found none" in str(report["error"])
+
+
 def test_latest_is_an_incomplete_backup_only_where_that_is_allowed(
     installation: Installation,
 ) -> None:
