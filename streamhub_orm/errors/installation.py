@@ -66,7 +66,11 @@ class UnknownRevisionError(StreamHubError):
     """The revision is in neither history, or not on the way that was asked for."""
 
     def __init__(
-        self, revision: str, world: str, reason: str, todo: str = "`streamhub-db history` lists them."
+        self,
+        revision: str,
+        world: str,
+        reason: str,
+        todo: str = "`streamhub-db history` lists them.",
     ) -> None:
         """Keep the revision and the history's name; say the reason and what to do."""
         super().__init__(

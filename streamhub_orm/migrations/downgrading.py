@@ -45,7 +45,6 @@ def downgrade_file(
     `UnadoptedDatabaseError` for a file without a revision, `UnknownRevisionError`, or another
     `DatabaseFileError`; then the file is as it was.
     """
-
     return change_adopted(
         Change("downgrade", path, world, like),
         destination=lambda revision: _destination(world, revision, target),
