@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 _PATH: Final = "streamhub_orm.path"
-"""The key in `Connection.info` under which a connection to a file, not to memory, keeps its path."""
+"""The key in `Connection.info` of the path, where the connection is to a file, not to memory."""
 
 alembic_lock: Final = threading.RLock()
 """Alembic keeps its current context in module globals: two threads at once end in a crash."""

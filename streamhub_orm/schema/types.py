@@ -42,7 +42,7 @@ def one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
-def member_of(words: type[_Word], value: object) -> _Word:
+def member_of(words: type[_Word], value: str) -> _Word:
     """Return the word that `value` is or spells; raises `StoredValueError`."""
     try:
         return words(value)

@@ -153,9 +153,9 @@ def verify(
     app: str | None = None,
     now: datetime | None = None,
 ) -> TokenCheck:
-    """Check a token, None if the request has none, for one that comes from `address`.
+    """Check a token for a request that comes from `address`; it writes nothing.
 
-    It writes nothing.
+    A request without one has None for its token, and is refused as malformed.
     `app` is the app that the request is about; None is the server as a whole, which only a token
     of global scope opens. A token with an allow-list is refused where `address` is None or is not
     one. A `read_only` session is enough; where `touch_due` is set, `touch` is to follow.

@@ -224,7 +224,7 @@ def test_backup_of_a_damaged_file_is_refused_and_leaves_nothing(path: Path) -> N
     before = path.read_bytes()
     with pytest.raises(DatabaseFileError):
         back_up(path, like=path)
-    with pytest.raises(CorruptDatabaseError, match="newest backup .*streamhub-db backup restore"):
+    with pytest.raises(CorruptDatabaseError, match=r"newest backup .*streamhub-db backup restore"):
         require_intact(path)
     assert not is_intact(path)
     assert names(path.parent) == {"app.db"}

@@ -133,7 +133,7 @@ def test_reserve_takes_the_text_of_a_metric(acme: Databases) -> None:
 
 def test_reserve_refuses_a_metric_that_is_none(acme: Databases) -> None:
     with (
-        pytest.raises(StoredValueError, match="expected one of max_apps, .*found 'apps'"),
+        pytest.raises(StoredValueError, match=r"expected one of max_apps, .*found 'apps'"),
         reserve(acme, "acme", "apps"),  # type: ignore[arg-type]
     ):
         pass

@@ -245,7 +245,7 @@ def test_move_refuses_a_field_of_no_patch(app_session: Session) -> None:
 
 def test_move_refuses_a_status_that_is_none(app_session: Session) -> None:
     vod_id = insert(app_session)
-    with pytest.raises(StoredValueError, match="expected one of recording, .*found 'redy'"):
+    with pytest.raises(StoredValueError, match=r"expected one of recording, .*found 'redy'"):
         move_vod(app_session, vod_id, "redy")  # type: ignore[arg-type]
     assert raw(app_session, vod_id)["status"] == "recording"
 
