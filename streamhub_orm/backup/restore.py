@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 _PHASE: Final = "verifying"
+_ASIDE: Final = "pre-restore-"
 
 
 @dataclass
@@ -111,13 +112,21 @@ def _place_of(data_dir: Path) -> DataDir:
     except DataDirError:
         place = DataDir.fresh(data_dir)
         lost = place.apps.is_dir() and not (place.root / "streamhub.db").exists()
-        if place.global_db.exists() or not (lost or _is_new(place.root)):
+        if place.global_db.exists() or not (lost or _is_new(place)):
             raise
         return place
 
 
-def _is_new(folder: Path) -> bool:
-    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+def _is_new(place: DataDir) -> bool:
+    """Tell whether nothing is there but what a restore may have left that was killed."""
+    data = place.global_db.parent
+    if place.root.exists() and not place.root.is_dir():
+        return False
+    entries = [
+        entry for folder in (place.root, data) if folder.is_dir() for entry in folder.iterdir()
+    ]
+    left = {data, place.lock_path, _staging_of(place)}
+    return all(entry in left or entry.name.startswith(_ASIDE) for entry in entries)
 
 
 @contextmanager
@@ -205,7 +214,7 @@ def _swap_all(place: DataDir, source: Path, swaps: Sequence[Swap], *, dry_run: b
     restored = Restored(place.root, source, [swap.member.name for swap in swaps], dry_run=dry_run)
     if not dry_run:
         _make_single_files(swaps)
-        restored.set_aside = place.root / f"pre-restore-{time_stamp()}"
+        restored.set_aside = place.root / f"{_ASIDE}{time_stamp()}"
         swap_in(swaps, restored.set_aside, like=_like(place))
         restored.unregistered = _unregistered(place, swaps)
     return restored

@@ -82,6 +82,20 @@ def test_killed_restore_can_be_undone_and_can_be_done_again(
         assert contents_of(attempt) == after, point
 
 
+def test_killed_restore_into_a_new_folder_can_be_done_again(
+    created: Created, tmp_path: Path
+) -> None:
+    """What it left is known for its own, so the folder is as good as new."""
+    done = run_killed_at(0, created.archive, tmp_path / "whole")
+    assert done.returncode == 0, done.stderr
+    whole, points = contents_of(tmp_path / "whole"), int(done.stdout)
+    for point in range(1, points + 1, EVERY):
+        folder = tmp_path / f"new-{point}"
+        assert run_killed_at(point, created.archive, folder).returncode == -signal.SIGKILL
+        restore_archive(created.archive, folder)
+        assert contents_of(folder) == whole, point
+
+
 def assert_nothing_is_lost(before: dict[str, object], attempt: Path) -> None:
     """Each file is where it was, or set aside."""
     present = contents_of(attempt)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -19,8 +20,6 @@ from tests.installations.commands import CHECKOUT, run_command, run_in_process
 from tests.installations.snapshot import fingerprint_files, load_snapshot
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import MakeDisk
 
 COMMANDS = sorted(cli.list_commands(click.Context(cli)))
