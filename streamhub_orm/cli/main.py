@@ -69,6 +69,9 @@ def cli() -> None:
     """
 
 
+_STOPPED: Final = "Stopped by Ctrl-C. Run the same command again: it takes up what is left."
+
+
 def main() -> None:
     """Run the command line; no traceback reaches an operator."""
     settings = Settings()
@@ -82,10 +85,7 @@ def main() -> None:
             print_json({"ok": False, "error": error.format_message()})
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        stopped = "Stopped. Run the same command again: it takes up what is left."
-        click.echo(stopped, err=True)
-        if settings.json:
-            print_json({"ok": False, "error": stopped})
+        settings.end_early(_STOPPED, _STOPPED)
         status = 130
     except StreamHubError as error:
         settings.refuse(error)

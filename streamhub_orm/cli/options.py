@@ -36,11 +36,14 @@ class Settings:
 
     def refuse(self, error: StreamHubError) -> None:
         """Say on stderr, and with --json as the one document on stdout, why nothing was done."""
-        click.echo(f"Error: {error}", err=True)
+        self.end_early(f"Error: {error}", str(error))
+
+    def end_early(self, line: str, error: str) -> None:
+        """Print a line on stderr and, with --json, the one document, which holds the `error`."""
+        click.echo(line, err=True)
         if self.json:
-            plain = {"ok": False, "error": str(error)}
-            document = self.refused_document(str(error)) if self.refused_document else plain
-            print_json(document)
+            plain = {"ok": False, "error": error}
+            print_json(self.refused_document(error) if self.refused_document else plain)
 
 
 def print_json(document: object) -> None:

@@ -54,30 +54,22 @@ def upgrade(  # noqa: PLR0913 - one parameter for each option
     Safe to run again at any time: what is done is not done twice, what failed is taken up.
     """
     settings.refused_document = partial(refused_json, settings.root.absolute(), dry_run=dry_run)
-    try:
-        with progress_bar(shown=settings.verbosity >= 0 and not settings.json) as progress:
-            report = run_upgrade(
-                settings.root,
-                apps=apps,
-                jobs=jobs,
-                dry_run=dry_run,
-                lock_timeout_seconds=lock_timeout,
-                keep_backups=keep_backups,
-                progress=progress,
-            )
-    except KeyboardInterrupt:
-        if settings.json:
-            print_json(settings.refused_document(_STOPPED))
-        raise
+    with progress_bar(shown=settings.verbosity >= 0 and not settings.json) as progress:
+        report = run_upgrade(
+            settings.root,
+            apps=apps,
+            jobs=jobs,
+            dry_run=dry_run,
+            lock_timeout_seconds=lock_timeout,
+            keep_backups=keep_backups,
+            progress=progress,
+        )
     if settings.json:
         print_json(report.to_json())
     else:
         _print_report(report, settings.verbosity)
     _print_failures(report)
     return 1 if report.failed else 0
-
-
-_STOPPED = "stopped by Ctrl-C; run again: it takes up what is left"
 
 
 def _print_report(report: UpgradeReport, verbosity: int) -> None:
