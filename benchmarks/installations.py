@@ -23,23 +23,29 @@ _STREAM_SHARE: Final = 5
 _MARKERS: Final = ("global_import_done", "ingress_import_done", "vods_import_done")
 
 _APPS: Final = "INSERT INTO apps (name, display_name) VALUES (?, ?)"
-# Ids that the media server makes are random, times grow with the row's number.
-_STREAMS: Final = """
+# Ids that the media server makes are random, times grow with the row's number. Fibonacci hashing
+# modulo 2^32 scatters them; a wider modulus leaves a few ascending runs, which an index takes like
+# sorted keys. A stream's key is `<room>/<participant>`, as the Node core makes it.
+_ROWS: Final = """
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows),
+         rows(i, app_id, room, random) AS (
+             SELECT i, 1 + (i - 1) % :apps, printf('room-%d', i * 7919 % 500),
+                    printf('%08x%04x', i * 2654435761 % 4294967296, i % 65536)
+             FROM n)"""
+_STREAMS: Final = f"""
     INSERT INTO streams (id, app_id, stream_id, type, room, participant, status, started_at,
                          ended_at, last_stats_json)
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)
-    SELECT i, 1 + (i - 1) % :apps, printf('PA_%012x', i * 2654435761 % 281474976710656), 'whip',
-           printf('room-%d', i * 7919 % 500), printf('cam %d', i), 'ended',
+    {_ROWS}
+    SELECT i, app_id, room || '/PA_' || random, 'whip', room, 'PA_' || random, 'ended',
            datetime('2024-03-01', i || ' minutes'), datetime('2024-03-01', (i + 90) || ' minutes'),
            json_object('viewers', i % 900, 'bitrate', 2500000)
-    FROM n"""
-_VODS: Final = """
+    FROM rows"""
+_VODS: Final = f"""
     INSERT INTO vods (id, app_id, stream_id, room, name, file_key, s3_url, public_url, size_bytes,
                       duration_s, width, height, format, status, started_at, ended_at,
                       metatags_json, snapshot_key)
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)
-    SELECT i, 1 + (i - 1) % :apps, printf('PA_%012x', i * 2654435761 % 281474976710656),
-           printf('room-%d', i * 7919 % 500), printf('evening %d', i),
+    {_ROWS}
+    SELECT i, app_id, room || '/PA_' || random, room, printf('evening %d', i),
            printf('recordings/%07d.mp4', i),
            printf('s3://recordings/recordings/%07d.mp4', i),
            printf('https://cdn.example/recordings/%07d.mp4', i), 300000000 + 4096 * i,
@@ -47,10 +53,9 @@ _VODS: Final = """
            CASE i % 50 WHEN 0 THEN 'failed' ELSE 'ready' END,
            strftime('%Y-%m-%dT%H:%M:%S.137Z', '2024-03-01', i || ' minutes'),
            strftime('%Y-%m-%dT%H:%M:%S.137Z', '2024-03-01', (i + 90) || ' minutes'),
-           json_object('egressId', printf('EG_%012x', i * 2654435761 % 281474976710656),
-                       'title', 'evening'),
+           json_object('egressId', 'EG_' || random, 'title', 'evening'),
            printf('snapshots/%07d.jpg', i)
-    FROM n"""
+    FROM rows"""
 
 
 def names(count: int) -> list[str]:

@@ -49,7 +49,7 @@ def _contest(folder: Path, name: str, apps: int, rows_per_app: int, *, goal: flo
         },
         [
             line(name, "ours", goal=goal, figure="split_seconds"),
-            line("  whole run, with backup", "ours", goal=goal),
+            line("  whole run, with backup", "ours"),
             line("  floor with indices after", "floor, indices after"),
             line("  floor with WAL set first", "floor, WAL first"),
         ],

@@ -12,7 +12,7 @@ from streamhub_orm.databases.cache import Counters, DatabaseCache
 from streamhub_orm.databases.limits import affordable_apps, affordable_leases
 from streamhub_orm.databases.open_database import READY_CONNECTIONS, Lease, OpenDatabase
 from streamhub_orm.databases.preparation import Preparation
-from streamhub_orm.databases.sessions import HomeSession
+from streamhub_orm.databases.session_block import SessionBlock
 from streamhub_orm.engine.engines import FileEngine
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Databases:
         and one that names another app raises `StrayRowError`. Raises `UnknownAppError` for an app
         that is not registered, or a `DatabaseFileError`.
         """
-        return self._session(self._app_cache, name, read_only=read_only)
+        return SessionBlock(Lease(self._app_cache, name, read_only=read_only))
 
     def app_connection(
         self, name: str, *, read_only: bool = False
@@ -113,7 +113,7 @@ class Databases:
 
     def global_session(self, *, read_only: bool = False) -> AbstractContextManager[Session]:
         """Yield a session on the global database, with the same promises as `app_session`."""
-        return self._session(self._global_cache, _GLOBAL, read_only=read_only)
+        return SessionBlock(Lease(self._global_cache, _GLOBAL, read_only=read_only))
 
     def global_connection(
         self, *, read_only: bool = False
@@ -122,22 +122,11 @@ class Databases:
         return self._connection(self._global_cache, _GLOBAL, read_only=read_only)
 
     @contextmanager
-    def _session(
-        self, find_cache: Callable[[], _Cache], name: str, *, read_only: bool
-    ) -> Iterator[Session]:
-        with (
-            Lease(find_cache(), name, read_only=read_only) as lease,
-            HomeSession(lease.connection, info=lease.info) as session,
-            session.begin(),
-        ):
-            yield session
-
-    @contextmanager
     def _connection(
         self, find_cache: Callable[[], _Cache], name: str, *, read_only: bool
     ) -> Iterator[sa.Connection]:
         with (
-            Lease(find_cache(), name, read_only=read_only) as lease,
+            Lease(find_cache, name, read_only=read_only) as lease,
             lease.connection.begin(),
         ):
             yield lease.connection

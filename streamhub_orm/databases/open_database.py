@@ -8,6 +8,7 @@ from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.engines import READ_ONLY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     import sqlalchemy as sa
@@ -95,13 +96,19 @@ class OpenDatabase:
 class Lease:
     """One connection of one database of a cache, for the length of a block."""
 
-    __slots__ = ("_cache", "_name", "_read_only", "_slot", "connection")
+    __slots__ = ("_cache", "_find_cache", "_name", "_slot", "connection", "read_only")
 
-    def __init__(self, cache: DatabaseCache[OpenDatabase], name: str, *, read_only: bool) -> None:
-        """Say what is wanted; nothing is taken before the block begins."""
-        self._cache = cache
+    def __init__(
+        self,
+        find_cache: Callable[[], DatabaseCache[OpenDatabase]],
+        name: str,
+        *,
+        read_only: bool,
+    ) -> None:
+        """Say what is wanted; nothing is taken, and no cache asked for, before the block begins."""
+        self._find_cache = find_cache
         self._name = name
-        self._read_only = read_only
+        self.read_only = read_only
 
     @property
     def info(self) -> dict[str, Any]:
@@ -110,9 +117,10 @@ class Lease:
 
     def __enter__(self) -> Self:
         """Take the connection."""
+        self._cache = self._find_cache()
         self._slot = slot = self._cache.acquire(self._name)
         try:
-            self.connection = slot.database.take(read_only=self._read_only)
+            self.connection = slot.database.take(read_only=self.read_only)
         except BaseException:
             self._cache.release(slot)
             raise

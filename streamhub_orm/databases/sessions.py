@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ They are also the names of the columns in which a row of an app.db says whose it
 _NAME_OF_APP: Final = "name_of_app"
 _HOME: Final = "streamhub_home"
 _GLOBAL: Final = "the global database"
+_IDENT: Final = "ident"
 
 
 def app_info(name: str, app_id: int, name_of_app: Callable[[int], str | None]) -> dict[str, Any]:
@@ -51,6 +53,22 @@ class HomeSession(Session):
             bind, info=info, expire_on_commit=False, close_resets_only=False, **options
         )
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything waits to be written."""
+        return bool(self.new or self.deleted or self.identity_map.check_modified())
+
+    def get(self, entity: Any, ident: Any, **options: Any) -> Any:  # noqa: ANN401 - as Session declares it
+        """Return the row with this primary key, or None.
+
+        Session's own builds and hashes its select at each call, which costs more than to run it.
+        """
+        if isinstance(ident, int | str) and not any(options.values()):
+            statement = _select_by_key(entity)
+            if statement is not None and (entity, (ident,), None) not in self.identity_map:
+                return self.scalar(statement, {_IDENT: ident})
+        return super().get(entity, ident, **options)
+
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write what is pending; raises `StrayRowError`."""
         _refuse_strays(self)
@@ -60,6 +78,13 @@ class HomeSession(Session):
         """Copy an object's state into this session, unless it is another database's."""
         _note_stray(self, instance)
         return super().merge(instance, **options)
+
+
+@cache
+def _select_by_key(entity: Any) -> sa.Select[Any] | None:  # noqa: ANN401 - as Session declares it
+    """Return the select of one row of a model; None where that takes more than one value."""
+    keys = sa.inspect(entity).primary_key
+    return sa.select(entity).where(keys[0] == sa.bindparam(_IDENT)) if len(keys) == 1 else None
 
 
 def _note_stray(session: Session, row: object) -> None:

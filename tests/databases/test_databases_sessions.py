@@ -105,6 +105,48 @@ def test_read_only_session_cannot_write(databases: Databases) -> None:
         assert list(session.scalars(sa.select(Vod.name))) == ["y"]
 
 
+@pytest.mark.parametrize("change", ["add", "set", "delete"])
+def test_read_only_session_refuses_what_waits_at_its_end(databases: Databases, change: str) -> None:
+    """Nothing that was to be written is dropped without a word."""
+    with databases.app_session("live") as session:
+        session.add(Vod(id=1, name="kept"))
+    with (
+        pytest.raises(sa.exc.OperationalError, match="readonly"),
+        databases.app_session("live", read_only=True) as session,
+    ):
+        vod = session.get_one(Vod, 1)
+        if change == "add":
+            session.add(Vod(name="new"))
+        elif change == "set":
+            vod.name = "changed"
+        else:
+            session.delete(vod)
+    with databases.app_session("live", read_only=True) as session:
+        assert list(session.scalars(sa.select(Vod.name))) == ["kept"]
+
+
+def test_commit_inside_a_writing_block_ends_it(databases: Databases) -> None:
+    """The block is one transaction: what follows a commit is refused, not half of it kept."""
+    with (
+        pytest.raises(sa.exc.InvalidRequestError, match="closed transaction"),
+        databases.app_session("live") as session,
+    ):
+        session.add(Vod(name="first"))
+        session.commit()
+        session.scalar(sa.select(Vod.id))
+    with databases.app_session("live") as session:
+        assert list(session.scalars(sa.select(Vod.name))) == ["first"]
+
+
+def test_session_of_an_ended_block_cannot_be_used(databases: Databases) -> None:
+    """Its connection may be another's by then."""
+    for read_only in (False, True):
+        with databases.app_session("live", read_only=read_only) as session:
+            session.scalar(sa.select(sa.func.count(Vod.id)))
+        with pytest.raises(sa.exc.InvalidRequestError, match="closed"):
+            session.scalar(sa.select(sa.func.count(Vod.id)))
+
+
 def test_read_only_session_sees_one_snapshot_and_stops_no_writer(databases: Databases) -> None:
     """A row that is committed meanwhile shows in the next session, not in this one."""
     count = sa.select(sa.func.count(Vod.id))
