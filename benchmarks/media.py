@@ -67,7 +67,9 @@ def _vod_page(folder: Path, scale: Scale) -> Contest:
 def _vod_by_egress(folder: Path, scale: Scale) -> Contest:
     chosen = random.Random(6)  # noqa: S311 - the same look-ups in every run
     numbers = [chosen.randrange(1, scale.vods + 1) for _ in range(scale.lookups)]
-    wanted = [f"EG_{number * 2654435761 % 4294967296:08x}{number % 65536:04x}" for number in numbers]
+    wanted = [
+        f"EG_{number * 2654435761 % 4294967296:08x}{number % 65536:04x}" for number in numbers
+    ]
 
     def plainly(connection: sqlite3.Connection) -> None:
         for egress_id in wanted:

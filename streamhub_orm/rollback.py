@@ -22,8 +22,10 @@ from streamhub_orm.engine.backups import copy_verified, is_intact, time_stamp
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
+    CorruptDatabaseError,
     DatabaseFileError,
     LockedDatabaseError,
+    NotADatabaseError,
     RollbackError,
     UnfinishedError,
 )
@@ -93,7 +95,10 @@ def _chosen(place: DataDir, to: Path | None) -> Path:
 
 
 def _recorded(place: DataDir) -> Path:
-    backup = named_backup(place.global_db)
+    try:
+        backup = named_backup(place.global_db)
+    except (CorruptDatabaseError, NotADatabaseError) as error:
+        _refuse(place.global_db, error.found, "a readable record of the pre-split backup")
     if backup is None:
         _refuse(place.global_db, "no recorded pre-split backup", f"one under {OWN_SPLIT_BACKUP}")
     return backup

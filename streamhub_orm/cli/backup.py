@@ -13,7 +13,7 @@ from streamhub_orm.backup.stored import LATEST, list_backups, store_backup
 from streamhub_orm.backup.verify import verify_archive
 from streamhub_orm.cli.backup_places import PLACES, Places, from_option, local_dir_option
 from streamhub_orm.cli.backup_restore import restore, undo
-from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.options import Settings, global_options, lock_timeout_option, print_json
 from streamhub_orm.cli.output import print_table, progress_bar
 from streamhub_orm.errors import StorageError
 
@@ -79,13 +79,7 @@ class _Outcome:
     show_default=True,
     help="Whether an object of the same name in the bucket stays.",
 )
-@click.option(
-    "--lock-timeout",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="Wait so long for an upgrade to end; default: do not wait.",
-)
+@lock_timeout_option
 @global_options
 @click.pass_obj
 def create(  # noqa: PLR0913 - one parameter for each option

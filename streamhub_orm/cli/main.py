@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from typing import Final
 
 import click
@@ -92,9 +93,9 @@ def main() -> None:
         status = error.exit_code
     except BrokenPipeError:
         status = 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw is told in the same form
         if settings.verbosity > 1:
-            raise
+            traceback.print_exc()
         settings.refuse(UnforeseenError(error))
         status = UnforeseenError.exit_code
     sys.exit(status if isinstance(status, int) else 0)

@@ -90,6 +90,15 @@ _OPTIONS = (
     click.option("-v", "--verbose", count=True, help="Say more; -vv shows each revision."),
 )
 
+lock_timeout_option = click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for a run that changes the databases to end; default: do not wait.",
+)
+"""The option of the commands that take the installation's lock and may wait for it."""
+
 
 def _configure_logging(verbosity: int) -> None:
     if verbosity > 0:

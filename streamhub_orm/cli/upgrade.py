@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.options import Settings, global_options, lock_timeout_option, print_json
 from streamhub_orm.cli.output import print_table, progress_bar
 from streamhub_orm.upgrade import UpgradeReport
 from streamhub_orm.upgrade import upgrade as run_upgrade
@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 @click.option("--app", "apps", multiple=True, metavar="NAME", help="Only this app; repeatable.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
 @click.option("--dry-run", is_flag=True, help="Rehearse on scratch copies; touch nothing.")
-@click.option(
-    "--lock-timeout",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="Wait so long for another upgrade to end; default: do not wait.",
-)
+@lock_timeout_option
 @click.option(
     "--keep-backups",
     type=click.IntRange(min=1),

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
+_HEADER: Final = """
+    SELECT page_size, page_count, freelist_count, user_version
+    FROM pragma_page_size, pragma_page_count, pragma_freelist_count, pragma_user_version"""
 ACTIVE_STREAMS: Final = "SELECT count(*) FROM streams WHERE status = 'active'"
 # Upper and lower halves apart: the sum of a few absurd sizes would overflow SQLite's integers.
 VOD_TOTALS: Final = """
@@ -91,20 +94,16 @@ class FileFacts:
 
 def file_facts(connection: sqlite3.Connection) -> FileFacts:
     """Return revision and sizes; no integrity check, so it takes the same time for any size."""
-    page_bytes = _pragma_number(connection, "page_size")
+    page_bytes, pages, unused, version = connection.execute(_HEADER).fetchone()
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     return FileFacts(
         _revision(connection),
-        _pragma_number(connection, "user_version"),
-        page_bytes * _pragma_number(connection, "page_count"),
+        version,
+        page_bytes * pages,
         _wal_bytes(connection),
-        page_bytes * _pragma_number(connection, "freelist_count"),
+        page_bytes * unused,
         mode,
     )
-
-
-def _pragma_number(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:

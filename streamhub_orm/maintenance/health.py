@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from streamhub_orm.maintenance.selection import Database
     from streamhub_orm.migrations.states import State
 
+_PAGES: Final = """
+    SELECT page_size, page_count, freelist_count
+    FROM pragma_page_size, pragma_page_count, pragma_freelist_count"""
 DBSTAT_OPTION: Final = "ENABLE_DBSTAT_VTAB"
 """SQLite's word for having been built with dbstat, which knows the pages of each table."""
 
@@ -113,9 +116,7 @@ def _health_of(database: Database, *, full: bool) -> Health:
 
 def _measure(connection: sqlite3.Connection, path: Path, health: Health) -> None:
     health.size_bytes, health.wal_bytes = path.stat().st_size, wal_bytes(path)
-    health.page_size = _pragma(connection, "page_size")
-    health.pages = _pragma(connection, "page_count")
-    health.freelist_pages = _pragma(connection, "freelist_count")
+    health.page_size, health.pages, health.freelist_pages = connection.execute(_PAGES).fetchone()
     sizes = _bytes_by_table(connection)
     tables = [
         TableHealth(table, rows, sizes.get(table, 0) if sizes is not None else None)
@@ -135,7 +136,3 @@ def _bytes_by_table(connection: sqlite3.Connection) -> dict[str, int] | None:
             "WHERE aggregate = 1 GROUP BY tbl_name"
         )
     )
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

@@ -16,7 +16,7 @@ import pytest
 
 from streamhub_orm import __version__
 from streamhub_orm.cli import cli
-from tests.installations.commands import CHECKOUT, run_command, run_in_process
+from tests.installations.commands import CHECKOUT, COMMAND, run_command, run_in_process
 from tests.installations.snapshot import fingerprint_files, load_snapshot
 
 if TYPE_CHECKING:
@@ -357,6 +357,21 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copytree(CHECKOUT / name, folder / name)
     shutil.copy(CHECKOUT / "alembic.ini", folder)
     return folder
+
+
+@pytest.mark.parametrize("verbosity", [(), ("-vv",)], ids=" ".join)
+def test_error_that_nobody_foresaw_is_one_json_document(
+    fresh: Path, checkout: Path, verbosity: tuple[str, ...]
+) -> None:
+    """-vv shows the traceback too, on standard error, where it spoils no document."""
+    with (checkout / "streamhub_orm/status.py").open("a") as broken:
+        broken.write("\n\ndef read_status(_):\n    return 1 / 0\n")
+    command = [*COMMAND, "--data-dir", str(fresh), "--json", *verbosity, "status"]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["ok"] is False
+    assert "ZeroDivisionError" in json.loads(done.stdout)["error"]
+    assert ("Traceback" in done.stderr) is bool(verbosity)
 
 
 @pytest.mark.parametrize("options", [(), ("--autogenerate",)], ids=" ".join)

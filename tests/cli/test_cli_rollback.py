@@ -185,6 +185,23 @@ def test_rollback_of_a_database_that_cannot_be_opened_sets_it_aside_with_all_it_
     assert run_in_process("--data-dir", found.data_dir, "upgrade").status == 0
 
 
+def test_rollback_of_a_damaged_database_without_a_file_names_the_way_out(
+    make_upgraded: MakeInstallation,
+) -> None:
+    """Which backup was recorded stands in the database that cannot be read."""
+    found = make_upgraded("monolith")
+    path = found.global_path
+    path.write_bytes(b"\xa5" * 4096 + path.read_bytes()[4096:])
+    before = fingerprint_files(found.data_dir)
+
+    refused = run_in_process("--data-dir", found.data_dir, "--json", "rollback")
+
+    assert refused.status == 3
+    assert str(path) in refused.report["error"]
+    assert "--to FILE" in refused.report["error"]
+    assert fingerprint_files(found.data_dir) == before
+
+
 @pytest.mark.parametrize("what", ["missing", "empty", "cut short", "another kind", "a folder"])
 def test_rollback_to_a_recorded_backup_that_does_not_verify_is_refused(
     make_upgraded: MakeInstallation, what: str

@@ -33,8 +33,8 @@ def databases(make_fresh: MakeFresh) -> Iterator[Databases]:
 def statements_of(session: Session) -> Iterator[list[str]]:
     seen: list[str] = []
 
-    def note(*arguments: Any) -> None:
-        seen.append(arguments[2])
+    def note(*arguments: object) -> None:
+        seen.append(str(arguments[2]))
 
     connection = session.connection()
     sa.event.listen(connection, "before_cursor_execute", note)
