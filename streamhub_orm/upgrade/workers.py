@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from streamhub_orm.legacy.progress import Progress, silent
+from streamhub_orm.upgrade.claims import Claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _WORTH_A_PROCESS: Final = 16
 """Fewer files than this are done sooner than workers are started."""
+_PARENT: Final = 1
+"""The number under which this process takes items, so that no worker begins them."""
 _FORK: Final = multiprocessing.get_context("fork")
 
 Result = TypeVar("Result")
@@ -36,6 +40,14 @@ class _Told(NamedTuple):
     total: int
 
 
+@dataclass
+class _Worker:
+    number: int
+    process: multiprocessing.process.BaseProcess
+    answered: int | None = None
+    """The item whose result came last."""
+
+
 def run_on_each(
     work: Callable[[str, Progress], Result],
     items: Iterable[str],
@@ -51,7 +63,7 @@ def run_on_each(
     inherit the run's lock and what is already loaded, end when this process ends, and one that
     dies costs only the item it had. At KeyboardInterrupt no new item is begun.
     """
-    waiting = deque(items)
+    waiting = list(items)
     if jobs <= 1 or len(waiting) < _WORTH_A_PROCESS:
         yield from ((item, work(item, progress)) for item in waiting)
         return
@@ -64,65 +76,83 @@ def run_on_each(
 
 class _Pool(Generic[Result]):
     def __init__(
-        self, work: Callable[[str, Progress], Result], waiting: deque[str], progress: Progress
+        self, work: Callable[[str, Progress], Result], items: list[str], progress: Progress
     ) -> None:
         self._work = work
-        self._waiting = waiting
+        self._items = items
         self._progress = progress
-        self._busy: dict[Pipe, str] = {}
-        self._processes: dict[Pipe, multiprocessing.process.BaseProcess] = {}
+        self._claims = Claims(len(items))
+        self._numbers = count(_PARENT + 1)
+        self._workers: dict[Pipe, _Worker] = {}
 
     def run(self, jobs: int) -> Iterator[tuple[str, Result | WorkerDiedError]]:
         for _ in range(jobs):
-            self._give(self._start())
-        while self._busy:
-            for ready in wait(list(self._busy)):
-                assert isinstance(ready, Connection)  # noqa: S101 - they are the keys of _busy
-                answer = self._answer(ready)
+            self._start()
+        while self._workers:
+            for pipe in wait(list(self._workers)):
+                assert isinstance(pipe, Connection)  # noqa: S101 - they are the keys of _workers
+                try:
+                    answer = pipe.recv()
+                except (EOFError, OSError):
+                    yield from self._bury(pipe)
+                    continue
                 if isinstance(answer, _Told):
                     self._progress(*answer)
                     continue
-                item = self._busy.pop(ready)
-                self._give(self._start() if isinstance(answer, WorkerDiedError) else ready)
-                yield item, answer
+                item, result = answer
+                self._workers[pipe].answered = item
+                yield self._items[item], result
 
     def close(self) -> None:
-        """Let the workers end what they are at; their pipe's end tells them to stop."""
-        for pipe in self._processes:
+        """Let the workers end what they are at, and begin nothing else."""
+        self._claims.take_all(_PARENT)
+        for pipe in self._workers:
             pipe.close()
-        for process in self._processes.values():
-            process.join()
+        for worker in self._workers.values():
+            worker.process.join()
+        self._claims.close()
 
-    def _give(self, pipe: Pipe) -> None:
-        if self._waiting:
-            self._busy[pipe] = self._waiting.popleft()
-            with suppress(OSError):  # a dead worker's pipe says so when it is read
-                pipe.send(self._busy[pipe])
+    def _bury(self, pipe: Pipe) -> Iterator[tuple[str, WorkerDiedError]]:
+        """Part with a worker that has ended, and with the item that it took into its grave."""
+        worker = self._workers.pop(pipe)
+        worker.process.join()
+        pipe.close()
+        status = worker.process.exitcode
+        item = self._claims.last_of(worker.number)
+        if status or item != worker.answered:
+            self._start()
+        if item is not None and item != worker.answered:
+            died = WorkerDiedError(f"its worker process ended with status {status}")
+            yield self._items[item], died
 
-    def _answer(self, pipe: Pipe) -> Result | WorkerDiedError | _Told:
-        try:
-            return pipe.recv()  # type: ignore[no-any-return]
-        except (EOFError, OSError):
-            process = self._processes.pop(pipe)
-            process.join()
-            pipe.close()
-            return WorkerDiedError(f"its worker process ended with status {process.exitcode}")
-
-    def _start(self) -> Pipe:
+    def _start(self) -> None:
         ours, theirs = _FORK.Pipe()
+        number = next(self._numbers)
         # A worker must not hold the parent's ends, or its siblings would never see them close.
-        inherited = [*self._processes, ours]
-        process = _FORK.Process(
-            target=_serve,
-            args=(self._work, theirs, inherited),
-            kwargs={"tells": self._progress is not silent},
-            daemon=True,
-        )
+        inherited = [*self._workers, ours]
+        process = _FORK.Process(target=self._serve, args=(number, theirs, inherited), daemon=True)
         with _interrupts_held_back():
             process.start()
         theirs.close()
-        self._processes[ours] = process
-        return ours
+        self._workers[ours] = _Worker(number, process)
+
+    def _serve(self, number: int, pipe: Pipe, inherited: list[Pipe]) -> None:
+        """Work in a process of its own until nothing is left, or the parent is gone."""
+        # Ctrl-C reaches the whole group: the parent decides, a worker ends its file first.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for end in inherited:
+            end.close()
+
+        def tell(phase: str, done: int, total: int) -> None:
+            pipe.send(_Told(phase, done, total))
+
+        progress = silent if self._progress is silent else tell
+        try:
+            while (item := self._claims.take(number)) is not None:
+                pipe.send((item, self._work(self._items[item], progress)))
+        except ConnectionError:
+            pass  # nobody listens any more
+        os._exit(0)
 
 
 @contextmanager
@@ -133,21 +163,3 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(
-    work: Callable[[str, Progress], Result], pipe: Pipe, inherited: list[Pipe], *, tells: bool
-) -> None:
-    # Ctrl-C reaches the whole group: the parent decides, a worker ends its file first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for end in inherited:
-        end.close()
-
-    def tell(phase: str, done: int, total: int) -> None:
-        pipe.send(_Told(phase, done, total))
-
-    try:
-        while True:
-            pipe.send(work(pipe.recv(), tell if tells else silent))
-    except (EOFError, ConnectionError):
-        os._exit(0)

@@ -25,6 +25,7 @@ ITEMS = [f"item-{number:02}" for number in range(24)]
 
 
 def length_and_process(item: str, _progress: Progress) -> tuple[int, int]:
+    time.sleep(0.01)  # long enough for every process to get its share
     return len(item), os.getpid()
 
 
