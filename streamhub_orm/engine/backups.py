@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.durable_files import publish, remove_database, temporary_beside
-from streamhub_orm.engine.connections import open_read_only, translated, write_lock
+from streamhub_orm.engine.connections import (
+    enlarge_cache,
+    open_read_only,
+    translated,
+    write_lock,
+)
 from streamhub_orm.engine.sql_names import quoted
 from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP
 from streamhub_orm.errors import BackupError, CorruptDatabaseError, SpaceError
@@ -160,6 +165,7 @@ def copy_verified(path: Path, target: Path) -> dict[str, int]:
 def _vacuum_into(source: sqlite3.Connection, target: Path) -> None:
     """Write the copy without the syncs of VACUUM: it counts only once `publish` has synced it."""
     source.execute("PRAGMA synchronous = OFF")
+    enlarge_cache(source)  # VACUUM gives its target the same
     source.execute("VACUUM INTO ?", (str(target),))
 
 

@@ -44,6 +44,7 @@ def open_for_migration(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "rw")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = OFF")
+    enlarge_cache(connection)
     _set_wal(connection)
     return connection
 
@@ -113,9 +114,18 @@ def open_scratch(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "rw")
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
-    connection.execute("PRAGMA cache_size = -32768")  # KiB: what an index is sorted in
+    enlarge_cache(connection)
     connection.execute("PRAGMA foreign_keys = OFF")
     return connection
+
+
+def enlarge_cache(connection: sqlite3.Connection) -> None:
+    """Let a connection that works on a whole file keep 32 MiB of it; a small file takes less.
+
+    The random keys of an index lead to another page at each row. In SQLite's own 2 MiB those of a
+    big file do not stay, and each is read, or written and read, again.
+    """
+    connection.execute("PRAGMA cache_size = -32768")  # KiB
 
 
 def attach_read_only(connection: sqlite3.Connection, path: Path, schema: str) -> None:
