@@ -119,7 +119,10 @@ class _Pool(Generic[Result]):
         pipe.close()
         status = worker.process.exitcode
         item = self._claims.last_of(worker.number)
-        if status or item != worker.answered:
+        if status and item is None:
+            # Workers that cannot even begin must come to an end, and every item to an answer.
+            item = self._claims.take(worker.number)
+        if item is not None and (status or item != worker.answered):
             self._start()
         if item is not None and item != worker.answered:
             died = WorkerDiedError(f"its worker process ended with status {status}")

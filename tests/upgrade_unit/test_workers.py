@@ -211,3 +211,28 @@ def test_workers_finish_their_item_when_the_terminal_sends_an_interrupt(tmp_path
     names = [entry.name for entry in tmp_path.iterdir()]
     assert all(name.endswith(".done") for name in names)
     assert len(names) < 400
+
+
+STILLBORN = """
+import os
+from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
+
+os.register_at_fork(after_in_child=lambda: os._exit(9))
+items = [str(number) for number in range(24)]
+found = dict(run_on_each(lambda item, progress: item, items, jobs=2))
+assert list(found) == items, found
+assert all(isinstance(it, WorkerDiedError) and "status 9" in str(it) for it in found.values())
+"""
+
+
+def test_workers_that_cannot_even_begin_cost_an_item_each_and_come_to_an_end() -> None:
+    """A machine without memory for a process: every item is named, none is tried for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", STILLBORN],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
