@@ -81,7 +81,7 @@ def _split(figure: Figure, measured: Measured) -> None:
 
 def _lookups(figure: Figure, measured: Measured) -> None:
     """Microseconds per look-up."""
-    statement, _, entity, in_one, *_ = measured["lookup"]["results"]
+    statement, _, in_one, entity, *_ = measured["lookup"]["results"]
     bars = {
         "sqlite3": (statement["floor"] * _MICRO, _FLOOR),
         "statement,\nheld connection": (statement["ours"] * _MICRO, _OURS),

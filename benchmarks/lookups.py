@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _FEW: Final = ("id", "name", "status", "file_key", "size_bytes")
 _TABLE: Final = Vod.__table__
+_BY_ID: Final = sa.select(Vod).where(_TABLE.c.id == sa.bindparam("wanted"))
 _ALL: Final = tuple(column.name for column in _TABLE.columns)
 
 
@@ -99,14 +100,13 @@ def _entity_in_own_session(root: Path, ids: list[int]) -> Sample:
 
 def _prebuilt_in_own_session(root: Path, ids: list[int]) -> Sample:
     """Load it by a statement that is built once, as the services do, and not by `get_one`."""
-    statement = sa.select(Vod).where(_TABLE.c.id == sa.bindparam("wanted"))
     with Databases(root) as databases:
         (app,) = names(1)
 
         def look_up() -> None:
             for number in ids:
                 with databases.app_session(app, read_only=True) as session:
-                    session.scalars(statement, {"wanted": number}).one()
+                    session.scalars(_BY_ID, {"wanted": number}).one()
 
         return _second_time(look_up)
 
@@ -130,14 +130,13 @@ def _plain_sessions(path: Path, ids: list[int]) -> Sample:
 
     This is what a session each cannot do without, whoever opens it.
     """
-    statement = sa.select(Vod).where(_TABLE.c.id == sa.bindparam("wanted"))
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
 
         def look_up() -> None:
             for number in ids:
                 with Session(connection, expire_on_commit=False) as session:
-                    session.scalars(statement, {"wanted": number}).one()
+                    session.scalars(_BY_ID, {"wanted": number}).one()
 
         sample = _second_time(look_up)
     engine.dispose()
