@@ -9,7 +9,6 @@ from streamhub_orm.engine.engines import READ_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     import sqlalchemy as sa
 
@@ -126,12 +125,7 @@ class Lease:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give it back."""
         try:
             self._slot.database.give_back(self.connection)

@@ -31,8 +31,8 @@ class SessionBlock:
             self._session = session = HomeSession(lease.connection, info=lease.info)
             # Begun like this, a commit inside the block ends the session; what only reads may.
             self._transaction = None if lease.read_only else session.begin().__enter__()
-        except BaseException as error:
-            lease.__exit__(type(error), error, None)
+        except BaseException:
+            lease.__exit__()
             raise
         return session
 
@@ -50,4 +50,4 @@ class SessionBlock:
                 elif kind is None and session.is_changed:
                     session.commit()  # SQLite says no; where nothing changed, closing is cheaper
         finally:
-            self._lease.__exit__(kind, error, traceback)
+            self._lease.__exit__()
