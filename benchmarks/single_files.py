@@ -17,8 +17,8 @@ from benchmarks.fresh import in_fresh_process
 from benchmarks.installations import head_schema, make_fleet, names
 from streamhub_orm import Databases
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.legacy.registry import find_legacy_files
 from streamhub_orm.migrations.app_files import bring_app_to_head
+from streamhub_orm.registry import find_legacy_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,12 @@ from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.engine.integrity import broken_references, integrity_faults
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.migrations.adoption import adoptable_revision
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.states import FileState, State, look_at
 from streamhub_orm.migrations.structure import compare, read_structure
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
     import sqlite3

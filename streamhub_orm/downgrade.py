@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.migrations.downgrading import downgrade_file, require_below_head
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

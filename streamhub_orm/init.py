@@ -15,11 +15,11 @@ from streamhub_orm.durable_files import (
 )
 from streamhub_orm.engine.connections import open_scratch, translated
 from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
-from streamhub_orm.legacy.registry import find_legacy_files
 from streamhub_orm.legacy.sources import SPLIT_DONE
 from streamhub_orm.migrations.app_files import bring_app_to_head
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.worlds import GLOBAL
+from streamhub_orm.registry import find_legacy_files
 
 if TYPE_CHECKING:
     import sqlite3

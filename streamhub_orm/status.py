@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir, require_app_name
 from streamhub_orm.errors import DatabaseFileError, StreamHubError
-from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.migrations.states import FileState, State, look_at
 from streamhub_orm.migrations.upgrading import imports_pending
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
     from pathlib import Path

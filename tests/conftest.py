@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from tests import figures
-from tests.installations import Options, build_installation
-from tests.installations.commands import run_in_process
+from tests.support import figures
+from tests.support.installations import Options, build_installation
+from tests.support.installations.commands import run_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.installations import Installation
+    from tests.support.installations import Installation
 
-pytest_plugins = ["tests.object_stores.fixtures"]
+pytest_plugins = ["tests.support.object_stores.fixtures"]
 
 
 class MakeInstallation(Protocol):

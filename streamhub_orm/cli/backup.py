@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamhub_orm.backup.create import create_backup
-from streamhub_orm.backup.prune import Pruned, Retention, prune_backups
-from streamhub_orm.backup.stored import LATEST, list_backups, store_backup
-from streamhub_orm.backup.verify import verify_archive
+from streamhub_orm.archives.create import create_backup
+from streamhub_orm.archives.prune import Pruned, Retention, prune_backups
+from streamhub_orm.archives.stored import LATEST, list_backups, store_backup
+from streamhub_orm.archives.verify import verify_archive
 from streamhub_orm.cli.backup_places import PLACES, Places, from_option, local_dir_option
 from streamhub_orm.cli.backup_restore import restore, undo
 from streamhub_orm.cli.options import Settings, global_options, lock_timeout_option, print_json
@@ -20,7 +20,7 @@ from streamhub_orm.errors import StorageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streamhub_orm.backup.create import Created
+    from streamhub_orm.archives.create import Created
 
 
 @click.group

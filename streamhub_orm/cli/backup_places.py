@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from streamhub_orm.backup.stored import LATEST, as_file, get_backup
+from streamhub_orm.archives.stored import LATEST, as_file, get_backup
 from streamhub_orm.errors import EnvironmentSettingError, NoSuchBackupError
 from streamhub_orm.settings import BackupSettings
 from streamhub_orm.storage import LocalStore, open_s3_store

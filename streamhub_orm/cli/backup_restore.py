@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.backup.restore import restore_archive, undo_restore
+from streamhub_orm.archives.restore import restore_archive, undo_restore
 from streamhub_orm.cli.backup_places import Places, from_option, local_dir_option
 from streamhub_orm.cli.options import Settings, global_options, print_json
 from streamhub_orm.cli.output import progress_bar
@@ -15,7 +15,7 @@ from streamhub_orm.errors import StreamHubError
 from streamhub_orm.upgrade import upgrade
 
 if TYPE_CHECKING:
-    from streamhub_orm.backup.restore import Restored
+    from streamhub_orm.archives.restore import Restored
 
 
 @click.command

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.connections import open_read_only, translated
-from streamhub_orm.legacy.registry import look_up_legacy_files
+from streamhub_orm.registry import look_up_legacy_files
 
 if TYPE_CHECKING:
     import sqlite3

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from streamhub_orm.databases import Databases
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
+from streamhub_orm.registry import read_registry
 from streamhub_orm.services.app_stores import store_for_app
 
 if TYPE_CHECKING:

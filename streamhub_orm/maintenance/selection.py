@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.migrations.states import FileState, State, look_at
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,11 +22,11 @@ from streamhub_orm.engine.connections import open_for_migration, reading, transl
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import SplitCleanupError, StreamHubError
-from streamhub_orm.legacy.registry import count_global_rows
 from streamhub_orm.legacy.sources import RowCounts
 from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.split_proof import prove_split
 from streamhub_orm.migrations.global_file import CLEANUP_BACKUP, empty_legacy_tables, read_meta
+from streamhub_orm.registry import count_global_rows
 
 
 @dataclass

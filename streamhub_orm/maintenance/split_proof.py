@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.errors import SplitCleanupError, StreamHubError
-from streamhub_orm.legacy.registry import count_global_rows, list_orphans, read_registry
 from streamhub_orm.legacy.row_index import build_row_index
 from streamhub_orm.legacy.sources import RowCounts
 from streamhub_orm.legacy.verifying import verify_global_rows
@@ -16,10 +15,11 @@ from streamhub_orm.migrations.app_files import is_done
 from streamhub_orm.migrations.states import State
 from streamhub_orm.migrations.upgrading import look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.registry import count_global_rows, list_orphans, read_registry
 
 if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
-    from streamhub_orm.legacy.registry import Registry
+    from streamhub_orm.registry import Registry
 
 LISTED: Final = 1000
 """How many rows a refusal names at most."""

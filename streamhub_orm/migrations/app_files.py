@@ -20,9 +20,13 @@ from streamhub_orm.durable_files import (
 )
 from streamhub_orm.engine.backups import copy_to_scratch
 from streamhub_orm.engine.connections import open_scratch, reading, translated
-from streamhub_orm.engine.turns import turn_in
+from streamhub_orm.engine.folder_lock import folder_lock
 from streamhub_orm.errors import DatabaseFileError
-from streamhub_orm.legacy.bulk import are_empty, checks_after_rows, indices_after_rows
+from streamhub_orm.legacy.deferred_constraints import (
+    are_empty,
+    checks_after_rows,
+    indices_after_rows,
+)
 from streamhub_orm.legacy.importing import account_of, import_legacy, set_markers
 from streamhub_orm.legacy.progress import RowProgress, silent
 from streamhub_orm.legacy.sources import MARKERS, TABLES, VODS_MARKER, Account
@@ -57,7 +61,7 @@ def bring_app_to_head(path: Path, files: LegacyFiles, progress: Progress = silen
         require_importable(files.vods_db)
         with suppress(FileExistsError):  # another process created it meanwhile
             return create_app_db(path, files, progress)
-    with turn_in(path.parent):
+    with folder_lock(path.parent):
         found = look_for_upgrade(path, APP)
         if is_done(found):
             return Upgraded(found.revision, found.revision, changed=False)

@@ -22,7 +22,6 @@ from streamhub_orm.engine.connections import open_read_only, translated
 from streamhub_orm.engine.engines import READ_ONLY
 from streamhub_orm.errors import NotADatabaseError, StreamHubError
 from streamhub_orm.legacy.importing import import_legacy
-from streamhub_orm.legacy.registry import Registry, read_registry
 from streamhub_orm.legacy.sources import VODS_MARKER, Account
 from streamhub_orm.migrations.autogenerate import comparison_options, database_at_head
 from streamhub_orm.migrations.downgrading import Change, change_adopted
@@ -31,6 +30,7 @@ from streamhub_orm.migrations.states import State, missing, read_state
 from streamhub_orm.migrations.transaction import engine_on, keep_user_version
 from streamhub_orm.migrations.upgrading import imports_pending, look_for_upgrade, transform
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
+from streamhub_orm.registry import Registry, read_registry
 
 if TYPE_CHECKING:
     import sqlite3

@@ -15,8 +15,8 @@ from streamhub_orm.engine.connections import (
     translated,
     write_lock,
 )
+from streamhub_orm.engine.folder_lock import folder_lock
 from streamhub_orm.engine.sql_names import quoted
-from streamhub_orm.engine.turns import turn_in
 from streamhub_orm.errors import DatabaseFileError, SplitCleanupError
 from streamhub_orm.legacy.sources import SPLIT_DONE, TABLES, columns_of
 from streamhub_orm.migrations.references import reference_structure
@@ -40,7 +40,7 @@ CLEANUP_BACKUP: Final = "streamhub_orm_cleanup_backup"
 
 def bring_global_to_head(path: Path, *, backup: Path | None = None) -> Upgraded:
     """Upgrade the global database; idempotent. Raises a `DatabaseFileError`, then as it was."""
-    with turn_in(path.parent):
+    with folder_lock(path.parent):
         found = look_for_upgrade(path, GLOBAL)
         if found.state is State.CURRENT:
             return Upgraded(found.revision, found.revision, changed=False)

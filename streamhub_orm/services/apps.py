@@ -23,7 +23,7 @@ from streamhub_orm.errors import (
     UnknownTenantError,
 )
 from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
-from streamhub_orm.legacy.registry import look_up_legacy_files
+from streamhub_orm.registry import look_up_legacy_files
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.app_folders import (
     find_app_id,

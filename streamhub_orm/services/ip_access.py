@@ -17,7 +17,7 @@ from streamhub_orm.errors import AddressError
 from streamhub_orm.global_db import IpAction, IpBan, IpRule
 from streamhub_orm.schema import TimeRange, utc_now
 from streamhub_orm.services.addresses import parse_address, parse_network
-from streamhub_orm.services.core_access import connection_of
+from streamhub_orm.services.core import connection_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

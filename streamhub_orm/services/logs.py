@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import LogSettingError, StoredValueError
 from streamhub_orm.schema import TimeRange, comparable, json_from_text, utc_from_text, utc_now
-from streamhub_orm.services.core_access import connection_of
+from streamhub_orm.services.core import connection_of
 from streamhub_orm.services.registry import get_registered
 
 if TYPE_CHECKING:

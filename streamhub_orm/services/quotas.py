@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from streamhub_orm.errors import QuotaExceededError, StreamHubError, UsageUnknownError
 from streamhub_orm.fleet import Reading, count_active_streams, read_apps
 from streamhub_orm.global_db import App
-from streamhub_orm.legacy.registry import find_legacy_files
+from streamhub_orm.registry import find_legacy_files
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services.egress import GIB, find_egress_bytes
 from streamhub_orm.services.limits import Limits, Metric, get_limits

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from streamhub_orm.app_db import RestreamStatus, RestreamTarget
 from streamhub_orm.errors import UnknownTargetError
 from streamhub_orm.schema import utc_now
-from streamhub_orm.services.core_access import connection_of, table_of
+from streamhub_orm.services.core import connection_of, table_of
 from streamhub_orm.services.secret_urls import mask_url, without_secrets
 
 if TYPE_CHECKING:

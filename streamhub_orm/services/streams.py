@@ -15,7 +15,7 @@ from streamhub_orm.app_db import Stream, StreamType
 from streamhub_orm.databases.sessions import APP_ID, owner_of_new_row
 from streamhub_orm.errors import StoredValueError
 from streamhub_orm.schema import utc_now
-from streamhub_orm.services.core_access import connection_of, table_of
+from streamhub_orm.services.core import connection_of, table_of
 from streamhub_orm.services.point_query import PointQuery
 
 if TYPE_CHECKING:

@@ -11,21 +11,21 @@ from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.engine.backups import require_intact, size_bytes
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError, StreamHubError
-from streamhub_orm.legacy.registry import read_registry
 from streamhub_orm.migrations.app_files import is_done
 from streamhub_orm.migrations.legacy_files import require_legacy_tables
 from streamhub_orm.migrations.states import State
 from streamhub_orm.migrations.upgrading import imports_pending, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
-    from streamhub_orm.legacy.registry import Registry
     from streamhub_orm.legacy.sources import LegacyFiles
     from streamhub_orm.migrations.states import FileState
+    from streamhub_orm.registry import Registry
 
 
 @dataclass

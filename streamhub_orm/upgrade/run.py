@@ -28,8 +28,8 @@ from streamhub_orm.migrations.global_file import (
     rehearse_global,
     try_write_lock,
 )
+from streamhub_orm.upgrade.app_job import bring_app, count_unmatched, died, rehearse_app
 from streamhub_orm.upgrade.interrupts import Interrupts
-from streamhub_orm.upgrade.one_app import bring_app, count_unmatched, died, rehearse_app
 from streamhub_orm.upgrade.preflight import Plan, look_at_everything, require_workable
 from streamhub_orm.upgrade.report import AppReport, GlobalReport, UpgradeReport
 from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from streamhub_orm.legacy.progress import Progress, silent
-from streamhub_orm.upgrade.claims import Claims
+from streamhub_orm.upgrade.work_queue import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -81,7 +81,7 @@ class _Pool(Generic[Result]):
         self._work = work
         self._items = items
         self._progress = progress
-        self._claims = Claims(len(items))
+        self._claims = WorkQueue(len(items))
         self._numbers = count(_PARENT + 1)
         self._workers: dict[Pipe, _Worker] = {}
 

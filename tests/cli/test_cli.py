@@ -16,8 +16,8 @@ import pytest
 
 from streamhub_orm import __version__
 from streamhub_orm.cli import cli
-from tests.installations.commands import CHECKOUT, COMMAND, run_command, run_in_process
-from tests.installations.snapshot import fingerprint_files, load_snapshot
+from tests.support.installations.commands import CHECKOUT, COMMAND, run_command, run_in_process
+from tests.support.installations.snapshot import fingerprint_files, load_snapshot
 
 if TYPE_CHECKING:
     from tests.conftest import MakeDisk

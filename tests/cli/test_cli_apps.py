@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.init import make_installation as init
-from tests.installations.commands import run_in_process
-from tests.installations.snapshot import fingerprint_files
+from tests.support.installations.commands import run_in_process
+from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.installations.commands import Outcome
+    from tests.support.installations.commands import Outcome
 
 
 @pytest.fixture

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.installations.commands import run_in_process
-from tests.installations.snapshot import fingerprint_files, load_snapshot
-from tests.object_stores.proxy import Faults, proxy_before
+from tests.support.installations.commands import run_in_process
+from tests.support.installations.snapshot import fingerprint_files, load_snapshot
+from tests.support.object_stores.proxy import Faults, proxy_before
 
 if TYPE_CHECKING:
     from streamhub_orm.settings import S3Settings
     from tests.conftest import MakeInstallation
-    from tests.installations import Installation
-    from tests.object_stores.seaweedfs import SeaweedFS
+    from tests.support.installations import Installation
+    from tests.support.object_stores.seaweedfs import SeaweedFS
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.init import make_installation
-from tests.installations.commands import run_in_process
+from tests.support.installations.commands import run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,13 +13,13 @@ import pytest
 from streamhub_orm import rollback
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.init import make_installation as init
-from tests.installations.commands import run_in_process
-from tests.installations.killed_writer import write_and_kill
-from tests.installations.snapshot import fingerprint_files, load_database, load_snapshot
+from tests.support.installations.commands import run_in_process
+from tests.support.installations.killed_writer import write_and_kill
+from tests.support.installations.snapshot import fingerprint_files, load_database, load_snapshot
 
 if TYPE_CHECKING:
     from tests.conftest import MakeInstallation
-    from tests.installations import Installation
+    from tests.support.installations import Installation
 
 
 def test_rollback_puts_the_global_database_back_and_can_be_undone(

@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from streamhub_orm.init import make_installation as init
-from tests.installations.commands import CHECKOUT, COMMAND
+from tests.support.installations.commands import CHECKOUT, COMMAND
 
 if TYPE_CHECKING:
     from pathlib import Path

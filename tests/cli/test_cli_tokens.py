@@ -11,8 +11,8 @@ import pytest
 from streamhub_orm import Databases
 from streamhub_orm.init import make_installation as init
 from streamhub_orm.services.tokens import check_request
-from tests.installations.commands import CHECKOUT, COMMAND, Outcome, run_in_process
-from tests.installations.snapshot import fingerprint_files
+from tests.support.installations.commands import CHECKOUT, COMMAND, Outcome, run_in_process
+from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from pathlib import Path

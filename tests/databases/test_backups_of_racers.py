@@ -6,8 +6,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.backups import list_backups
-from tests.faults.starting_line import StartingLine
-from tests.installations import Options
+from tests.support.faults.starting_line import StartingLine
+from tests.support.installations import Options
 
 if TYPE_CHECKING:
     from tests.conftest import MakeInstallation

@@ -26,8 +26,8 @@ from streamhub_orm.global_db import App
 from streamhub_orm.migrations.downgrading import downgrade_file
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import APP, GLOBAL
-from tests.installations.facts import APP_MARKERS
-from tests.installations.snapshot import fingerprint_files, load_database
+from tests.support.installations.facts import APP_MARKERS
+from tests.support.installations.snapshot import fingerprint_files, load_database
 
 if TYPE_CHECKING:
     from pathlib import Path

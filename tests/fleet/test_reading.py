@@ -24,7 +24,7 @@ from streamhub_orm.errors import (
 )
 from streamhub_orm.fleet import Reading, count_active_streams, read_apps
 from tests.fleet.conftest import NAMES
-from tests.installations.snapshot import fingerprint_files
+from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,10 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from tests.installations import Options
-from tests.installations.accounting import assert_accounted
-from tests.installations.commands import run_command
-from tests.installations.snapshot import load_snapshot
+from tests.support.installations import Options
+from tests.support.installations.accounting import assert_accounted
+from tests.support.installations.commands import run_command
+from tests.support.installations.snapshot import load_snapshot
 
 if TYPE_CHECKING:
     from tests.conftest import MakeInstallation

@@ -12,9 +12,9 @@ import pytest
 from streamhub_orm.errors import UnknownAppError
 from streamhub_orm.maintenance.health import Health, read_health
 from streamhub_orm.maintenance.selection import Selection
-from tests.installations.commands import run_in_process
-from tests.installations.snapshot import fingerprint_files
 from tests.maintenance.conftest import app_db, run_sql
+from tests.support.installations.commands import run_in_process
+from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,11 +20,11 @@ from streamhub_orm.engine.backups import back_up, list_backups
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.maintenance.optimize import Optimized, optimize
 from streamhub_orm.maintenance.selection import Selection
-from tests.installations.accounting import assert_accounted
-from tests.installations.commands import CHECKOUT, run_in_process
-from tests.installations.facts import ERAS
-from tests.installations.snapshot import fingerprint_files, load_database, load_snapshot
 from tests.maintenance.conftest import app_db, query, run_sql
+from tests.support.installations.accounting import assert_accounted
+from tests.support.installations.commands import CHECKOUT, run_in_process
+from tests.support.installations.facts import ERAS
+from tests.support.installations.snapshot import fingerprint_files, load_database, load_snapshot
 
 if TYPE_CHECKING:
     from tests.conftest import MakeInstallation

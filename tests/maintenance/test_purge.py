@@ -19,10 +19,10 @@ from streamhub_orm.maintenance import purge_vods
 from streamhub_orm.maintenance.purge import Purge, Scope, purge
 from streamhub_orm.settings import load_secrets, save_secrets
 from streamhub_orm.storage.s3 import S3Store
-from tests.installations.commands import CHECKOUT, run_in_process
-from tests.installations.snapshot import fingerprint_files, load_database
 from tests.maintenance.conftest import app_db, query, run_sql
-from tests.object_stores.proxy import Faults, proxy_before
+from tests.support.installations.commands import CHECKOUT, run_in_process
+from tests.support.installations.snapshot import fingerprint_files, load_database
+from tests.support.object_stores.proxy import Faults, proxy_before
 
 if TYPE_CHECKING:
     from pathlib import Path

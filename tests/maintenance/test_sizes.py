@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.fleet import VodTotal
 from streamhub_orm.maintenance.sizes import in_bytes, read_sizes
-from tests.installations.commands import run_in_process
 from tests.maintenance.conftest import app_db, run_sql
+from tests.support.installations.commands import run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path

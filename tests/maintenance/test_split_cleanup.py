@@ -15,12 +15,17 @@ from streamhub_orm.errors import SpaceError, SplitCleanupError
 from streamhub_orm.maintenance import split_cleanup, split_proof
 from streamhub_orm.maintenance.split_cleanup import clean_up_split
 from streamhub_orm.migrations.global_file import protected_backups
-from tests.installations import Options
-from tests.installations.commands import run_in_process
-from tests.installations.facts import ERAS, MOVED_TABLES
-from tests.installations.node_core import assert_usable_by_node_core
-from tests.installations.snapshot import Database, fingerprint_files, load_database, load_snapshot
 from tests.maintenance.conftest import query, run_sql
+from tests.support.installations import Options
+from tests.support.installations.commands import run_in_process
+from tests.support.installations.facts import ERAS, MOVED_TABLES
+from tests.support.installations.node_core import assert_usable_by_node_core
+from tests.support.installations.snapshot import (
+    Database,
+    fingerprint_files,
+    load_database,
+    load_snapshot,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +33,8 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.maintenance.split_proof import Proof
     from tests.conftest import MakeInstallation
-    from tests.installations import Installation
-    from tests.installations.facts import Row
+    from tests.support.installations import Installation
+    from tests.support.installations.facts import Row
 
 WITHOUT_ORPHANS = Options(orphans=False)
 

@@ -14,7 +14,8 @@ from streamhub_orm.errors import MigrationFailedError, UnknownStructureError
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.upgrading import upgrade_file
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
-from tests.installations.ddl import (
+from tests.migrations.built import bytes_of, drift_of, executed, query
+from tests.support.installations.ddl import (
     APP_STEPS,
     GLOBAL_MONOLITH,
     GLOBAL_RUNTIME,
@@ -24,7 +25,6 @@ from tests.installations.ddl import (
     apply_steps,
     close_over_needs,
 )
-from tests.migrations.built import bytes_of, drift_of, executed, query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

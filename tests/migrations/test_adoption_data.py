@@ -11,14 +11,14 @@ import pytest
 from streamhub_orm.errors import DatabaseFileError, UnknownStructureError
 from streamhub_orm.migrations.upgrading import upgrade_file
 from streamhub_orm.migrations.worlds import APP, GLOBAL
-from tests.installations.ddl import (
+from tests.migrations.built import at_head, bytes_of, executed, query
+from tests.support.installations.ddl import (
     APP_STEPS,
     GLOBAL_MONOLITH,
     GLOBAL_STEPS,
     apply_runtime,
     apply_steps,
 )
-from tests.migrations.built import at_head, bytes_of, executed, query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,9 +13,9 @@ from streamhub_orm.migrations.downgrading import downgrade_file
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.upgrading import upgrade_file
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
-from tests.installations.commands import run_alembic, run_in_process
-from tests.installations.ddl import APP_STEPS
 from tests.migrations.built import at_head, bytes_of, drift_of, executed, query
+from tests.support.installations.commands import run_alembic, run_in_process
+from tests.support.installations.ddl import APP_STEPS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from streamhub_orm.app_db import AppBase
 from streamhub_orm.global_db import GlobalBase
 from streamhub_orm.migrations.structure import Drift
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
-from tests.installations.ddl import APP_STEPS, GLOBAL_RUNTIME, GLOBAL_STEPS, apply_runtime
 from tests.migrations.built import altered, at_head, drift_of
+from tests.support.installations.ddl import APP_STEPS, GLOBAL_RUNTIME, GLOBAL_STEPS, apply_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import pytest
 
 from streamhub_orm.migrations.structure import Drift
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
-from tests.installations.ddl import GLOBAL_MONOLITH, LITESTREAM
 from tests.migrations.built import altered, at_head, drift_of
+from tests.support.installations.ddl import GLOBAL_MONOLITH, LITESTREAM
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -35,9 +35,9 @@ from streamhub_orm.services import apps
 from streamhub_orm.services.limits import Metric
 from streamhub_orm.services.quotas import reserve
 from streamhub_orm.settings import load_app_config, save_secrets
-from tests.installations.facts import APP_MARKERS
-from tests.installations.snapshot import fingerprint_files
 from tests.services.plans import plans_of
+from tests.support.installations.facts import APP_MARKERS
+from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from streamhub_orm.init import make_installation as init
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import APP
 from streamhub_orm.services import apps
-from tests.faults.python_points import watch
+from tests.support.faults.python_points import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,10 @@ import sys
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from tests.installations.accounting import REPORT_KEYS, assert_accounted
-from tests.installations.commands import run_command
-from tests.installations.facts import SPLIT_DONE
-from tests.installations.snapshot import (
+from tests.support.installations.accounting import REPORT_KEYS, assert_accounted
+from tests.support.installations.commands import run_command
+from tests.support.installations.facts import SPLIT_DONE
+from tests.support.installations.snapshot import (
     fingerprint_files,
     list_changes,
     load_database,
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from tests.installations import Installation
-    from tests.installations.commands import Outcome
+    from tests.support.installations import Installation
+    from tests.support.installations.commands import Outcome
 
 # What a message says after the file: what was found, what was expected, and what to do.
 ADVICE = re.compile(

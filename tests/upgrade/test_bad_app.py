@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.installations import Options
-from tests.installations.accounting import assert_accounted
-from tests.installations.commands import run_command
-from tests.installations.snapshot import fingerprint_files, load_snapshot
+from tests.support.installations import Options
+from tests.support.installations.accounting import assert_accounted
+from tests.support.installations.commands import run_command
+from tests.support.installations.snapshot import fingerprint_files, load_snapshot
 from tests.upgrade.refusals import (
     assert_app_refused,
     assert_next_run_takes_up_what_is_left,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeInstallation
-    from tests.installations import Installation
+    from tests.support.installations import Installation
 
 NO_WAL = Options(killed_writers=False)
 APP = "radio--x"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.installations import Options
-from tests.installations.accounting import assert_accounted
-from tests.installations.commands import run_command
-from tests.installations.facts import global_path_of
-from tests.installations.snapshot import load_snapshot
+from tests.support.installations import Options
+from tests.support.installations.accounting import assert_accounted
+from tests.support.installations.commands import run_command
+from tests.support.installations.facts import global_path_of
+from tests.support.installations.snapshot import load_snapshot
 from tests.upgrade.refusals import (
     assert_refused,
     corrupt_pages,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeInstallation
-    from tests.installations import Installation
+    from tests.support.installations import Installation
 
 NO_WAL = Options(killed_writers=False)
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.installations import Options
-from tests.installations.commands import CHECKOUT
+from tests.support.installations import Options
+from tests.support.installations.commands import CHECKOUT
 from tests.upgrade.test_read_only import UID, give_away
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import MakeInstallation
-    from tests.installations import Installation
+    from tests.support.installations import Installation
 
 CLOSED: Final = "tv-2"
 # Python itself may lie where only root can read it, so all modules are imported before the change.

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.installations.accounting import assert_accounted, assert_report
-from tests.installations.commands import (
+from tests.support.installations.accounting import assert_accounted, assert_report
+from tests.support.installations.commands import (
     run_alembic,
     run_alembic_in_process,
     run_command,
     run_in_process,
 )
-from tests.installations.facts import APP_PARITY, ERAS, GLOBAL_PARITY, LAYOUTS
-from tests.installations.node_core import assert_usable_by_node_core
-from tests.installations.snapshot import (
+from tests.support.installations.facts import APP_PARITY, ERAS, GLOBAL_PARITY, LAYOUTS
+from tests.support.installations.node_core import assert_usable_by_node_core
+from tests.support.installations.snapshot import (
     fingerprint_databases,
     fingerprint_files,
     load_database,
@@ -27,7 +27,7 @@ from tests.installations.snapshot import (
 
 if TYPE_CHECKING:
     from tests.conftest import MakeInstallation
-    from tests.installations.facts import Row
+    from tests.support.installations.facts import Row
 
 ROWS = 300
 COUNTS = ("app", "from", "imported", "superseded", "unmatched", "error")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.init import make_installation
-from tests.installations import Options
-from tests.installations.commands import run_in_process
-from tests.installations.snapshot import load_database
+from tests.support.installations import Options
+from tests.support.installations.commands import run_in_process
+from tests.support.installations.snapshot import load_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable

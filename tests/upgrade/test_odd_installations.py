@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.installations import Options
-from tests.installations.accounting import assert_accounted, assert_report
-from tests.installations.commands import run_in_process
-from tests.installations.facts import ERAS
-from tests.installations.node_core import assert_usable_by_node_core
-from tests.installations.snapshot import load_snapshot
+from tests.support.installations import Options
+from tests.support.installations.accounting import assert_accounted, assert_report
+from tests.support.installations.commands import run_in_process
+from tests.support.installations.facts import ERAS
+from tests.support.installations.node_core import assert_usable_by_node_core
+from tests.support.installations.snapshot import load_snapshot
 from tests.upgrade.refusals import execute
 
 if TYPE_CHECKING:

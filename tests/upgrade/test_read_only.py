@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.installations import Options
-from tests.installations.accounting import assert_accounted
-from tests.installations.commands import COMMAND, run_command
-from tests.installations.snapshot import load_snapshot
+from tests.support.installations import Options
+from tests.support.installations.accounting import assert_accounted
+from tests.support.installations.commands import COMMAND, run_command
+from tests.support.installations.snapshot import load_snapshot
 from tests.upgrade.refusals import assert_app_refused, assert_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.conftest import MakeInstallation
-    from tests.installations import Installation
+    from tests.support.installations import Installation
 
 UID: Final = 65534
 APP: Final = "radio--x"

@@ -12,7 +12,7 @@ import pytest
 from streamhub_orm import Databases
 from streamhub_orm.errors import CorruptDatabaseError
 from streamhub_orm.init import make_installation
-from tests.installations.commands import run_alembic_in_process, run_in_process
+from tests.support.installations.commands import run_alembic_in_process, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,9 +18,9 @@ from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts, re
 from streamhub_orm.maintenance.report.page import SHOWN, render_page
 from streamhub_orm.maintenance.sizes import Sizes
 from streamhub_orm.migrations.states import State
-from tests.installations.commands import CHECKOUT, run_in_process
-from tests.installations.snapshot import fingerprint_files
 from tests.maintenance.conftest import app_db, run_sql
+from tests.support.installations.commands import CHECKOUT, run_in_process
+from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

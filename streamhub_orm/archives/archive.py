@@ -1,0 +1,132 @@
+"""The form of an archive: a .tar.gz whose every file is a gzip member of its own.
+
+gzip files may follow each other and still are one (RFC 1952, 2.2), so `tar -xzf` reads the whole as
+it reads any other. What is won: files are compressed side by side, a later archive takes over what
+did not change as it is, and the manifest, the last file, is found from the end: an empty gzip
+member closes the archive, whose extra field holds the manifest's offset.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import struct
+import tarfile
+import time
+import zlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final
+
+from streamhub_orm.archives.manifest import Manifest
+from streamhub_orm.archives.names import MANIFEST_NAME
+from streamhub_orm.errors import DamagedArchiveError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamhub_orm.archives.manifest import Entry
+
+_CHUNK_BYTES: Final = 1 << 20
+_LEVEL: Final = 4
+"""Half the time of the default 6, for archives 4% larger (45 MB of VOD rows and indices)."""
+_END_OF_TAR: Final = bytes(2 * tarfile.BLOCKSIZE)
+_FOOTER: Final = struct.Struct("<4sIBBH2sHQ2sII")
+_FOOTER_HEAD: Final = (b"\x1f\x8b\x08\x04", 0, 0, 255, 12, b"SH", 8)
+_FOOTER_TAIL: Final = (b"\x03\x00", 0, 0)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who the files in an archive belong to, by number."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was compressed: size and digest of the content and of the fragment."""
+
+    bytes: int
+    sha256: str
+    packed_bytes: int
+    packed_sha256: str
+
+
+def pack(source: IO[bytes], name: str, size: int, owner: Owner, target: IO[bytes]) -> Packed:
+    """Write `size` bytes of `source` as one fragment of an archive, at its place in `target`."""
+    squeezer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    content, fragment = hashlib.sha256(), hashlib.sha256()
+    written = 0
+
+    def write(data: bytes) -> None:
+        nonlocal written
+        fragment.update(data)
+        written += target.write(data)
+
+    write(squeezer.compress(_header(name, size, owner)))
+    left = size
+    while left:
+        chunk = source.read(min(_CHUNK_BYTES, left))
+        if not chunk:
+            message = f"{name} ended {left} bytes early"
+            raise OSError(message)
+        content.update(chunk)
+        write(squeezer.compress(chunk))
+        left -= len(chunk)
+    write(squeezer.compress(bytes(-size % tarfile.BLOCKSIZE)) + squeezer.flush())
+    return Packed(size, content.hexdigest(), written, fragment.hexdigest())
+
+
+def _header(name: str, size: int, owner: Owner) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.uid, info.gid = size, 0o600, owner.uid, owner.gid
+    info.mtime = int(time.time())
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def copy_fragment(archive: Path, entry: Entry, target: IO[bytes]) -> bool:
+    """Append the fragment of an older archive; False where it is not as its manifest says."""
+    digest, left = hashlib.sha256(), entry.packed_bytes
+    begin = target.tell()
+    with archive.open("rb") as source:
+        source.seek(entry.offset)
+        while left and (chunk := source.read(min(_CHUNK_BYTES, left))):
+            digest.update(chunk)
+            target.write(chunk)
+            left -= len(chunk)
+    if left or digest.hexdigest() != entry.packed_sha256:
+        target.seek(begin)
+        target.truncate()
+        return False
+    return True
+
+
+def finish(target: IO[bytes], manifest: Manifest, owner: Owner) -> None:
+    """End an archive: the manifest, the end of the tar file, and the manifest's offset."""
+    offset, text = target.tell(), manifest.to_bytes()
+    pack(io.BytesIO(text), MANIFEST_NAME, len(text), owner, target)
+    target.write(gzip.compress(_END_OF_TAR, mtime=0))
+    target.write(_FOOTER.pack(*_FOOTER_HEAD, offset, *_FOOTER_TAIL))
+
+
+def load_manifest(archive: Path) -> Manifest | None:
+    """Read the manifest of an archive from its end.
+
+    None for an archive without one, as shell scripts made them, and for one that is cut off.
+    """
+    with archive.open("rb") as file:
+        if file.seek(0, io.SEEK_END) < _FOOTER.size:
+            return None
+        file.seek(-_FOOTER.size, io.SEEK_END)
+        *head, offset, empty, crc, size = _FOOTER.unpack(file.read())
+        if tuple(head) != _FOOTER_HEAD or (empty, crc, size) != _FOOTER_TAIL:
+            return None
+        try:
+            file.seek(offset)
+            with gzip.GzipFile(fileobj=file) as plain:
+                header = tarfile.TarInfo.frombuf(plain.read(tarfile.BLOCKSIZE), "utf-8", "strict")
+                return Manifest.from_bytes(plain.read(header.size))
+        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+            raise DamagedArchiveError(archive, [f"manifest: {error}"]) from error

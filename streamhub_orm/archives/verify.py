@@ -1,0 +1,147 @@
+"""`backup verify`: every file of an archive as it was written, every database intact."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from streamhub_orm.archives.archive import load_manifest
+from streamhub_orm.archives.unpacking import Unpacking
+from streamhub_orm.engine.backups import row_counts
+from streamhub_orm.engine.connections import open_read_only, translated
+from streamhub_orm.errors import DamagedArchiveError, StreamHubError
+from streamhub_orm.migrations.states import State, look_at
+
+if TYPE_CHECKING:
+    from streamhub_orm.archives.manifest import Entry, Manifest
+    from streamhub_orm.archives.unpacking import Unpacked
+
+
+@dataclass
+class Verified:
+    """What a look at every file of an archive found."""
+
+    archive: Path
+    manifest: Manifest | None
+    """None where a shell script made the archive: then there are no checksums to compare."""
+    files: int = 0
+    databases: int = 0
+    rows: int = 0
+    faults: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the archive says that it holds every database."""
+        return self.manifest is None or not self.manifest.failures
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file that is in it can be restored."""
+        return not self.faults
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `backup verify --json` prints."""
+        return {
+            "ok": self.ok,
+            "archive": str(self.archive),
+            "complete": self.complete,
+            "manifest": self.manifest is not None,
+            "files": self.files,
+            "databases": self.databases,
+            "rows": self.rows,
+            "faults": self.faults,
+            "ignored": self.ignored,
+        }
+
+
+def verify_archive(archive: Path, *, scratch: Path | None = None) -> Verified:
+    """Read an archive to its end and check each file; needs room for the largest, in `scratch`.
+
+    What is wrong with single files is in `faults`. Raises `DamagedArchiveError` for an archive that
+    cannot be read to its end, `HostileArchiveError` for one that no backup made.
+    """
+    with TemporaryDirectory(prefix="streamhub-verify-", dir=scratch) as folder:
+        check = Check(archive)
+        for unpacked in check.unpacking.files(Path(folder)):
+            check.look_at(unpacked)
+            unpacked.path.unlink()
+        return check.finish()
+
+
+class Check:
+    """The checks of one archive, file by file."""
+
+    def __init__(self, archive: Path) -> None:
+        """Read the manifest; the files follow by `look_at`."""
+        self.unpacking = Unpacking(archive)
+        self.found = Verified(archive, load_manifest(archive) if archive.is_file() else None)
+        self._entries = self.found.manifest.entries if self.found.manifest else {}
+        self._seen = set[str]()
+
+    @property
+    def expected(self) -> int:
+        """The number of files that the manifest names; 0 without one."""
+        return len(self._entries)
+
+    def look_at(self, unpacked: Unpacked) -> None:
+        """Check one file that was taken out of the archive."""
+        name = unpacked.member.name
+        self._seen.add(name)
+        self.found.files += 1
+        entry = self._entries.get(name)
+        if self.found.manifest is not None:
+            self.found.faults += _differences(unpacked, entry)
+        if unpacked.member.kind.is_database:
+            self.found.databases += 1
+            self._look_at_database(unpacked, entry)
+
+    def finish(self, *, partial: bool = False) -> Verified:
+        """Return what was found; unless a part was wanted, no file of the manifest may lack."""
+        self.found.ignored = self.unpacking.ignored
+        if self.unpacking.has_manifest and self.found.manifest is None:
+            self.found.faults.append("its last bytes are missing, which lead to the manifest")
+        if not partial:
+            missing = self._entries.keys() - self._seen
+            self.found.faults += [f"{name} is missing" for name in sorted(missing)]
+        if not self.found.databases and not partial:
+            self.found.faults.append("no database at all")
+        return self.found
+
+    def _look_at_database(self, unpacked: Unpacked, entry: Entry | None) -> None:
+        name = unpacked.member.name
+        try:
+            with translated(unpacked.path, "checking it"):
+                counts = _require_intact(unpacked)
+        except StreamHubError as error:
+            self.found.faults.append(str(error).replace(str(unpacked.path), name))
+            return
+        self.found.rows += sum(counts.values())
+        if entry is not None and entry.rows != counts:
+            self.found.faults.append(f"{name}: found {counts} rows, expected {entry.rows}")
+
+
+def _differences(unpacked: Unpacked, entry: Entry | None) -> list[str]:
+    name = unpacked.member.name
+    if entry is None:
+        return [f"{name} is not in the manifest"]
+    if unpacked.sha256 != entry.sha256:
+        return [f"{name}: found SHA-256 {unpacked.sha256}, expected {entry.sha256}"]
+    return []
+
+
+def _require_intact(unpacked: Unpacked) -> dict[str, int]:
+    """Return the rows by table of a database that is whole and of a known release."""
+    world = unpacked.member.kind.world
+    if world is not None:
+        found = look_at(unpacked.path, world)
+        if found.error is not None and found.state is not State.MISSING:
+            raise found.error
+    with closing(open_read_only(unpacked.path)) as connection:
+        damage = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise DamagedArchiveError(unpacked.path, [str(damage)])
+        return row_counts(connection)

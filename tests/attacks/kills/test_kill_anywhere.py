@@ -1,0 +1,116 @@
+"""SIGKILL at every call that changes the disk: the next run finishes, and no row is lost.
+
+`python -m tests.support.faults.kill_all` tries every point of every era, in all three ways.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.support.faults import scenarios
+from tests.support.faults.kill_points import Attack, attack_at
+from tests.support.faults.shim import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.attacks.conftest import Preparations
+    from tests.support.faults.fork_server import ForkServer
+    from tests.support.faults.kill_points import Violation
+    from tests.support.faults.scenarios import Prepared, Scenario
+
+SLICES: Final = 8
+FEWEST_POINTS: Final = {
+    "upgrade monolith": 250,
+    "open new app": 30,
+    "open old app": 120,
+    "backup": 40,
+    "init": 25,
+    "rollback": 15,
+    "split cleanup": 40,
+}
+"""A harness that sees fewer calls than this has gone blind."""
+
+
+def assert_survives(violations: list[Violation]) -> None:
+    """Fail with every violation."""
+    assert not violations, "\n".join(map(str, violations))
+
+
+def numbers(prepared: Prepared, *, slice_: int = 0, of: int = 1) -> range:
+    """List every `of`-th point, beginning with the `slice_`-th; the report shows how many."""
+    chosen = range(1 + slice_, prepared.points + 1, of)
+    print(f"{prepared.scenario.name}: {len(chosen)} of {prepared.points} points")  # noqa: T201
+    return chosen
+
+
+@pytest.mark.parametrize("slice_", range(SLICES))
+def test_upgrade_killed_at_any_point_of_one_era_is_finished_by_the_next_run(
+    server: ForkServer, preparations: Preparations, slice_: int
+) -> None:
+    """All slices together try every call of the split and upgrade of a monolith."""
+    prepared = preparations.get(scenarios.upgrade_of("monolith"))
+    assert prepared.points >= (FEWEST_POINTS[prepared.scenario.name] if server.has_shim else 1)
+    chosen = numbers(prepared, slice_=slice_, of=SLICES)
+    assert_survives(attack_at(server, prepared, chosen, Attack()))
+
+
+@pytest.mark.parametrize(
+    ("make", "every"),
+    [
+        (scenarios.lazy_open_of_new_app, 1),
+        (scenarios.lazy_open_of_old_app, 3),
+        (scenarios.backup_alone, 1),
+        (scenarios.fresh_installation, 1),
+        (scenarios.rollback, 1),
+        (scenarios.split_cleanup, 7),
+    ],
+    ids=lambda it: getattr(it, "__name__", None),
+)
+def test_other_work_killed_at_any_point_is_finished_by_the_next_run(
+    server: ForkServer, preparations: Preparations, make: Callable[[], Scenario], every: int
+) -> None:
+    """Lazy opens, `init`, `rollback` and a single backup leave nothing half done."""
+    prepared = preparations.get(make())
+    assert prepared.points >= (FEWEST_POINTS[prepared.scenario.name] if server.has_shim else 1)
+    assert_survives(attack_at(server, prepared, numbers(prepared, of=every), Attack()))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: scenarios.upgrade_of("vods_db"), id="vods_db"),
+        pytest.param(lambda: scenarios.upgrade_of("pre_tenancy"), id="pre_tenancy"),
+        pytest.param(lambda: scenarios.upgrade_of("node_split"), id="node_split"),
+        pytest.param(lambda: scenarios.upgrade_of("node_head"), id="node_head"),
+        pytest.param(scenarios.upgrade_of_restored_files, id="restored"),
+    ],
+)
+def test_upgrade_of_any_era_killed_at_some_points_is_finished_by_the_next_run(
+    server: ForkServer, preparations: Preparations, make: Callable[[], Scenario]
+) -> None:
+    """A sample here; every point in the longer run."""
+    prepared = preparations.get(make())
+    assert_survives(attack_at(server, prepared, numbers(prepared, slice_=5, of=24), Attack()))
+
+
+def test_upgrade_killed_in_the_middle_of_a_write_is_finished_by_the_next_run(
+    server: ForkServer, preparations: Preparations
+) -> None:
+    """Half a page on the disk is no page."""
+    if not server.has_shim:
+        pytest.skip("no C compiler, so no half writes")
+    prepared = preparations.get(scenarios.upgrade_of("monolith"))
+    chosen = numbers(prepared, slice_=3, of=9)
+    assert_survives(attack_at(server, prepared, chosen, Attack(Mode.TORN)))
+
+
+def test_upgrade_killed_before_some_statements_is_finished_by_the_next_run(
+    server: ForkServer, preparations: Preparations
+) -> None:
+    """The boundaries that Python sees: SQLite's trace, and the calls of `os`."""
+    prepared = preparations.get(scenarios.upgrade_of("monolith"), by_python=True)
+    chosen = numbers(prepared, slice_=4, of=12)
+    assert_survives(attack_at(server, prepared, chosen, Attack(by_python=True)))

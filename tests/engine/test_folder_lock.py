@@ -1,0 +1,50 @@
+"""Turns in a folder: one at a time, but never a reason to fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from streamhub_orm.engine import folder_lock as module
+from streamhub_orm.engine.folder_lock import folder_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_turns_never_overlap_and_leave_no_file(tmp_path: Path) -> None:
+    """Eight threads, each with a descriptor of its own as processes have."""
+    inside: list[int] = []
+    overlaps: list[int] = []
+
+    def work(number: int) -> None:
+        with folder_lock(tmp_path):
+            overlaps.extend(inside)
+            inside.append(number)
+            time.sleep(0.002)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(40)))
+    assert overlaps == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_turn_that_does_not_come_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder that hangs makes nobody fail: the worst is a backup too many."""
+    monkeypatch.setattr(module, "BUSY_TIMEOUT_SECONDS", 0.05)
+    done = threading.Event()
+    with folder_lock(tmp_path), folder_lock(tmp_path):
+        done.set()
+    assert done.is_set()
+
+
+def test_turn_in_a_folder_that_cannot_be_opened_is_done_without(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "missing"):
+        assert not (tmp_path / "missing").exists()
