@@ -6,14 +6,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import (
-    mark_as_wal,
-    no_empty_folder_left,
-    publish,
-    require_no_stray_wal,
-    temporary_beside,
-)
+from streamhub_orm.durable_files import no_empty_folder_left, publish, temporary_beside
 from streamhub_orm.engine.connections import open_scratch, translated
+from streamhub_orm.engine.database_files import mark_as_wal, require_no_stray_wal
 from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
 from streamhub_orm.legacy.sources import SPLIT_DONE
 from streamhub_orm.migrations.app_files import bring_app_to_head

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import UnknownAppError, UnknownStructureError
-from streamhub_orm.legacy.sources import SPLIT_DONE, LegacyFiles, RowCounts, columns_of
+from streamhub_orm.legacy.sources import SPLIT_DONE, LegacyFiles, RowCounts
 
 if TYPE_CHECKING:
     import sqlite3

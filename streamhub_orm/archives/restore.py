@@ -15,9 +15,10 @@ from streamhub_orm.archives.swapping import Swap, remove_emptied, swap_in, swaps
 from streamhub_orm.archives.unpacking import only_app
 from streamhub_orm.archives.verify import Check
 from streamhub_orm.data_dir import DataDir, require_app_name
-from streamhub_orm.durable_files import make_folder, mark_as_wal, no_empty_folder_left
+from streamhub_orm.durable_files import make_folder, no_empty_folder_left
 from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
+from streamhub_orm.engine.database_files import mark_as_wal
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
     ArchiveError,

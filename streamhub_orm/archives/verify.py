@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.archives.archive import load_manifest
 from streamhub_orm.archives.unpacking import Unpacking
-from streamhub_orm.engine.backups import row_counts
 from streamhub_orm.engine.connections import open_read_only, translated
+from streamhub_orm.engine.integrity import row_counts
 from streamhub_orm.errors import DamagedArchiveError, StreamHubError
 from streamhub_orm.migrations.states import State, look_at
 

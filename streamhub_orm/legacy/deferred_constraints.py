@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.sql import quoted
 from streamhub_orm.legacy.sources import TABLES
 
 if TYPE_CHECKING:

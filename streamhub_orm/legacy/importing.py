@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.legacy.matching import any_found, count_unmatched
 from streamhub_orm.legacy.progress import Progress, RowProgress, silent
 from streamhub_orm.legacy.sources import (
@@ -18,7 +19,6 @@ from streamhub_orm.legacy.sources import (
     LegacyFiles,
     Source,
     attach_sources,
-    columns_of,
 )
 from streamhub_orm.legacy.table_copy import TableCopy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.legacy.sources import columns_of
+from streamhub_orm.engine.sql import columns_of
 
 if TYPE_CHECKING:
     import sqlite3

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.connections import attach_read_only, open_scratch
-from streamhub_orm.legacy.sources import columns_of
+from streamhub_orm.engine.sql import columns_of
 
 if TYPE_CHECKING:
     from pathlib import Path

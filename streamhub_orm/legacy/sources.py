@@ -150,13 +150,3 @@ def attach_sources(connection: sqlite3.Connection, files: LegacyFiles) -> list[S
         attach_read_only(connection, files.vods_db, "legacy_db")
         return sources
     return [source for source in sources if source.name != VODS_DB]
-
-
-def columns_of(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
-    """Return the stored columns of a table in order; empty where there is no such table."""
-    return [
-        str(name)
-        for (name,) in connection.execute(
-            "SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden = 0", (table, schema)
-        )
-    ]

@@ -7,8 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.legacy.matching import count_unmatched, iter_unmatched
-from streamhub_orm.legacy.sources import VODS_DB, RowCounts, attach_sources, columns_of
+from streamhub_orm.legacy.sources import VODS_DB, RowCounts, attach_sources
 from streamhub_orm.legacy.table_copy import TableCopy
 
 if TYPE_CHECKING:

@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import (
-    is_intact,
-    require_intact,
-    size_bytes,
-)
+from streamhub_orm.engine.backups import size_bytes
 from streamhub_orm.engine.connections import open_for_migration, reading, translated
+from streamhub_orm.engine.integrity import is_intact, require_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import SplitCleanupError, StreamHubError

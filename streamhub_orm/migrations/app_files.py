@@ -9,17 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from streamhub_orm.durable_files import (
-    file_mode,
-    in_wal_mode,
-    make_folder,
-    mark_as_wal,
-    publish,
-    require_no_stray_wal,
-    temporary_beside,
-)
+from streamhub_orm.durable_files import file_mode, make_folder, publish, temporary_beside
 from streamhub_orm.engine.backups import copy_to_scratch
 from streamhub_orm.engine.connections import open_scratch, reading, translated
+from streamhub_orm.engine.database_files import in_wal_mode, mark_as_wal, require_no_stray_wal
 from streamhub_orm.engine.folder_lock import folder_lock
 from streamhub_orm.errors import DatabaseFileError
 from streamhub_orm.legacy.deferred_constraints import (

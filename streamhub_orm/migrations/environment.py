@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from alembic import context, util
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import create_empty, require_no_stray_wal
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import open_read_only, translated
+from streamhub_orm.engine.database_files import create_empty, require_no_stray_wal
 from streamhub_orm.engine.engines import READ_ONLY
 from streamhub_orm.errors import NotADatabaseError, StreamHubError
 from streamhub_orm.legacy.importing import import_legacy

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.engine.backups import copy_to_scratch, is_intact
+from streamhub_orm.engine.backups import copy_to_scratch
 from streamhub_orm.engine.connections import (
     attach_read_only,
     open_for_migration,
@@ -16,9 +16,10 @@ from streamhub_orm.engine.connections import (
     write_lock,
 )
 from streamhub_orm.engine.folder_lock import folder_lock
-from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.integrity import is_intact
+from streamhub_orm.engine.sql import columns_of, quoted
 from streamhub_orm.errors import DatabaseFileError, SplitCleanupError
-from streamhub_orm.legacy.sources import SPLIT_DONE, TABLES, columns_of
+from streamhub_orm.legacy.sources import SPLIT_DONE, TABLES
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.transaction import run_upgrade

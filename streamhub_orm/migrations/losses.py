@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.sql import quoted
 from streamhub_orm.errors import DataLossError
 from streamhub_orm.migrations.references import reference_structure, seed_rows
 

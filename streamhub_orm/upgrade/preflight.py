@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streamhub_orm.data_dir import require_app_name
-from streamhub_orm.engine.backups import require_intact, size_bytes
+from streamhub_orm.engine.backups import size_bytes
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError, StreamHubError
 from streamhub_orm.migrations.app_files import is_done
 from streamhub_orm.migrations.legacy_files import require_legacy_tables

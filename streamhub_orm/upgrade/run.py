@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import remove_aliases, remove_leftovers, temporary_beside
+from streamhub_orm.durable_files import remove_leftovers, temporary_beside
 from streamhub_orm.engine.backups import back_up, prune_backups, time_stamp
 from streamhub_orm.engine.connections import translated
+from streamhub_orm.engine.database_files import remove_aliases
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.progress import silent

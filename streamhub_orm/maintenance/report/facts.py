@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import list_backups, wal_bytes
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import MissingDatabaseError, StreamHubError
-from streamhub_orm.legacy.sources import columns_of
 from streamhub_orm.maintenance.selection import Selection, iter_databases
 from streamhub_orm.maintenance.sizes import Sizes, read_variant_sizes, read_vod_sizes
 
