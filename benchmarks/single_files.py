@@ -17,7 +17,7 @@ from benchmarks.fresh import in_fresh_process
 from benchmarks.installations import head_schema, make_fleet, names
 from streamhub_orm import Databases
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.migrations.app_files import bring_app_to_head
+from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.registry import find_legacy_files
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _create(folder: Path, scale: Scale) -> Contest:
 
         def create(files: list[LegacyFiles]) -> None:
             for each in files:
-                bring_app_to_head(place.app_db(each.app), each)
+                upgrade_app_file(place.app_db(each.app), each)
 
         create(files[-1:])
         return timed(partial(create, files[:-1]))

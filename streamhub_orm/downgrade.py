@@ -1,4 +1,4 @@
-"""Take databases of an installation down to an older revision."""
+"""`streamhub-db downgrade`: databases of an installation down to an older revision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Back to the global database as it was before the split."""
+"""`streamhub-db rollback`: the global database as it was before the split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from streamhub_orm.errors import (
     RollbackError,
     UnfinishedError,
 )
-from streamhub_orm.migrations.global_file import OWN_SPLIT_BACKUP, named_backup
+from streamhub_orm.legacy.bookkeeping import OWN_SPLIT_BACKUP, named_backup
 
 if TYPE_CHECKING:
     from typing import NoReturn

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.aio.engines import AsyncFileEngine
     from streamhub_orm.databases.cache import Slot
-    from streamhub_orm.databases.preparation import Prepared
+    from streamhub_orm.databases.opener import ReadyFile
 
 _Slot: TypeAlias = "Slot[AsyncOpenDatabase]"
 _MOST_SESSIONS: Final = 64
@@ -33,7 +33,7 @@ class AsyncDatabaseCache:
 
     def __init__(
         self,
-        prepare: Callable[[str], Prepared],
+        prepare: Callable[[str], ReadyFile],
         limit: int,
         *,
         engine: AsyncFileEngine,

@@ -12,7 +12,7 @@ from streamhub_orm.cli.backup_places import Places, from_option, local_dir_optio
 from streamhub_orm.cli.options import Settings, global_options, print_json
 from streamhub_orm.cli.output import progress_bar
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.upgrade import upgrade
+from streamhub_orm.upgrade import upgrade_installation
 
 if TYPE_CHECKING:
     from streamhub_orm.archives.restore import Restored
@@ -61,7 +61,7 @@ def restore(  # noqa: PLR0913 - one parameter for each option
     failed, error = 0, None
     if upgrading and not dry_run:
         try:
-            failed = upgrade(places.data_dir).failed
+            failed = upgrade_installation(places.data_dir).failed
         except StreamHubError as refusal:  # the files are in their places all the same
             error = f"restored, but not upgraded: {refusal}"
     _print_restored(settings, done, failed, error)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from streamhub_orm.databases.cache import DatabaseCache
-    from streamhub_orm.databases.preparation import Prepared
+    from streamhub_orm.databases.opener import ReadyFile
     from streamhub_orm.engine.engines import FileEngine
 
 READY_CONNECTIONS: Final = 2
@@ -27,7 +27,7 @@ class OpenDatabase:
     while, since checking out and in costs more than a look-up by id.
     """
 
-    def __init__(self, engine: FileEngine, prepared: Prepared) -> None:
+    def __init__(self, engine: FileEngine, prepared: ReadyFile) -> None:
         """Open the first connection; raises a `DatabaseFileError`."""
         self.info = prepared.info
         self.migrated = prepared.migrated

@@ -1,4 +1,4 @@
-"""When a source row and a row of the app.db are the same: the keys of the split's rules."""
+"""Matching of a source row with a row of the app.db: the keys of the split's rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a legacy vods.db, or global streams and vods, can be imported."""
+"""Legacy vods.db files, and global streams and vods: refused where they cannot be imported."""
 
 from __future__ import annotations
 

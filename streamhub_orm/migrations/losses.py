@@ -1,4 +1,4 @@
-"""What a downgrade would drop: rows of tables, values of columns, rows that a CHECK forbids.
+"""Losses of a downgrade: rows of tables, values of columns, rows that a CHECK forbids.
 
 Derived from the structures before and after, so that no revision needs a guard of its own.
 """

@@ -13,7 +13,7 @@ import pytest
 from streamhub_orm.data_dir import DataDir, require_app_name
 from streamhub_orm.demo import ERAS, mixed, write_demo, write_era
 from streamhub_orm.errors import DemoTargetError
-from streamhub_orm.upgrade import upgrade
+from streamhub_orm.upgrade import upgrade_installation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +129,7 @@ def test_failure_half_way_leaves_an_empty_folder(
 def test_upgrade_accounts_for_every_row_of_the_demo(tmp_path: Path) -> None:
     """The numbers follow from the rows that each app is given; see DEMO.txt for its story."""
     write_demo(tmp_path)
-    report = upgrade(tmp_path, jobs=1)
+    report = upgrade_installation(tmp_path, jobs=1)
     assert report.error is None
     assert {app.app: astuple(app.account.imported) for app in report.apps} == {
         "live": (5, 6, 2),
@@ -160,7 +160,7 @@ def test_upgrade_of_an_era_imports_what_is_not_there_yet(
     tmp_path: Path, era: str, imported: tuple[int, int, int]
 ) -> None:
     write_era(tmp_path, era)
-    report = upgrade(tmp_path, jobs=1)
+    report = upgrade_installation(tmp_path, jobs=1)
     assert report.error is None
     assert astuple(report.total("imported")) == imported
-    assert not upgrade(tmp_path, jobs=1).changed
+    assert not upgrade_installation(tmp_path, jobs=1).changed

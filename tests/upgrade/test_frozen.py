@@ -9,7 +9,7 @@ import pytest
 from streamhub_orm import __version__
 from streamhub_orm.check import check_installation
 from streamhub_orm.migrations.worlds import APP, GLOBAL
-from streamhub_orm.upgrade import upgrade
+from streamhub_orm.upgrade import upgrade_installation
 from tests.support.frozen.dumps import FOLDER, thaw_installation
 from tests.support.frozen.freeze import dump_head
 from tests.support.installations.accounting import assert_accounted, assert_report
@@ -38,7 +38,7 @@ def test_frozen_installation_upgrades_to_head_with_every_row(tmp_path: Path, nam
     thaw_installation(FOLDER / name, tmp_path)
     before = load_snapshot(tmp_path)
 
-    report = upgrade(tmp_path, jobs=1)
+    report = upgrade_installation(tmp_path, jobs=1)
 
     assert report.failed == 0, report.error
     assert_report(report.to_json(), before)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from streamhub_orm import __version__
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.worlds import APP, GLOBAL
-from streamhub_orm.upgrade import upgrade
+from streamhub_orm.upgrade import upgrade_installation
 from tests.support.frozen.dumps import FOLDER, dump_connection, freeze_installation
 from tests.support.installations import Options, build_installation
 from tests.support.installations.facts import ERAS
@@ -29,7 +29,7 @@ def build_release(data_dir: Path) -> None:
     """Make an installation at this release's head that holds rows in every kind of table."""
     options = Options(killed_writers=False)
     build_installation(data_dir, era="node_head", apps=2, rows=10, options=options)
-    report = upgrade(data_dir, jobs=1)
+    report = upgrade_installation(data_dir, jobs=1)
     if report.failed:
         raise RuntimeError(report.error)
 

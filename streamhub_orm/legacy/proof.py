@@ -1,4 +1,4 @@
-"""Whether an app.db holds every row of its app that the global database still has a copy of."""
+"""Proof that an app.db holds every row of its app that the global database has a copy of."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.engine.sql import columns_of
+from streamhub_orm.legacy.accounts import RowCounts
 from streamhub_orm.legacy.matching import count_unmatched, iter_unmatched
-from streamhub_orm.legacy.sources import VODS_DB, RowCounts, attach_sources
+from streamhub_orm.legacy.sources import VODS_DB, attach_sources
 from streamhub_orm.legacy.table_copy import TableCopy
 
 if TYPE_CHECKING:

@@ -1,27 +1,29 @@
-"""One file, one transaction: the connection that a migration runs on, and its steps."""
+"""Running revisions: the one transaction of a file, the steps in it, and where they lead."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 
 from streamhub_orm.engine.connections import open_for_migration, open_read_only, translated
-from streamhub_orm.engine.engines import immediate_engine
-from streamhub_orm.errors import MigrationFailedError
+from streamhub_orm.engine.engines import FileEngine
+from streamhub_orm.errors import MigrationFailedError, UnknownRevisionError
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    import sqlalchemy as sa
     from alembic.runtime.migration import MigrationInfo, RevisionStep
 
     from streamhub_orm.migrations.worlds import World
@@ -38,66 +40,83 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=alembic_lock._at_fork_reinit)  # type: ignore[attr-defined]  # noqa: SLF001 - what threading itself does for its locks
 
 
+@dataclass(frozen=True)
+class Route:
+    """Revisions to run on a file: where they lead from where it stands, and how they are run."""
+
+    destination: Callable[[str | None], str | None]
+    """Return the revision that a file at the given one is taken to; None is before the first.
+
+    May raise `UnknownRevisionError`.
+    """
+    run: Callable[[sa.Connection], None]
+
+
+def route_to_head(world: World) -> Route:
+    """Return the route of an upgrade to the newest revision."""
+    return Route(lambda _: world.head, lambda connection: run_revisions(connection, world))
+
+
+def route_down(world: World, target: str) -> Route:
+    """Return the route of a downgrade to `target`, which may be relative as in Alembic."""
+    steps = world.scripts._downgrade_revs  # noqa: SLF001 - the function alembic.command uses
+
+    def destination(revision: str | None) -> str | None:
+        try:
+            return last_of(steps(target, revision), revision)
+        except CommandError as error:
+            raise UnknownRevisionError(target, world.name, str(error)) from error
+
+    return Route(destination, lambda c: _run(c, world, lambda heads, _: steps(target, heads)))
+
+
+def last_of(steps: Iterable[Any], revision: str | None) -> str | None:
+    """Return the revision at the end of Alembic's steps; the present one where there are none."""
+    for step in steps:
+        revision = step.to_revisions[0] if step.to_revisions else None
+    return revision
+
+
+def run_revisions(connection: sa.Connection, world: World, target: str = "head") -> None:
+    """Run the revisions from where the file stands up to `target`."""
+    steps = world.scripts._upgrade_revs  # noqa: SLF001 - the function alembic.command uses
+    _run(connection, world, lambda heads, _: steps(target, heads))
+
+
 @contextmanager
 def migration_transaction(path: Path) -> Iterator[sa.Connection]:
     """Yield a connection inside BEGIN IMMEDIATE; commit at the end, or leave the file as it was.
 
     Before the commit, foreign keys that the transaction broke make it fail.
     """
-    with (
-        translated(path, "upgrading it"),
-        alembic_lock,
-        closing(open_for_migration(path)) as raw,
-        _begun_on(raw) as connection,
-    ):
-        _log.info("migrating %s", path)
-        connection.info[_PATH] = path
-        yield connection
-        _require_foreign_keys(raw, path)
-
-
-_handed_in: Final[list[sqlite3.Connection]] = []
-"""The connection that the shared engine takes next; `alembic_lock` guards it."""
+    with translated(path, "upgrading it"), alembic_lock:
+        raw = open_for_migration(path)
+        with closing(raw), connect_over(raw) as connection, connection.begin():
+            _log.info("migrating %s", path)
+            connection.info[_PATH] = path
+            yield connection
+            _require_foreign_keys(raw, path)
 
 
 @contextmanager
-def _begun_on(raw: sqlite3.Connection) -> Iterator[sa.Connection]:
-    _handed_in.append(raw)
-    try:
-        with _shared_engine().begin() as connection:
-            yield connection
-    finally:
-        _handed_in.pop()
+def database_in_memory(world: World, target: str = "head") -> Iterator[sa.Connection]:
+    """Yield a connection to a database in memory that the history has taken to `target`."""
+    raw = sqlite3.connect(":memory:", isolation_level=None)
+    with closing(raw), connect_over(raw) as connection:
+        with connection.begin():
+            run_revisions(connection, world, target)
+        yield connection
+
+
+def connect_over(raw: sqlite3.Connection) -> sa.Connection:
+    """Return the connection that a history runs on, over one of sqlite3; it closes both."""
+    return _engine().connect_over(raw)
 
 
 @cache
-def _shared_engine() -> sa.Engine:
+def _engine() -> FileEngine:
     """Return one engine for all files, so that a fleet shares its dialect and statements."""
-    return immediate_engine(lambda: _handed_in[-1], sa.pool.NullPool)
-
-
-def engine_on(raw: sqlite3.Connection) -> sa.Engine:
-    """Return an engine that has just this one connection and leaves closing to its owner."""
-    return immediate_engine(lambda: raw, sa.pool.StaticPool)
-
-
-def raw_connection(connection: sa.Connection) -> sqlite3.Connection:
-    """Return the sqlite3 connection below an SQLAlchemy one."""
-    driver_connection = connection.connection.driver_connection
-    assert driver_connection is not None  # noqa: S101 - only a detached connection has none
-    return driver_connection  # type: ignore[no-any-return]
-
-
-def run_upgrade(connection: sa.Connection, world: World, target: str = "head") -> None:
-    """Run the revisions from where the file stands up to `target`."""
-    steps = world.scripts._upgrade_revs  # noqa: SLF001 - the function alembic.command uses
-    _run(connection, world, lambda heads, _: steps(target, heads))
-
-
-def run_downgrade(connection: sa.Connection, world: World, target: str) -> None:
-    """Run the revisions' downgrades from where the file stands down to `target`."""
-    steps = world.scripts._downgrade_revs  # noqa: SLF001 - the function alembic.command uses
-    _run(connection, world, lambda heads, _: steps(target, heads))
+    return FileEngine()
 
 
 def stamp(connection: sa.Connection, world: World, revision: str) -> None:

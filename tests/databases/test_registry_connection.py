@@ -14,8 +14,8 @@ import pytest
 
 from streamhub_orm import Databases
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.databases.registry import RegistryReader
 from streamhub_orm.errors import UnknownAppError
+from streamhub_orm.registry import RegistryConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,8 @@ def place(make_fresh: MakeFresh) -> DataDir:
 
 
 @pytest.fixture
-def reader(place: DataDir) -> Iterator[RegistryReader]:
-    reader = RegistryReader(place)
+def reader(place: DataDir) -> Iterator[RegistryConnection]:
+    reader = RegistryConnection(place)
     yield reader
     reader.close()
 
@@ -43,7 +43,7 @@ def add_app(path: Path, name: str) -> None:
 
 
 def test_look_up_sees_what_was_registered_since_the_last_one(
-    place: DataDir, reader: RegistryReader
+    place: DataDir, reader: RegistryConnection
 ) -> None:
     """The connection stays open, but each look-up is a transaction of its own."""
     assert reader.find_legacy_files("tv-2").app_id == 2
@@ -54,7 +54,9 @@ def test_look_up_sees_what_was_registered_since_the_last_one(
     assert (reader.find_name(3), reader.find_name(4)) == ("tv-3", None)
 
 
-def test_look_up_reads_the_file_that_lies_there_now(place: DataDir, reader: RegistryReader) -> None:
+def test_look_up_reads_the_file_that_lies_there_now(
+    place: DataDir, reader: RegistryConnection
+) -> None:
     """A rollback or a restore puts another file in the place of the global database."""
     copy = place.global_db.with_name("copy")
     shutil.copy2(place.global_db, copy)
@@ -67,7 +69,7 @@ def test_look_up_reads_the_file_that_lies_there_now(place: DataDir, reader: Regi
 
 
 def test_row_of_the_registry_is_read_without_upgrading_the_global_database(
-    place: DataDir, reader: RegistryReader
+    place: DataDir, reader: RegistryConnection
 ) -> None:
     """Opening an app leaves the global file as it was."""
     before = place.global_db.read_bytes()
@@ -85,7 +87,7 @@ from streamhub_orm.errors import ForkedInSessionError
 databases = Databases(sys.argv[1])
 with databases.app_session("live", read_only=True) as session:
     session.scalar(sa.text("SELECT 1"))
-with databases._preparation.registry._lock:  # as a thread that is looking an app up holds it
+with databases._opener.registry._lock:  # as a thread that is looking an app up holds it
     child = os.fork()
     if not child:
         try:
