@@ -6,6 +6,7 @@ cannot write an unadopted one.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,8 @@ from alembic import context, util
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.connections import open_read_only, translated
 from streamhub_orm.engine.engines import READ_ONLY
-from streamhub_orm.errors import NotADatabaseError, StreamHubError
+from streamhub_orm.errors import NotADatabaseError, StreamHubError, UnforeseenError
+from streamhub_orm.fleet import walk
 from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.authoring import comparison_options
 from streamhub_orm.migrations.downgrading import change_adopted
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.legacy.sources import LegacyFiles
 
+_log: Final = logging.getLogger(__name__)
 _WRITING: Final = {"upgrade", "downgrade", "do_stamp"}
 _COMPARING: Final = {"retrieve_migrations"}
 _OFFLINE_HEADER: Final = """\
@@ -111,17 +114,26 @@ def _run_steps(connection: sa.Connection, world: World, **options: Any) -> None:
 
 
 def _run_on_files(world: World) -> None:
-    """Run the command on each file; one that fails does not stop the rest."""
+    """Run the command on each file; one that fails does not stop the rest.
+
+    A fault in a revision's own code is raised as it is, so that its author sees where it came from.
+    """
     command = _command()
     route = Route(_destination, lambda connection: _run_steps(connection, world))
-    failures = []
-    for find_target in _targets(world):
-        try:
-            _run_on_file(command, find_target(), world, route)
-        except (StreamHubError, util.CommandError) as error:
-            failures.append(str(error))
+    targets = _targets(world)
+    outcomes = walk(targets, lambda name: _run_on_file(command, targets[name](), world, route))
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    failures = [str(_unwrapped(error)) for error in errors]
+    for error in map(_unwrapped, errors):
+        if not isinstance(error, StreamHubError | util.CommandError):
+            _log.error("%s", "\n".join(failures))
+            raise error
     if failures:
         raise util.CommandError("\n".join(failures))
+
+
+def _unwrapped(error: StreamHubError) -> BaseException:
+    return error.__cause__ or error if isinstance(error, UnforeseenError) else error
 
 
 def _run_on_file(command: str, target: Target, world: World, route: Route) -> None:
@@ -160,15 +172,15 @@ def _read(target: Target, world: World) -> None:
             _run_steps(connection, world, dont_mutate=True)
 
 
-def _targets(world: World) -> list[Callable[[], Target]]:
-    """Return what finds each target; finding one can fail, and does not stop the rest."""
+def _targets(world: World) -> dict[str, Callable[[], Target]]:
+    """Return what finds each target, by name; finding one can fail, and does not stop the rest."""
     arguments = _arguments()
     if "path" in arguments:
-        return [partial(_named_target, Path(path).absolute()) for path in arguments["path"]]
+        return {path: partial(_named_target, Path(path).absolute()) for path in arguments["path"]}
     root = arguments.get("data_dir", [os.environ.get("DATA_DIR", ".")])[-1]
     place = DataDir.find(Path(root))
     if world is GLOBAL:
-        return [partial(Target, place.global_db, place.global_db)]
+        return {world.name: partial(Target, place.global_db, place.global_db)}
     registry = read_registry(place.global_db)
     names = arguments.get("app", [])
     if not names:
@@ -176,7 +188,7 @@ def _targets(world: World) -> list[Callable[[], Target]]:
         message = f"name an app by -x app=NAME, or all by -x app=all; apps of {place.root}: {known}"
         raise util.CommandError(message)
     chosen = list(registry.ids) if "all" in names else names
-    return [partial(_app_target, place, name) for name in chosen]
+    return {name: partial(_app_target, place, name) for name in chosen}
 
 
 def _named_target(path: Path) -> Target:

@@ -56,6 +56,8 @@ class FileState:
 
     def without_account(self) -> FileState:
         """Return the state alone, which a fleet has few different ones of."""
+        if self.account is None:
+            return self
         return _found(self.state, self.revision, " ".join(sorted(self.markers)), None)
 
 
