@@ -9,11 +9,11 @@ from . import contents
 from .accounts import fill_accounts, fill_tenancy
 from .ddl import (
     APP_STEPS,
-    GLOBAL_MONOLITH,
     GLOBAL_RUNTIME,
     GLOBAL_STEPS,
     LITESTREAM,
     VODS_DB_LATE_COLUMNS,
+    apply_monolith,
     apply_runtime,
     apply_steps,
     apply_vods_db,
@@ -172,10 +172,10 @@ def _open_global(
 ) -> File:
     """Make a global database at a step, with its registry, tokens and logs."""
     file = site.open_global()
-    apply_steps(file.connection, GLOBAL_STEPS, step)
     if monolith:
-        for sql in GLOBAL_MONOLITH.values():
-            file.connection.executescript(sql)
+        apply_monolith(file.connection, step)
+    else:
+        apply_steps(file.connection, GLOBAL_STEPS, step)
     contents.fill_registry(file)
     apply_runtime(file.connection, runtime)
     fill_tenancy(file)
