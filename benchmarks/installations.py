@@ -10,13 +10,14 @@ import subprocess
 import sys
 from contextlib import closing
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm.demo.eras import MONOLITH_STEPS
+from streamhub_orm.demo import write_demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 _STREAM_SHARE: Final = 5
 """One of so many rows is a stream, the others are recordings: a stream leaves several."""
@@ -92,12 +93,15 @@ def make_fleet(root: Path, count: int, *, rows: int = 0, behind: bool = False) -
 
 def make_monolith(root: Path, apps: int, rows_per_app: int) -> None:
     """Write an installation that still holds every row in its global database."""
+    with TemporaryDirectory() as scratch:
+        write_demo(Path(scratch), "monolith")
+        schema = schema_of(Path(scratch) / "streamhub.db")
     (root / "data").mkdir(parents=True)
     (root / "apps").mkdir()
     with closing(_open(root / "data/streamhub.db")) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        for step in MONOLITH_STEPS:
-            connection.executescript(step)
+        for statement in (*schema["table"], *schema["index"]):
+            connection.execute(statement)
         with connection:
             connection.executemany(_APPS, [(name, name) for name in names(apps)])
             _fill(connection, apps * rows_per_app, apps=apps)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from streamhub_orm.cli.options import Settings, global_options, print_json
-from streamhub_orm.demo import ERAS, write_demo, write_era
+from streamhub_orm.demo import ERAS, write_demo
 
 
 @click.command
@@ -17,10 +17,7 @@ from streamhub_orm.demo import ERAS, write_demo, write_era
 @click.pass_obj
 def demo(settings: Settings, folder: Path, era: str | None) -> None:
     """Write a small legacy installation into DIR, to try the upgrade on."""
-    if era is None:
-        write_demo(folder)
-    else:
-        write_era(folder, era)
+    write_demo(folder, era)
     if settings.json:
         print_json({"ok": True, "data_dir": str(folder.absolute())})
     elif settings.verbosity >= 0:

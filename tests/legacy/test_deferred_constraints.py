@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.demo.eras import MONOLITH_STEPS
 from streamhub_orm.errors import MigrationFailedError
 from streamhub_orm.legacy.global_rows import GlobalRows, build_row_index
 from streamhub_orm.legacy.sources import GlobalState, LegacyFiles
@@ -17,6 +16,7 @@ from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.structure import compare, read_structure
 from streamhub_orm.migrations.worlds import APP
+from tests.support.installations.ddl import apply_monolith
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +31,7 @@ def _legacy_rows(folder: Path, rows: int, *, bad: str = "") -> LegacyFiles:
     """Write a monolith's global database with so many recordings; `bad` spoils the last one."""
     path = folder / "streamhub.db"
     with closing(sqlite3.connect(path)) as connection, connection:
-        for step in MONOLITH_STEPS:
-            connection.executescript(step)
+        apply_monolith(connection)
         connection.execute("PRAGMA ignore_check_constraints = ON")
         connection.execute("INSERT INTO apps (name) VALUES ('live')")
         connection.executemany(
