@@ -13,9 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from streamhub_orm.aio.cache import AsyncDatabaseCache
 from streamhub_orm.aio.engines import AsyncFileEngine
-from streamhub_orm.aio.open_database import READY_CONNECTIONS
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.databases.limits import affordable_apps
+from streamhub_orm.databases.open_database import affordable_apps
 from streamhub_orm.databases.opener import Opener
 from streamhub_orm.databases.sessions import HomeSession
 
@@ -52,9 +51,7 @@ class AsyncDatabases:
         """Find the installation in `data_dir`, as `Databases` does; nothing is opened yet."""
         self.place = DataDir.find(Path(data_dir))
         self.auto_upgrade = auto_upgrade
-        self.max_open_apps = (
-            affordable_apps(READY_CONNECTIONS) if max_open_apps is None else max_open_apps
-        )
+        self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
         self._opener = Opener(self.place, auto_upgrade=auto_upgrade)
         self._threads = ThreadPoolExecutor(_OPENING_THREADS, "streamhub-open")
         cache = partial(AsyncDatabaseCache, engine=AsyncFileEngine(), threads=self._threads)

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.cache import Counters, DatabaseCache
-from streamhub_orm.databases.limits import affordable_apps, affordable_leases
-from streamhub_orm.databases.open_database import READY_CONNECTIONS, Lease, OpenDatabase
+from streamhub_orm.databases.open_database import (
+    Lease,
+    OpenDatabase,
+    affordable_apps,
+    affordable_leases,
+)
 from streamhub_orm.databases.opener import Opener
-from streamhub_orm.databases.session_block import SessionBlock
+from streamhub_orm.databases.sessions import SessionBlock
 from streamhub_orm.engine.engines import FileEngine
 
 if TYPE_CHECKING:
@@ -52,9 +56,7 @@ class Databases:
         """
         self.place = DataDir.find(Path(data_dir))
         self.auto_upgrade = auto_upgrade
-        self.max_open_apps = (
-            affordable_apps(READY_CONNECTIONS) if max_open_apps is None else max_open_apps
-        )
+        self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
         self._opener = Opener(self.place, auto_upgrade=auto_upgrade)
         self._engine = FileEngine()
         self._make_caches()
@@ -145,7 +147,7 @@ class Databases:
         self._apps: _Cache = DatabaseCache(
             self._open_app,
             self.max_open_apps,
-            most_leases=affordable_leases(self.max_open_apps, READY_CONNECTIONS),
+            most_leases=affordable_leases(self.max_open_apps),
             barred=apps,
         )
         self._global: _Cache = DatabaseCache(self._open_global, 1, barred=own)
