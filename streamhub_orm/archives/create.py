@@ -43,6 +43,8 @@ class Created:
     manifest: Manifest
     reused: int
     """Files taken over from the archive before, unread."""
+    left_out: list[str]
+    """Paths in the archive that databases without a table would have."""
     stored: str | None = None
     """The address of the copy in the bucket."""
     error: str | None = None
@@ -69,6 +71,7 @@ class Created:
             "files": len(self.manifest.files),
             "reused": self.reused,
             "failures": self.manifest.failures,
+            "left_out": self.left_out,
             "stored": self.stored,
         }
 
@@ -88,7 +91,8 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
 
     A file that cannot be copied is named in the manifest; the others are in the archive, whose
     name then says `.incomplete`. With `incremental`, files that are surely unchanged since the
-    newest archive there are taken from that one. Holds the lock of an upgrade, since an archive of
+    newest archive there are taken from that one. A database without a table holds nothing and is
+    left out. Holds the lock of an upgrade, since an archive of
     half a split would be useless. Raises a `StreamHubError` where nothing was made.
 
     With `bucket` the archive is stored there too; with `no_clobber` an object of its name stays.
@@ -105,7 +109,7 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
             writing = _Writing(place, scratch, _newest_in(folder) if incremental else None)
             writing.write(jobs or os.cpu_count() or 1, progress)
             archive = _publish(writing.path, folder, place, complete=not writing.manifest.failures)
-    created = Created(archive, writing.manifest, writing.reused)
+    created = Created(archive, writing.manifest, writing.reused, writing.left_out)
     if bucket is not None:
         _store(created, bucket, no_clobber=no_clobber)
     return created
@@ -128,7 +132,11 @@ def _scratch_in(folder: Path, place: DataDir) -> Iterator[Path]:
 
 
 def _newest_in(folder: Path) -> Path | None:
-    names = [name for entry in folder.iterdir() if (name := ArchiveName.parse(entry.name))]
+    names = [
+        name
+        for entry in folder.iterdir()
+        if (name := ArchiveName.parse(entry.name)) and entry.is_file() and not entry.is_symlink()
+    ]
     return folder / str(max(names)) if names else None
 
 
@@ -140,6 +148,7 @@ class _Writing:
         self.path = scratch / "archive"
         self.manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), __version__)
         self.reused = 0
+        self.left_out: list[str] = []
         self._place = place
         self._previous = previous
         self._owner = Owner(status.st_uid, status.st_gid)
@@ -149,6 +158,7 @@ class _Writing:
         """Pack the files side by side, append them in order, and end with the manifest."""
         found = find_parts(self._place)
         self.manifest.failures.update(found.failures)
+        self.left_out += found.empty
         with self.path.open("xb") as target:
             for done, packed in enumerate(self._packer.pack_each(found.parts, jobs), start=1):
                 self._append(packed, target)
@@ -156,8 +166,11 @@ class _Writing:
             finish(target, self.manifest, self._owner)
 
     def _append(self, packed: Packed, target: IO[bytes]) -> None:
+        if packed.error is not None:
+            self.manifest.failures[packed.part.name] = packed.error
+            return
         if packed.entry is None:
-            self.manifest.failures[packed.part.name] = str(packed.error)
+            self.left_out.append(packed.part.name)
             return
         offset = target.tell()
         if packed.fragment is not None:
@@ -176,9 +189,10 @@ class _Writing:
 
 
 def _entries_of(archive: Path | None) -> dict[str, Entry]:
+    """Return the files of the archive before; none where it is damaged or another user's."""
     try:
         manifest = load_manifest(archive) if archive is not None else None
-    except DamagedArchiveError:
+    except (DamagedArchiveError, PermissionError):
         return {}
     return {} if manifest is None else manifest.entries
 

@@ -34,6 +34,8 @@ _END_OF_TAR: Final = bytes(2 * tarfile.BLOCKSIZE)
 _FOOTER: Final = struct.Struct("<4sIBBH2sHQ2sII")
 _FOOTER_HEAD: Final = (b"\x1f\x8b\x08\x04", 0, 0, 255, 12, b"SH", 8)
 _FOOTER_TAIL: Final = (b"\x03\x00", 0, 0)
+_MOST_MANIFEST_BYTES: Final = 1 << 29
+"""Some 400,000 apps; what is larger would only fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,43 @@ class Manifest:
         try:
             document: dict[str, Any] = json.loads(text)
             if document["format"] != FORMAT:
-                message = f"format {document['format']!r}, expected {FORMAT}"
+                message = f"found another format than {FORMAT}"
                 raise ValueError(message)
             files = [_entry(each) for each in document.pop("files")]
-            return cls(files=files, **document)
-        except (KeyError, TypeError, AttributeError) as error:
+            manifest = cls(files=files, **document)
+            _require_texts(manifest.created_at, manifest.release)
+            _require_texts(*manifest.failures.keys(), *manifest.failures.values())
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             message = f"{type(error).__name__} {error}"
             raise ValueError(message) from error
+        return manifest
 
 
 def _entry(document: dict[str, Any]) -> Entry:
     source = document.pop("source")
-    return Entry(**document, source=None if source is None else Inodes(**source))
+    entry = Entry(**document, source=None if source is None else Inodes(**source))
+    _require_texts(entry.name, entry.sha256, entry.revision or "", entry.packed_sha256)
+    _require_numbers(entry.bytes, entry.offset, entry.packed_bytes)
+    if entry.rows is not None:
+        _require_numbers(*entry.rows.values())
+    if entry.source is not None:
+        _require_numbers(*entry.source.file, *(entry.source.wal or []))
+    return entry
+
+
+def _require_texts(*values: object) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            message = f"found {type(value).__name__}, expected a text"
+            raise TypeError(message)
+
+
+def _require_numbers(*values: object) -> None:
+    """Refuse what no size, number or time of a file can be."""
+    for value in values:
+        if not isinstance(value, int) or not 0 <= value < 1 << 63:
+            message = f"found {type(value).__name__}, expected a number from 0 to 2^63"
+            raise TypeError(message)
 
 
 def pack_fragment(
@@ -192,6 +219,8 @@ def load_manifest(archive: Path) -> Manifest | None:
             file.seek(offset)
             with gzip.GzipFile(fileobj=file) as plain:
                 header = tarfile.TarInfo.frombuf(plain.read(tarfile.BLOCKSIZE), "utf-8", "strict")
+                if not 0 <= header.size <= _MOST_MANIFEST_BYTES:
+                    raise DamagedArchiveError(archive, [f"manifest: {header.size} bytes"])
                 return Manifest.from_bytes(plain.read(header.size))
         except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
             raise DamagedArchiveError(archive, [f"manifest: {error}"]) from error

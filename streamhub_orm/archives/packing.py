@@ -32,6 +32,8 @@ class Found:
     """The files of an installation that belong into an archive, and those that cannot be in it."""
 
     parts: list[Part] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    """Paths in the archive that databases without a byte would have."""
     failures: dict[str, str] = field(default_factory=dict)
     """Path in the archive, and the reason."""
 
@@ -53,7 +55,9 @@ def find_parts(place: DataDir) -> Found:
         except StreamHubError as error:
             found.failures[part.name] = str(error)
         else:
-            if size is not None and (size > 0 or not part.kind.is_database):
+            if size == 0 and part.kind.is_database:
+                found.empty.append(part.name)
+            elif size is not None:
                 found.parts.append(part)
     return found
 
@@ -92,6 +96,7 @@ class Packed:
 
     part: Part
     entry: Entry | None = None
+    """None with an `error`, and for a database without a table, which holds nothing."""
     fragment: Path | None = None
     """The compressed file; None where the archive before holds it already."""
     error: str | None = None
@@ -143,12 +148,16 @@ class Packer:
         except StreamHubError as error:
             fragment.unlink(missing_ok=True)
             return Packed(part, error=str(error))
+        if entry is None:
+            return Packed(part)
         return Packed(part, replace(entry, source=inodes), fragment)
 
-    def _pack_database(self, part: Part, path: Path, fragment: Path) -> Entry:
+    def _pack_database(self, part: Part, path: Path, fragment: Path) -> Entry | None:
         copy = fragment.with_suffix(".copy")
         try:
             rows = copy_verified(path, copy)
+            if not rows:
+                return None
             world = part.kind.world
             revision = look_at(copy, world).revision if world is not None else None
             return replace(self._pack_file(part, copy, fragment), revision=revision, rows=rows)

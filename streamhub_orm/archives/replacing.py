@@ -123,7 +123,7 @@ def _load_record(aside: Path) -> dict[Part, bool]:
     try:
         files = json.loads((aside / _RECORD).read_bytes())["files"]
         named = {part_named(name): bool(existed) for name, existed in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArchiveError(
             aside,
             f"no readable {_RECORD} ({error})",

@@ -64,7 +64,7 @@ class Unpacking:
         """Write each wanted file into `folder`, mode 0600, and yield it.
 
         Raises `HostileArchiveError` for a path that leads out, a link, a device, a name that comes
-        twice and a file that is larger than it can be; `DamagedArchiveError` for an archive that is
+        twice and a file of a size that it cannot have; `DamagedArchiveError` for an archive that is
         cut off; `SpaceError` before a file is written that does not fit.
         """
         seen = set[str]()
@@ -90,6 +90,8 @@ class Unpacking:
             if len(block) < tarfile.BLOCKSIZE:
                 raise EOFError
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            if header.size < 0:
+                raise HostileArchiveError(self.archive, f"{header.name!r} of {header.size} bytes")
             content = _Content(plain, header.size)
             if header.type not in _ATTRIBUTES:
                 yield header, content

@@ -120,7 +120,9 @@ class Check:
             self.found.faults.append(str(error).replace(str(unpacked.path), name))
             return
         self.found.rows += sum(counts.values())
-        if entry is not None and entry.rows != counts:
+        if not counts:
+            self.found.faults.append(f"{name} has no table")
+        elif entry is not None and entry.rows != counts:
             self.found.faults.append(f"{name}: found {counts} rows, expected {entry.rows}")
 
 

@@ -240,6 +240,8 @@ def _print_created(settings: Settings, created: Created) -> None:
     document = created.to_json()
     counts = f"{document['files']} files, {document['reused']} of them unchanged"
     lines = [f"{created.archive}: {counts}, {document['bytes']} bytes"]
+    empty = created.left_out
+    lines += [f"warning: {name} is left out: it has no table" for name in empty]
     if created.stored is not None:
         lines.append(f"stored as {created.stored}")
     failures = created.manifest.failures.items()

@@ -229,6 +229,23 @@ def test_undo_of_what_no_restore_made_is_refused(
     assert fingerprint_files(installation.data_dir).items() >= before.items()
 
 
+@pytest.mark.parametrize(
+    "record",
+    [b"[" * 200_000, b'{"files": ' + b"9" * 5_000 + b"}", b'{"files": []}', b"\xff", b"{}"],
+    ids=["deep", "long number", "list", "no text", "nothing"],
+)
+def test_undo_with_an_unreadable_record_is_refused(
+    installation: Installation, created: Created, record: bytes
+) -> None:
+    restored = restore_archive(created.archive, installation.data_dir)
+    assert restored.set_aside is not None
+    (restored.set_aside / "restored.json").write_bytes(record)
+    before = fingerprint_files(installation.data_dir)
+    with pytest.raises(ArchiveError, match="no readable restored"):
+        undo_restore(restored.set_aside, installation.data_dir)
+    assert fingerprint_files(installation.data_dir) == before
+
+
 def test_restore_of_one_app_touches_no_other(installation: Installation, created: Created) -> None:
     before = tables_of(installation.data_dir)
     spoil(installation)
