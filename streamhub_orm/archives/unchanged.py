@@ -1,12 +1,12 @@
-"""How it is known for sure that a file is unchanged, without reading it.
+"""Proof that a file is unchanged since an archive was made, without reading it.
 
 Every write to a database goes through write() to the file or to its -wal, and the kernel then sets
 both times of the inode; ctime cannot be set by a program. A file whose inode, size and times, and
 those of its -wal, are as they were has therefore not been written since, with one gap: times are
 as coarse as a tick of the kernel, so a write that follows another within one tick leaves no trace.
-A fingerprint counts only if the last change was well past when it was taken; then a later write
-falls into a later tick. What it cannot see: a clock that is set back and meets the same nanosecond
-again, and a network file system that serves old attributes.
+Inodes count only if the last change was well past when they were looked at; then a later write
+falls into a later tick. Two changes stay unseen: a clock that is set back and meets the same
+nanosecond again, and a network file system that serves old attributes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _SETTLED_NS: Final = 2_000_000_000
 
 
 @dataclass(frozen=True)
-class Fingerprint:
-    """What the inodes of a file and its -wal say; times in nanoseconds."""
+class Inodes:
+    """The inodes of a file and its -wal at one moment; times in nanoseconds."""
 
     file: list[int]
     """Device, inode, size, mtime, ctime."""
@@ -35,7 +35,7 @@ class Fingerprint:
     """
 
     @classmethod
-    def take(cls, path: Path) -> Fingerprint | None:
+    def of(cls, path: Path) -> Inodes | None:
         """Look at a file; None where it changed so lately that the times prove nothing."""
         status = path.stat()
         file = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]

@@ -1,4 +1,4 @@
-"""Where backups go and how long they stay: the BACKUP_* variables of the environment."""
+"""Settings of archives: the BACKUP_* variables of the environment."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _REGION: Final = "us-east-1"
 
 
 @dataclass(frozen=True)
-class BackupSettings:
-    """What the environment says about backups."""
+class ArchiveSettings:
+    """Places of archives and how long they stay, as far as the environment says."""
 
     data_dir: Path | None
-    """BACKUP_DATA_DIR: the installation to back up; None leaves it to DATA_DIR."""
+    """BACKUP_DATA_DIR: the installation to archive; None leaves it to DATA_DIR."""
     local_dir: Path | None
     """BACKUP_LOCAL_DIR; None leaves it to the default, `backups` in the installation."""
     retention_days: int
-    """BACKUP_RETENTION_DAYS; 0 keeps backups of any age."""
+    """BACKUP_RETENTION_DAYS; 0 keeps archives of any age."""
     s3: S3Settings | None
     """BACKUP_S3_*; None where no bucket is named."""
 
     @classmethod
-    def load(cls, environment: Mapping[str, str] | None = None) -> BackupSettings:
-        """Read the variables; an empty one is as good as none.
+    def load(cls, environment: Mapping[str, str] | None = None) -> ArchiveSettings:
+        """Read the variables; an empty one counts as unset.
 
-        Raises `EnvironmentSettingError` for a number that is none and for missing keys.
+        Raises `EnvironmentSettingError` for an invalid number or URL and for missing keys.
         """
         found = os.environ if environment is None else environment
         return cls(

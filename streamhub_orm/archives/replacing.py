@@ -1,7 +1,7 @@
-"""Putting files in the place of others, which are set aside in one folder: so it can be undone.
+"""Replacement of files, which are set aside in one folder so that it can be undone.
 
 Every name leads to a whole file at every instant, the old one or the new one. A kill leaves some
-files new and some old; none is lost, and the way back is known from there too.
+files new and some old; none is lost, and the replacement can be undone from there too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.archives.names import Kind, member_named
+from streamhub_orm.archives.names import PartKind, part_named
 from streamhub_orm.durable_files import file_mode, make_folder, sync, take_owner
 from streamhub_orm.errors import ArchiveError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from streamhub_orm.archives.names import Member
+    from streamhub_orm.archives.names import Part
     from streamhub_orm.data_dir import DataDir
 
 _RECORD: Final = "restored.json"
@@ -28,43 +28,43 @@ _COMPANIONS: Final = ("-journal", "-wal")
 
 
 @dataclass(frozen=True)
-class Swap:
-    """A file of an installation, and what is to lie in its place."""
+class Replacement:
+    """A file of an installation, and the file that is to take its place."""
 
-    member: Member
+    part: Part
     target: Path
     staged: Path | None
     """None takes the file away."""
 
 
-def swap_in(swaps: Sequence[Swap], aside: Path, *, like: Path) -> None:
+def replace_files(replacements: Sequence[Replacement], aside: Path, *, like: Path) -> None:
     """Put each staged file in its place, and what lay there into `aside`, as in an archive.
 
     `aside` must not exist, and must lie on the file system of all targets; it takes the owner of
     `like`, so that he can undo or remove it. New files take owner and mode of the file before, or
     of `like`; secrets.json is 0600 in any case.
     """
-    for swap in swaps:
-        _prepare(swap, like)
+    for each in replacements:
+        _prepare(each, like)
     aside.mkdir(mode=0o700)
     take_owner(aside, like)
-    _write_record(aside, {swap.member.name: swap.target.exists() for swap in swaps}, like)
-    for swap in swaps:
-        _swap(swap, aside)
-    for folder in {swap.target.parent for swap in swaps}:
+    _write_record(aside, {each.part.name: each.target.exists() for each in replacements}, like)
+    for each in replacements:
+        _replace(each, aside)
+    for folder in {each.target.parent for each in replacements}:
         sync(folder)
 
 
-def swaps_back(place: DataDir, aside: Path) -> list[Swap]:
-    """Return what undoes the restore whose files lie in `aside`, however far it came."""
-    swaps = []
-    for member, existed in _load_record(aside).items():
-        target, kept = member.path_in(place), aside / member.name
+def find_undoing(place: DataDir, aside: Path) -> list[Replacement]:
+    """Find the replacements that undo the restore which made `aside`, however far it came."""
+    replacements = []
+    for part, existed in _load_record(aside).items():
+        target, kept = part.path_in(place), aside / part.name
         if kept.exists():
-            swaps.append(Swap(member, target, kept))
+            replacements.append(Replacement(part, target, kept))
         elif not existed and target.exists():
-            swaps.append(Swap(member, target, None))
-    return swaps
+            replacements.append(Replacement(part, target, None))
+    return replacements
 
 
 def remove_emptied(aside: Path) -> None:
@@ -75,30 +75,30 @@ def remove_emptied(aside: Path) -> None:
             os.rmdir(folder)  # noqa: PTH106 - what os.walk names
 
 
-def _prepare(swap: Swap, like: Path) -> None:
-    if swap.staged is None:
+def _prepare(replacement: Replacement, like: Path) -> None:
+    if replacement.staged is None:
         return
-    make_folder(swap.target.parent, like)
-    model = swap.target if swap.target.exists() else like
-    take_owner(swap.staged, model)
-    private = swap.member.kind is Kind.SECRETS
-    swap.staged.chmod(0o600 if private else file_mode(model) & 0o666)
-    sync(swap.staged)
+    make_folder(replacement.target.parent, like)
+    model = replacement.target if replacement.target.exists() else like
+    take_owner(replacement.staged, model)
+    private = replacement.part.kind is PartKind.SECRETS
+    replacement.staged.chmod(0o600 if private else file_mode(model) & 0o666)
+    sync(replacement.staged)
 
 
-def _swap(swap: Swap, aside: Path) -> None:
+def _replace(replacement: Replacement, aside: Path) -> None:
     """Set the companions aside first: a new file must never meet the -wal of another."""
-    kept = aside / swap.member.name
+    kept = aside / replacement.part.name
     make_folder(kept.parent, like=aside)
-    _move_companions(swap.target, kept)
-    if swap.target.exists():
-        os.link(swap.target, kept)
+    _move_companions(replacement.target, kept)
+    if replacement.target.exists():
+        os.link(replacement.target, kept)
     sync(kept.parent)
-    if swap.staged is None:
-        swap.target.unlink()
+    if replacement.staged is None:
+        replacement.target.unlink()
     else:
-        swap.staged.replace(swap.target)
-        _move_companions(swap.staged, swap.target)
+        replacement.staged.replace(replacement.target)
+        _move_companions(replacement.staged, replacement.target)
 
 
 def _move_companions(path: Path, target: Path) -> None:
@@ -119,15 +119,15 @@ def _write_record(aside: Path, existed: dict[str, bool], like: Path) -> None:
     sync(aside.parent)
 
 
-def _load_record(aside: Path) -> dict[Member, bool]:
+def _load_record(aside: Path) -> dict[Part, bool]:
     try:
         files = json.loads((aside / _RECORD).read_bytes())["files"]
-        named = {member_named(name): bool(existed) for name, existed in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        named = {part_named(name): bool(existed) for name, existed in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArchiveError(
             aside,
             f"no readable {_RECORD} ({error})",
             "a folder pre-restore-… that a restore made",
             "Name the folder that the restore printed.",
         ) from error
-    return {member: existed for member, existed in named.items() if member is not None}
+    return {part: existed for part, existed in named.items() if part is not None}
