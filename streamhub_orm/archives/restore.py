@@ -20,11 +20,11 @@ from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
-    ArchiveError,
     DamagedArchiveError,
-    DatabaseFileError,
     DataDirError,
     LockFileError,
+    OtherFileSystemError,
+    UnusableArchiveError,
     UpgradeRunningError,
 )
 
@@ -191,7 +191,7 @@ def _unpack_verified(
     if found.faults:
         raise DamagedArchiveError(archive, found.faults)
     if not members:
-        raise ArchiveError(
+        raise UnusableArchiveError(
             archive,
             f"no files of app {app!r}",
             "an app that is in it",
@@ -199,7 +199,7 @@ def _unpack_verified(
         )
     if app is None and not found.complete and not allow_incomplete:
         lacking = ", ".join(found.manifest.failures) if found.manifest else ""
-        raise ArchiveError(
+        raise UnusableArchiveError(
             archive,
             f"an incomplete backup, which lacks {lacking}",
             "every database",
@@ -235,12 +235,7 @@ def _require_one_file_system(place: DataDir, swaps: Sequence[Swap]) -> None:
     for swap in swaps:
         folder = _existing(swap.target.parent)
         if folder.stat().st_dev != device:
-            raise DatabaseFileError(
-                swap.target,
-                f"{folder} on another file system than {place.root}",
-                "one file system, since files are renamed",
-                "Restore into a folder on that file system, then move the files.",
-            )
+            raise OtherFileSystemError(swap.target, folder, place.root)
 
 
 def _unregistered(place: DataDir, swaps: Sequence[Swap]) -> list[str]:

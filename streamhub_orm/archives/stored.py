@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.archives.names import ArchiveName
-from streamhub_orm.errors import ArchiveError, NoSuchBackupError
+from streamhub_orm.errors import NoSuchBackupError, UnusableArchiveError
 from streamhub_orm.storage import LocalStore
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def store_backup(store: ObjectStore, archive: Path, *, no_clobber: bool = True) 
     """
     name = ArchiveName.parse(archive.name)
     if name is None:
-        raise ArchiveError(
+        raise UnusableArchiveError(
             archive, "a name of another form", "streamhub-backup-<UTC>.tar.gz", "Rename the file."
         )
     # The whole key: by the rule for keys, a name that began with the prefix would not get it.

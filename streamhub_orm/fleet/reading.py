@@ -91,7 +91,7 @@ def _read_app(place: DataDir, read: Callable[[sqlite3.Connection], T], name: str
     except StreamHubError as error:
         return Reading(name, error=error)
     except Exception as error:  # noqa: BLE001 - what one app holds must not stop the others
-        unforeseen = UnforeseenError(error)
+        unforeseen = UnforeseenError(f"{type(error).__name__}: {error}")
         unforeseen.__cause__ = error
         return Reading(name, error=unforeseen)
 
