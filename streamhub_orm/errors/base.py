@@ -9,6 +9,45 @@ _TEXTS: Final = ("subject", "found", "expected", "todo", "public_message")
 _MOST_LISTED: Final = 12
 
 
+class _Template:
+    """Descriptor of a text that is filled in with the error's attributes when it is read.
+
+    A field of the same name would win over it, so a subclass may take from its raiser what its base
+    declares.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __get__(self, error: Exception | None, _: type[Exception]) -> str:
+        return self._text if error is None else self._text.format_map(_Attributes(error))
+
+
+class _Attributes:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getitem__(self, name: str) -> object:
+        value = getattr(self._error, name)
+        return _Listed(value) if isinstance(value, tuple) else value
+
+
+class _Listed(tuple[object, ...]):
+    """Items as a template shows them: joined by its format, and only the first few."""
+
+    __slots__ = ()
+
+    def __format__(self, separator: str) -> str:
+        more = [f"and {len(self) - _MOST_LISTED} more"] if len(self) > _MOST_LISTED else []
+        return (separator or ", ").join([*map(str, self[:_MOST_LISTED]), *more]) or "none"
+
+
+def _fixed(value: object) -> object:
+    if isinstance(value, set | frozenset):
+        return tuple(sorted(value))
+    return tuple(value) if isinstance(value, list) else value
+
+
 @dataclass_transform(eq_default=False)
 class StreamHubError(Exception):
     """Base of all errors of this package.
@@ -79,42 +118,3 @@ class StoredValueError(StreamHubError, ValueError):
     def __str__(self) -> str:
         """Tell first what a column holds, then the value."""
         return f"expected {self.expected}, found {self.found}"
-
-
-class _Template:
-    """Descriptor of a text that is filled in with the error's attributes when it is read.
-
-    A field of the same name would win over it, so a subclass may take from its raiser what its base
-    declares.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __get__(self, error: StreamHubError | None, _: type[StreamHubError]) -> str:
-        return self._text if error is None else self._text.format_map(_Attributes(error))
-
-
-class _Attributes:
-    def __init__(self, error: StreamHubError) -> None:
-        self._error = error
-
-    def __getitem__(self, name: str) -> object:
-        value = getattr(self._error, name)
-        return _Listed(value) if isinstance(value, tuple) else value
-
-
-class _Listed(tuple[object, ...]):
-    """Items as a template shows them: joined by its format, and only the first few."""
-
-    __slots__ = ()
-
-    def __format__(self, separator: str) -> str:
-        more = [f"and {len(self) - _MOST_LISTED} more"] if len(self) > _MOST_LISTED else []
-        return (separator or ", ").join([*map(str, self[:_MOST_LISTED]), *more]) or "none"
-
-
-def _fixed(value: object) -> object:
-    if isinstance(value, set | frozenset):
-        return tuple(sorted(value))
-    return tuple(value) if isinstance(value, list) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
@@ -69,7 +70,10 @@ class UnknownAppError(StreamHubError):
     @property
     def near(self) -> tuple[str, ...]:
         """Up to three registered names that are like the one that was asked for."""
-        return tuple(get_close_matches(self.name, self.known))
+        names = sorted(self.known)
+        place = bisect(names, self.name)
+        # A comparison takes 30 us: among 10,000 names it would hold up a service for 0.3 s.
+        return tuple(get_close_matches(self.name, names[max(0, place - 500) : place + 500]))
 
 
 class AppExistsError(StreamHubError):
