@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from inspect import Parameter, Signature
 from typing import ClassVar, Final, dataclass_transform
 
@@ -42,10 +43,10 @@ class _Listed(tuple[object, ...]):
         return (separator or ", ").join([*map(str, self[:_MOST_LISTED]), *more]) or "none"
 
 
-def _fixed(value: object) -> object:
-    if isinstance(value, set | frozenset):
-        return tuple(sorted(value))
-    return tuple(value) if isinstance(value, list) else value
+def _fixed(value: object, kind: str) -> object:
+    if isinstance(value, Iterable) and kind.startswith(("Sequence[", "Collection[")):
+        return tuple(value if kind.startswith("Sequence") else sorted(value))
+    return value
 
 
 @dataclass_transform(eq_default=False)
@@ -76,10 +77,13 @@ class StreamHubError(Exception):
         """Make the signature of the fields, and templates of the texts."""
         super().__init_subclass__()
         parameters = dict(cls.__signature__.parameters)
-        own = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
-        for name in own:
-            default = vars(cls).get(name, Parameter.empty)
-            parameters[name] = Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default)
+        own = {name: str(kind) for name, kind in cls.__annotations__.items()}
+        for name, kind in own.items():
+            if not kind.startswith("ClassVar"):
+                default = vars(cls).get(name, Parameter.empty)
+                parameters[name] = Parameter(
+                    name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind
+                )
         cls.__signature__ = Signature(list(parameters.values()))
         for name in _TEXTS:
             text = vars(cls).get(name)
@@ -87,11 +91,11 @@ class StreamHubError(Exception):
                 setattr(cls, name, _Template(text))
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        """Keep the fields as attributes; lists become tuples and sets sorted ones."""
+        """Keep the fields as attributes: a Sequence as a tuple, a Collection as a sorted one."""
         given = self.__signature__.bind(*args, **kwargs)
         given.apply_defaults()
         for name, value in given.arguments.items():
-            setattr(self, name, _fixed(value))
+            setattr(self, name, _fixed(value, self.__signature__.parameters[name].annotation))
         # By these the error is made again when it is unpickled or copied.
         self.args = tuple(getattr(self, name) for name in given.arguments)
 
