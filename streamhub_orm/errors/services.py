@@ -62,7 +62,7 @@ class UnknownNodeError(UnknownRowError):
     known: Sequence[str]
     kind = "node"
     table = "nodes"
-    found = "no node {node_id!r} in the table nodes, but {known}"
+    found = "no node {node_id!r} in the table nodes (known: {known})"
     todo = "Join it first, by its name."
 
 

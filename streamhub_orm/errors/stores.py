@@ -53,8 +53,8 @@ class NoSuchBackupError(StreamHubError):
     place: str
     known: Sequence[str]
     subject = "{place}"
-    found = "no {wanted}, but {known}"
-    expected = "one that is there"
+    found = "{known}"
+    expected = "a {wanted}"
     todo = "Name one of those that `streamhub-db backup list` shows."
 
 
