@@ -11,11 +11,7 @@ _MOST_LISTED: Final = 12
 
 
 class _Template:
-    """Descriptor of a text that is filled in with the error's attributes when it is read.
-
-    A field of the same name would win over it, so a subclass may take from its raiser what its base
-    declares.
-    """
+    """Descriptor of a text that is filled in with the error's attributes when it is read."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -53,11 +49,11 @@ def _fixed(value: object, kind: str) -> object:
 class StreamHubError(Exception):
     """Base of all errors of this package.
 
-    A subclass declares itself, and needs no constructor. Its annotations are its fields: attributes
-    that the constructor takes in this order, or by name. Its texts are templates, filled in when
-    they are read: `subject` names the file or thing, `found`, `expected` and `todo` tell an
-    operator or developer what is wrong and what to do. `str()` puts them together. Where only the
-    raiser knows a text, it is a field.
+    A subclass declares itself and needs no constructor. Its annotations, but for `ClassVar`, are
+    its fields: attributes that the constructor takes in this order, or by name. Its texts are
+    templates, filled in when they are read: `subject` names the file or thing, `found`, `expected`
+    and `todo` tell an operator or developer what is wrong and what to do. `str()` puts them
+    together. A text that only the raiser knows is a field.
 
     `public_message` is for the clients of a web service: it holds no path, no name of a tenant, app
     or user, and no value that was refused. `exit_code` is the exit status of a command that the
