@@ -44,7 +44,7 @@ def make_installation(data_dir: Path) -> DataDir:
             raise
         done = f"{place.global_db} is made, and app {DEFAULT_APP} may not be."
         todo = "Check the disk, then run `streamhub-db upgrade`: it makes what is missing."
-        raise UnfinishedError(error, done, todo) from error
+        raise UnfinishedError(error.path, error, done, todo) from error
     return place
 
 

@@ -132,7 +132,7 @@ def _sync_swap(global_db: Path, backup: Path, set_aside: Path) -> None:
     except DatabaseFileError as error:
         done = f"{backup.name} is in its place, and the database until now is {set_aside}."
         todo = "Check the disk, then look at it with `streamhub-db check`."
-        raise UnfinishedError(error, done, todo) from error
+        raise UnfinishedError(error.path, error, done, todo) from error
 
 
 def _set_aside(global_db: Path) -> Path:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from streamhub_orm.archives.names import ArchiveName
 from streamhub_orm.errors import (
-    ArchiveError,
     EnvironmentSettingError,
     NoSuchBackupError,
     StorageError,
+    UnusableArchiveError,
 )
 from streamhub_orm.settings import ArchiveSettings
 from streamhub_orm.storage import LocalStore, open_s3_store
@@ -214,7 +214,7 @@ def store_archive(store: ObjectStore, archive: Path, *, no_clobber: bool = True)
     """
     name = ArchiveName.parse(archive.name)
     if name is None:
-        raise ArchiveError(
+        raise UnusableArchiveError(
             archive, "a name of another form", "streamhub-backup-<UTC>.tar.gz", "Rename the file."
         )
     # The whole key: by the rule for keys, a name that began with the prefix would not get it.

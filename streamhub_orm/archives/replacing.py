@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.archives.names import PartKind, part_named
 from streamhub_orm.durable_files import file_mode, make_folder, sync, take_owner
-from streamhub_orm.errors import ArchiveError
+from streamhub_orm.errors import UnusableArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +124,7 @@ def _load_record(aside: Path) -> dict[Part, bool]:
         files = json.loads((aside / _RECORD).read_bytes())["files"]
         named = {part_named(name): bool(existed) for name, existed in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ArchiveError(
+        raise UnusableArchiveError(
             aside,
             f"no readable {_RECORD} ({error})",
             "a folder pre-restore-… that a restore made",

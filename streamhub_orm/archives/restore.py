@@ -27,12 +27,12 @@ from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.database_files import mark_as_wal
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
-    ArchiveError,
     DamagedArchiveError,
-    DatabaseFileError,
     DataDirError,
     LockFileError,
+    OtherFileSystemError,
     StreamHubError,
+    UnusableArchiveError,
     UpgradeRunningError,
 )
 from streamhub_orm.upgrade import upgrade_installation
@@ -247,7 +247,7 @@ def _unpack_verified(
     if found.faults:
         raise DamagedArchiveError(archive, found.faults)
     if not parts:
-        raise ArchiveError(
+        raise UnusableArchiveError(
             archive,
             f"no files of app {app!r}",
             "an app that is in it",
@@ -255,7 +255,7 @@ def _unpack_verified(
         )
     if app is None and not found.complete and not allow_incomplete:
         lacking = ", ".join(found.manifest.failures) if found.manifest else ""
-        raise ArchiveError(
+        raise UnusableArchiveError(
             archive,
             f"an incomplete backup, which lacks {lacking}",
             "every database",
@@ -295,12 +295,7 @@ def _require_one_file_system(place: DataDir, replacements: Sequence[Replacement]
     for each in replacements:
         folder = _existing(each.target.parent)
         if folder.stat().st_dev != device:
-            raise DatabaseFileError(
-                each.target,
-                f"{folder} on another file system than {place.root}",
-                "one file system, since files are renamed",
-                "Restore into a folder on that file system, then move the files.",
-            )
+            raise OtherFileSystemError(each.target, folder, place.root)
 
 
 def _unregistered(place: DataDir, replacements: Sequence[Replacement]) -> list[str]:

@@ -18,7 +18,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.archives.names import MANIFEST_NAME, Part, PartKind, part_named
-from streamhub_orm.errors import ArchiveError, DamagedArchiveError, HostileArchiveError, SpaceError
+from streamhub_orm.errors import (
+    DamagedArchiveError,
+    HostileArchiveError,
+    SpaceError,
+    UnusableArchiveError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -164,7 +169,7 @@ class _Content:
 def _opened(archive: Path) -> Iterator[gzip.GzipFile]:
     if not archive.is_file():
         todo = "`streamhub-db backup list` shows what there is."
-        raise ArchiveError(archive, "no such file", "a backup", todo)
+        raise UnusableArchiveError(archive, "no such file", "a backup", todo)
     try:
         with gzip.open(archive, "rb") as plain:
             yield plain

@@ -35,6 +35,6 @@ def attempt(name: str, work: Callable[[str], T]) -> Outcome[T]:
     except StreamHubError as error:
         return Outcome(name, error=error)
     except Exception as error:  # noqa: BLE001 - what one app holds must not stop the others
-        unforeseen = UnforeseenError(error)
+        unforeseen = UnforeseenError(f"{type(error).__name__}: {error}")
         unforeseen.__cause__ = error
         return Outcome(name, error=unforeseen)

@@ -14,24 +14,13 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from streamhub_orm.errors import StreamHubError
+from streamhub_orm.errors import NoCheckoutError
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamhub_orm.migrations.worlds import World
-
-
-class NoCheckoutError(StreamHubError):
-    """A revision is to be written, but the histories lie inside an installed package."""
-
-    def __init__(self, folder: Path) -> None:
-        """Keep the folder."""
-        super().__init__(
-            f"{folder}: is part of an installed package; expected a checkout with alembic.ini. "
-            "Run this in the project's checkout.",
-        )
 
 
 def write_revision(world: World, message: str, *, autogenerate: bool = False) -> Path:

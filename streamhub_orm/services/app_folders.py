@@ -103,7 +103,7 @@ def require_nobody_has_it_open(name: str, app_db: Path) -> None:
         fold_wal_in(app_db)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorname.startswith("SQLITE_BUSY"):
-            raise AppBusyError(name, app_db, "another process or Databases") from error
+            raise AppBusyError(app_db, name, "another process or Databases") from error
     except sqlite3.DatabaseError:
         pass
 

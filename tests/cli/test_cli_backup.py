@@ -227,7 +227,7 @@ def test_latest_where_there_is_no_folder_of_backups_says_which_folder(
     status, report = refused(installation, command, "latest")
     assert status == 3
     folder = installation.data_dir / "backups"
-    assert f"{folder}: no complete backup; found none" in str(report["error"])
+    assert f"{folder}: found none; expected a complete backup" in str(report["error"])
 
 
 def test_latest_is_an_incomplete_backup_only_where_that_is_allowed(
@@ -239,7 +239,7 @@ def test_latest_is_an_incomplete_backup_only_where_that_is_allowed(
     name = Path(str(report["archive"])).name
     status, report = refused(installation, "restore", "latest")
     assert status == 3
-    assert f"no complete backup; found {name}" in str(report["error"])
+    assert f"found {name}; expected a complete backup" in str(report["error"])
     restored = backup(installation, "restore", "latest", "--allow-incomplete")
     assert str(restored["source"]).endswith(name)
 
