@@ -76,6 +76,15 @@ class BackupError(DatabaseFaultError):
     """Raised when no verified backup could be made, so that the work did not begin."""
 
 
+class RowsLostError(DatabaseFileError):
+    """Raised when a migration would commit other numbers of rows than it says it moves."""
+
+    tables: Sequence[str]
+    found = "{tables:; }"
+    expected = "the rows that were there and those that were imported"
+    todo = "Nothing was changed: all was rolled back. Report it with what -vv shows."
+
+
 class MigrationFailedError(DatabaseFaultError):
     """Raised when SQLite refuses a statement of a migration or import; all is rolled back."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import open_for_migration, reading, translated
+from streamhub_orm.engine.foreign_code import foreign_code_set_aside
 from streamhub_orm.engine.integrity import is_intact
 from streamhub_orm.legacy.global_rows import record_global_rows
 from streamhub_orm.legacy.meta import read_value, write_value
@@ -81,6 +82,7 @@ def split_transaction(path: Path) -> Iterator[sqlite3.Connection]:
     """Yield the global database in a write transaction, with its `_streamhub_meta`."""
     with translated(path, "recording the split"), closing(open_for_migration(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_META_TABLE)
-        yield connection
+        with foreign_code_set_aside(connection, path):
+            connection.execute(_META_TABLE)
+            yield connection
         connection.execute("COMMIT")

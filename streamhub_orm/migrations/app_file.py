@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, nullcontext, suppress
+from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,12 @@ from streamhub_orm.migrations.states import (
     look_for_upgrade,
     read_state,
 )
-from streamhub_orm.migrations.upgrading import Upgraded, adopt_unless_adopted, scratch_copy
+from streamhub_orm.migrations.upgrading import (
+    Upgraded,
+    adopt_unless_adopted,
+    rows_accounted_for,
+    scratch_copy,
+)
 from streamhub_orm.migrations.worlds import APP
 
 if TYPE_CHECKING:
@@ -85,13 +91,15 @@ def upgrade_app_file(
         if found.state is not State.MISSING and not scratch:
             backup = back_up(path, like=path if legacy is None else legacy.global_db)
         with migration_transaction(path) as connection:
-            adopt_unless_adopted(connection, APP, path)
-            road.run(connection)
             raw = raw_connection(connection)
-            reached = read_state(raw, APP, path).revision
             account = Account()
-            if legacy is not None and reached == APP.head:
-                account = _import(raw, legacy, progress)
+            with rows_accounted_for(raw, path) as gained:
+                adopt_unless_adopted(connection, APP, path)
+                road.run(connection)
+                reached = read_state(raw, APP, path).revision
+                if legacy is not None and reached == APP.head:
+                    account = _import(raw, legacy, progress)
+                gained.update(asdict(account.imported))
         return Upgraded(found.revision, reached, backup, account)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.backups import back_up
@@ -18,7 +19,7 @@ from streamhub_orm.migrations.states import (
     read_state,
     unadopted,
 )
-from streamhub_orm.migrations.upgrading import Upgraded
+from streamhub_orm.migrations.upgrading import Upgraded, rows_accounted_for
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def change_adopted(  # noqa: PLR0913 - a file, what to do with it, and how it is
             if not drop_rows:
                 # Again, since rows may have come since; now nobody else can write.
                 refuse_losses(raw, world, revisions, path)
-            route.run(connection)
+            with nullcontext() if drop_rows else rows_accounted_for(raw, path, dropping=True):
+                route.run(connection)
     return Upgraded(*revisions, backup)
 
 

@@ -10,7 +10,12 @@ from streamhub_orm.engine.folder_lock import folder_lock
 from streamhub_orm.legacy.global_rows import record_global_rows
 from streamhub_orm.migrations.revisions import migration_transaction, route_to_head
 from streamhub_orm.migrations.states import State, look_for_upgrade, read_state
-from streamhub_orm.migrations.upgrading import Upgraded, adopt_unless_adopted, scratch_copy
+from streamhub_orm.migrations.upgrading import (
+    Upgraded,
+    adopt_unless_adopted,
+    rows_accounted_for,
+    scratch_copy,
+)
 from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:
@@ -42,9 +47,10 @@ def upgrade_global_file(
         if backup is None and found.state is not State.MISSING and not scratch:
             backup = back_up(path, like=path)
         with migration_transaction(path) as connection:
-            adopt_unless_adopted(connection, GLOBAL, path)
-            road.run(connection)
             raw = raw_connection(connection)
+            with rows_accounted_for(raw, path):
+                adopt_unless_adopted(connection, GLOBAL, path)
+                road.run(connection)
             reached = read_state(raw, GLOBAL, path).revision
             if reached == GLOBAL.head:
                 record_global_rows(raw)

@@ -17,6 +17,7 @@ from alembic.util import CommandError
 
 from streamhub_orm.engine.connections import open_for_migration, open_read_only, translated
 from streamhub_orm.engine.engines import FileEngine
+from streamhub_orm.engine.foreign_code import foreign_code_set_aside
 from streamhub_orm.errors import MigrationFailedError, UnknownRevisionError
 
 if TYPE_CHECKING:
@@ -87,14 +88,16 @@ def run_revisions(connection: sa.Connection, world: World, target: str = "head")
 def migration_transaction(path: Path) -> Iterator[sa.Connection]:
     """Yield a connection inside BEGIN IMMEDIATE; commit at the end, or leave the file as it was.
 
-    Before the commit, foreign keys that the transaction broke make it fail.
+    Triggers and views are set aside meanwhile. Before the commit, foreign keys that the transaction
+    broke make it fail.
     """
     with translated(path, "upgrading it"), alembic_lock:
         raw = open_for_migration(path)
         with closing(raw), connect_over(raw) as connection, connection.begin():
             _log.info("migrating %s", path)
             connection.info[_PATH] = path
-            yield connection
+            with foreign_code_set_aside(raw, path):
+                yield connection
             _require_foreign_keys(raw, path)
 
 

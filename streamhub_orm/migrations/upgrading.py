@@ -6,22 +6,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from streamhub_orm.engine.backups import copy_to_scratch
 from streamhub_orm.engine.engines import raw_connection
-from streamhub_orm.errors import DatabaseFileError
+from streamhub_orm.engine.integrity import row_counts
+from streamhub_orm.errors import DatabaseFileError, RowsLostError
 from streamhub_orm.legacy.accounts import Account
 from streamhub_orm.migrations.adoption import adopt
 from streamhub_orm.migrations.states import State, read_state
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
 
     import sqlalchemy as sa
 
     from streamhub_orm.migrations.states import FileState
     from streamhub_orm.migrations.worlds import World
+
+
+_BOOKKEEPING: Final = {"alembic_version", "_streamhub_meta"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,34 @@ def adopt_unless_adopted(connection: sa.Connection, world: World, path: Path) ->
     """Adopt the file inside the transaction, where no other process has done so meanwhile."""
     if read_state(raw_connection(connection), world, path).state is State.UNADOPTED:
         adopt(connection, world, path)
+
+
+@contextmanager
+def rows_accounted_for(
+    raw: sqlite3.Connection, path: Path, *, dropping: bool = False
+) -> Iterator[dict[str, int]]:
+    """Compare the rows of every table before and after the block, inside its transaction.
+
+    The block says in the yielded dictionary how many rows a table gained; a table it says nothing
+    of may only grow, by what a revision inserts. With `dropping`, tables may go: what they held was
+    looked at beforehand. Raises `RowsLostError` otherwise.
+    """
+    before, gained = row_counts(raw), dict[str, int]()
+    yield gained
+    after = row_counts(raw)
+    wrong = [
+        f"table {name} has {after.get(name, 0)} rows instead of {rows + gained.get(name, 0)}"
+        for name, rows in before.items()
+        if name not in _BOOKKEEPING
+        and not (dropping and name not in after)
+        and _differ(rows, after.get(name, 0), gained.get(name))
+    ]
+    if wrong:
+        raise RowsLostError(path, wrong)
+
+
+def _differ(before: int, after: int, gained: int | None) -> bool:
+    return after < before if gained is None else after != before + gained
 
 
 @contextmanager

@@ -183,10 +183,12 @@ def test_adoption_that_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) 
     """Completed columns, stamp and user_version roll back together when a later step fails."""
     path = node_file(tmp_path / "node.db", GLOBAL, 5)
     executed(
-        path, "CREATE TRIGGER no BEFORE INSERT ON tenants BEGIN SELECT RAISE(ABORT, 'no'); END"
+        path,
+        "CREATE UNIQUE INDEX one_each ON tenants (plan);"
+        "INSERT INTO tenants (id, name, plan) VALUES ('tnt_1', 'First', 'platform')",
     )
     before = query(path, "SELECT name, sql FROM sqlite_master")
-    with pytest.raises(MigrationFailedError, match="no while upgrading it"):
+    with pytest.raises(MigrationFailedError, match="UNIQUE constraint failed.* while upgrading it"):
         upgrade_file(path, GLOBAL)
     assert query(path, "SELECT name, sql FROM sqlite_master") == before
     assert query(path, "PRAGMA user_version") == [(5,)]
