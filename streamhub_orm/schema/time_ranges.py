@@ -1,4 +1,4 @@
-"""Which rows lie in a range of time, right for both stored formats, and by the column's index."""
+"""Conditions for a range of time: right for both stored formats, and by the column's index."""
 
 from __future__ import annotations
 
