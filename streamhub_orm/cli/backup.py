@@ -13,7 +13,7 @@ from streamhub_orm.archives.stored import LATEST, list_backups, store_backup
 from streamhub_orm.archives.verify import verify_archive
 from streamhub_orm.cli.backup_places import PLACES, Places, from_option, local_dir_option
 from streamhub_orm.cli.backup_restore import restore, undo
-from streamhub_orm.cli.options import Settings, global_options, lock_timeout_option, print_json
+from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option, print_json
 from streamhub_orm.cli.output import print_table, progress_bar
 from streamhub_orm.errors import StorageError
 
@@ -83,7 +83,7 @@ class _Outcome:
 @global_options
 @click.pass_obj
 def create(  # noqa: PLR0913 - one parameter for each option
-    settings: Settings,
+    settings: Invocation,
     local_dir: Path | None,
     jobs: int | None,
     lock_timeout: float,
@@ -125,7 +125,7 @@ def _upload(places: Places, created: Created, *, no_clobber: bool) -> _Outcome:
         return _Outcome(created, None, str(error))
 
 
-def _print_created(settings: Settings, outcome: _Outcome) -> None:
+def _print_created(settings: Invocation, outcome: _Outcome) -> None:
     document = outcome.to_json()
     if settings.json:
         print_json(document)
@@ -146,7 +146,7 @@ def _print_created(settings: Settings, outcome: _Outcome) -> None:
 @local_dir_option
 @global_options
 @click.pass_obj
-def list_(settings: Settings, local_dir: Path | None) -> int:
+def list_(settings: Invocation, local_dir: Path | None) -> int:
     """List the backups in the folder and, where one is named, in the bucket; the newest first."""
     places = Places.find(settings, local_dir)
     found, error = _listed(places)
@@ -183,7 +183,7 @@ def _listed(places: Places) -> tuple[list[dict[str, Any]], str | None]:
 @local_dir_option
 @global_options
 @click.pass_obj
-def verify(settings: Settings, name: str, place: str, local_dir: Path | None) -> int:
+def verify(settings: Invocation, name: str, place: str, local_dir: Path | None) -> int:
     """Read a backup to its end: checksums, integrity of every database, row counts, revisions.
 
     NAME is that of a backup, a path, or `latest` (the default).
@@ -231,7 +231,7 @@ def verify(settings: Settings, name: str, place: str, local_dir: Path | None) ->
 @global_options
 @click.pass_obj
 def prune(  # noqa: PLR0913 - one parameter for each option
-    settings: Settings,
+    settings: Invocation,
     keep_days: int | None,
     keep: int | None,
     place: str,

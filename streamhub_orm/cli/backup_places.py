@@ -17,7 +17,7 @@ from streamhub_orm.storage import LocalStore, open_s3_store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streamhub_orm.cli.options import Settings
+    from streamhub_orm.cli.options import Invocation
     from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage import ObjectStore
 
@@ -50,7 +50,7 @@ class Places:
     settings: BackupSettings
 
     @classmethod
-    def find(cls, settings: Settings, local_dir: Path | None) -> Places:
+    def find(cls, settings: Invocation, local_dir: Path | None) -> Places:
         """Put options and environment together; raises `EnvironmentSettingError`."""
         found = BackupSettings.load()
         root = (settings.data_dir or found.data_dir or settings.root).absolute()

@@ -9,7 +9,7 @@ import click
 
 from streamhub_orm.archives.restore import restore_archive, undo_restore
 from streamhub_orm.cli.backup_places import Places, from_option, local_dir_option
-from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.cli.output import progress_bar
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.upgrade import upgrade
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @global_options
 @click.pass_obj
 def restore(  # noqa: PLR0913 - one parameter for each option
-    settings: Settings,
+    settings: Invocation,
     name: str,
     place: str,
     local_dir: Path | None,
@@ -73,7 +73,7 @@ def restore(  # noqa: PLR0913 - one parameter for each option
 @click.option("--dry-run", is_flag=True, help="Say what would be replaced.")
 @global_options
 @click.pass_obj
-def undo(settings: Settings, folder: Path, *, dry_run: bool) -> None:
+def undo(settings: Invocation, folder: Path, *, dry_run: bool) -> None:
     """Undo a restore: put back what it set aside in FOLDER. Stop the server first.
 
     The files that are there now are set aside in turn, so that this can be undone too.
@@ -83,7 +83,7 @@ def undo(settings: Settings, folder: Path, *, dry_run: bool) -> None:
 
 
 def _print_restored(
-    settings: Settings, done: Restored, failed: int = 0, error: str | None = None
+    settings: Invocation, done: Restored, failed: int = 0, error: str | None = None
 ) -> None:
     if settings.json:
         ok = not failed and error is None
