@@ -1,4 +1,4 @@
-"""The backup that comes before each of these operations, and goes again where nothing needs it."""
+"""Backup before an operation, removed again where nothing needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clear an app of its recordings, its log lines, or of all that its use has left; the app stays."""
+"""Deletion of an app's recordings, log lines, or all that its use has left; the app stays."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ROWS_AT_ONCE: Final = 5000
 
 
 class Scope(StrEnum):
-    """What of an app is deleted."""
+    """Kinds of data that are deleted."""
 
     VODS = "vods"
     """Recordings and their variants, with objects, snapshots and local files."""
@@ -51,7 +51,7 @@ class Scope(StrEnum):
 
 @dataclass
 class Purge:
-    """What a purge deleted, or in a dry run would delete."""
+    """Outcome of a purge, or in a dry run what it would delete."""
 
     data_dir: Path
     app: str

@@ -1,4 +1,4 @@
-"""The clean-up that the split leaves open: the global copies of moved rows go, once all is proved.
+"""Clean-up after the split: the global copies of moved rows are deleted once all is proved.
 
 What a row must meet is the split's own rule after an import: its identity is found in its app.db,
 whatever else changed, since rows live on there. So a row that was superseded goes too: another one
@@ -31,7 +31,7 @@ from streamhub_orm.registry import count_global_rows
 
 @dataclass
 class SplitCleanup:
-    """What a clean-up did, or in a dry run would do."""
+    """Outcome of a clean-up, or in a dry run what it would do."""
 
     data_dir: Path
     dry_run: bool

@@ -1,4 +1,4 @@
-"""The proof that the global copies of moved rows are needed no more, or what speaks against it."""
+"""Proof that no global copy of a moved row is needed any more, or the reasons against it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LISTED: Final = 1000
 
 @dataclass
 class Proof:
-    """What was found out about the rows of the global streams, vods and ingress_auth."""
+    """Findings about the rows of the global streams, vods and ingress_auth."""
 
     rows: RowCounts
     differing: RowCounts = field(default_factory=RowCounts)
     """Those whose like in the app.db has other content: it has lived on, or came first."""
     findings: list[str] = field(default_factory=list)
-    """What speaks against deleting them."""
+    """Reasons against deleting them."""
     unlisted: int = 0
 
     def add_rows(self, what: str, rows: list[str], count: int) -> None:
