@@ -27,7 +27,7 @@ class AppBase(DeclarativeBase):
     type_annotation_map = ANNOTATION_TYPES
 
     shown_columns: ClassVar[tuple[str, ...]] = ()
-    """What repr() shows; the primary key if empty. Never a secret."""
+    """Columns that repr() shows, never a secret; the primary key if empty."""
 
     def __repr__(self) -> str:
         """Show the row without its secrets and without a query."""

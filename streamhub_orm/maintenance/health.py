@@ -52,9 +52,9 @@ class Health:
     tables: list[TableHealth] = field(default_factory=list)
     """The largest first."""
     integrity: list[str] | None = None
-    """What integrity_check says, unless it says ok; None where it was not asked."""
+    """Findings of integrity_check, none for ok; None where it was not run."""
     foreign_keys: list[str] | None = None
-    """Rows that point to no row; None where that was not asked."""
+    """Rows that point to no row; None where foreign_key_check was not run."""
     error: str | None = None
 
     @property

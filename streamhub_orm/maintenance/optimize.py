@@ -13,8 +13,7 @@ from streamhub_orm.engine.connections import open_for_migration, translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import LockedDatabaseError, SpaceError, StreamHubError
-from streamhub_orm.maintenance.backup_first import back_up_first
-from streamhub_orm.maintenance.selection import Selection, handle_each
+from streamhub_orm.maintenance.selection import Selection, back_up_first, handle_each
 
 if TYPE_CHECKING:
     import sqlite3

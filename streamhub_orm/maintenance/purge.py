@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from streamhub_orm.databases import Databases
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
+from streamhub_orm.maintenance.selection import back_up_first
 from streamhub_orm.registry import read_registry
 from streamhub_orm.services.app_stores import store_for_app
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streamhub_orm.storage import ObjectStore
 
 LISTED: Final = 1000
-"""How many recordings that stay are named at most."""
+"""Recordings that stay and are named, at most."""
 COUNTED: Final = (
     "vods",
     "vod_variants",
@@ -65,7 +65,7 @@ class Purge:
     """The first of them."""
     backups: list[Path] = field(default_factory=list)
     error: str | None = None
-    """Why the run ended early; the same command takes up what is left."""
+    """Reason why the run ended early; the same command takes up what is left."""
 
     @property
     def ok(self) -> bool:

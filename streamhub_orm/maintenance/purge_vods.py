@@ -38,7 +38,7 @@ class Recording(NamedTuple):
     id: int
     name: str
     keys: frozenset[str]
-    """Of its file, its snapshot and its variants."""
+    """Keys of its file, its snapshot and its variants in the store."""
     is_uploaded: bool
     local_path: str | None
     variants: int
@@ -61,7 +61,7 @@ class Batch:
     objects: int
     kept: list[Kept]
     fault: str | None = None
-    """Why the store fails for every recording, so that the run ends here."""
+    """Reason why the store fails for every recording, so that the run ends here."""
 
 
 class VodPurge:

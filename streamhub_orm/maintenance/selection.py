@@ -1,4 +1,4 @@
-"""Databases that an operation is for, handled one by one: one that fails stops no other."""
+"""Databases that an operation is for: handled one by one, and backed up before a change."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from streamhub_orm.data_dir import require_app_name
+from streamhub_orm.durable_files import remove_leftovers
+from streamhub_orm.engine.backups import back_up, list_backups
+from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import MissingDatabaseError, StreamHubError
 from streamhub_orm.migrations.states import FileState, State, look_at
 from streamhub_orm.migrations.worlds import APP, GLOBAL
@@ -45,7 +48,7 @@ class Outcome(Protocol):
     """Record of the operation on one database."""
 
     error: str | None
-    """Why the database cannot be used, or what ended the operation on it."""
+    """Reason why the database cannot be used, or that ended the operation on it."""
 
 
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
@@ -67,55 +70,79 @@ def handle_each(  # noqa: PLR0913 - the operation in two halves, and its two con
     app's database `may_be_missing`, that is no error: the first session makes it. `progress` is
     told how many are done, and of how many.
 
-    A registry that cannot be read is a fault of the global database, which is then yielded alone
-    with its error; where it was not selected, the `DatabaseFileError` is raised. Raises
-    `UnknownAppError` for an app that is not registered.
+    A registry that cannot be read is the fault of the global database, which is then yielded alone
+    with that error; where it was not selected, the `DatabaseFileError` is raised. Raises
+    `UnknownAppError` for an app that is not registered, before the first database is touched.
     """
-    names = _app_names(place, selection)  # before the first database is touched
-    total = selection.with_global + len(names)
-    databases = _look_at_each(place, names, with_global=selection.with_global)
-    for done, database in enumerate(databases, start=1):
+    apps, fault = _find_apps(place, selection)
+    chosen = [("global", GLOBAL)] if selection.with_global else []
+    chosen += [(app, APP) for app in apps]
+    for done, (name, world) in enumerate(chosen, start=1):
+        database = _look(place, name, world)
         outcome = begin(database)
         error = database.state.error
-        is_expected = may_be_missing and database.world is APP
-        if isinstance(error, MissingDatabaseError) and is_expected:
+        if may_be_missing and world is APP and isinstance(error, MissingDatabaseError):
             error = None
         elif error is None and database.path is not None:
             try:
                 operate(database.path, outcome)
             except StreamHubError as raised:
                 error = raised
+        if error is None and world is GLOBAL:
+            error = fault
         if error is not None:
             outcome.error = str(error)
         yield outcome
-        progress(done, total)
+        progress(done, len(chosen))
 
 
-def _look_at_each(place: DataDir, names: Iterable[str], *, with_global: bool) -> Iterator[Database]:
-    if with_global:
-        path = place.global_db
-        yield Database("global", GLOBAL, path, look_at(path, GLOBAL))
-    for name in names:
-        yield _app_database(place, name)
-
-
-def _app_names(place: DataDir, selection: Selection) -> tuple[str, ...]:
+def _find_apps(place: DataDir, selection: Selection) -> tuple[Iterable[str], StreamHubError | None]:
+    """Return the names of the apps that were selected; none, and why, for a broken registry."""
     if selection.apps == ():
-        return ()
+        return (), None
     try:
         registry = read_registry(place.global_db)
-    except StreamHubError:
+    except StreamHubError as error:
         if selection.with_global:
-            return ()
+            return (), error
         raise
     registry.require(selection.apps or ())
-    return tuple(registry.ids) if selection.apps is None else selection.apps
+    return registry.ids if selection.apps is None else selection.apps, None
 
 
-def _app_database(place: DataDir, name: str) -> Database:
+def _look(place: DataDir, name: str, world: World) -> Database:
+    path = place.global_db
     try:
-        require_app_name(name, f"a row of table apps in {place.global_db}")
-        path = place.app_db(name)
+        if world is APP:
+            require_app_name(name, f"a row of table apps in {place.global_db}")
+            path = place.app_db(name)
     except StreamHubError as error:
-        return Database(name, APP, None, FileState(State.BROKEN, error=error))
-    return Database(name, APP, path, look_at(path, APP))
+        return Database(name, world, None, FileState(State.BROKEN, error=error))
+    return Database(name, world, path, look_at(path, world))
+
+
+@dataclass(frozen=True)
+class FirstBackup:
+    """A verified backup of one file."""
+
+    path: Path
+    is_new: bool
+    """Whether this run made it; an equal one of an earlier run serves as well."""
+
+    def drop(self) -> None:
+        """Remove it, if this run made it: what it holds is in the file itself."""
+        if self.is_new:
+            self.path.unlink()
+
+
+def back_up_first(path: Path, *, like: Path) -> FirstBackup:
+    """Clear away what killed runs left beside a database, and back it up.
+
+    Until then the backup of a run that was killed just after it was made has a second name, and
+    would not be taken for one. Raises what `back_up` raises.
+    """
+    with translated(path, "clearing what killed runs left beside it"):
+        remove_leftovers(path.parent)
+        known = list_backups(path)
+    backup = back_up(path, like=like)
+    return FirstBackup(backup, backup not in known)

@@ -33,7 +33,7 @@ class Sizes:
     db_bytes: int = 0
     wal_bytes: int = 0
     vods: dict[str, VodTotal] = field(default_factory=dict)
-    """By status."""
+    """Recordings by status."""
     variants: VodTotal = field(default_factory=VodTotal)
     """Further files of the recordings, such as renditions."""
     error: str | None = None
@@ -90,7 +90,7 @@ class ServerSizes:
 
     @property
     def failed(self) -> list[Sizes]:
-        """Those that could not be read; their recordings count for nothing here."""
+        """Databases that could not be read; their recordings count for nothing here."""
         return [sizes for sizes in (self.global_, *self.apps) if sizes.error is not None]
 
     def to_json(self) -> dict[str, Any]:

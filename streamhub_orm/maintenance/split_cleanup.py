@@ -23,7 +23,8 @@ from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import SplitCleanupError, StreamHubError
 from streamhub_orm.legacy.sources import RowCounts
-from streamhub_orm.maintenance.backup_first import back_up_first
+from streamhub_orm.maintenance.selection import back_up_first
+from streamhub_orm.maintenance.sizes import read_pages
 from streamhub_orm.maintenance.split_proof import prove_split
 from streamhub_orm.migrations.global_file import CLEANUP_BACKUP, empty_legacy_tables, read_meta
 from streamhub_orm.registry import count_global_rows
@@ -38,11 +39,11 @@ class SplitCleanup:
     removed: RowCounts = field(default_factory=RowCounts)
     """Rows that are gone from the global tables."""
     differing: RowCounts = field(default_factory=RowCounts)
-    """Those among them whose like in the app.db has other content, and is what counts."""
+    """Rows among them whose like in the app.db has other content, which is what counts."""
     backup: Path | None = None
     reclaimed_bytes: int = 0
     error: str | None = None
-    """Why the rows are gone but their space could not be given back."""
+    """Reason why the rows are deleted but their space could not be given back."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `split cleanup --json`."""
@@ -115,4 +116,4 @@ def _was_killed_before_vacuum(place: DataDir) -> bool:
     if read_meta(place.global_db, CLEANUP_BACKUP) is None:
         return False
     with reading(place.global_db) as connection:
-        return bool(connection.execute("PRAGMA freelist_count").fetchone()[0])
+        return read_pages(connection).unused > 0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streamhub_orm.registry import Registry
 
 LISTED: Final = 1000
-"""How many rows a refusal names at most."""
+"""Rows that a refusal names at most."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Proof:
 
     rows: RowCounts
     differing: RowCounts = field(default_factory=RowCounts)
-    """Those whose like in the app.db has other content: it has lived on, or came first."""
+    """Rows whose like in the app.db has other content: it was changed since, or came first."""
     findings: list[str] = field(default_factory=list)
     """Reasons against deleting them."""
     unlisted: int = 0
@@ -43,7 +43,7 @@ class Proof:
 
     @property
     def room(self) -> int:
-        """How many more rows may be named."""
+        """Number of rows that may still be named."""
         return max(LISTED - len(self.findings), 0)
 
 

@@ -42,13 +42,13 @@ class DatabaseFacts:
     unused_pages: int = 0
     page_size: int = 0
     backups: int = 0
-    """How many backups lie beside it."""
+    """Number of the backups beside it."""
     backup_bytes: int = 0
     error: str | None = None
 
     @property
     def unused_bytes(self) -> int:
-        """What VACUUM would give back."""
+        """Bytes that VACUUM would give back."""
         return self.unused_pages * self.page_size
 
     @property
@@ -76,7 +76,7 @@ class FleetFacts:
 
     @property
     def failed(self) -> list[DatabaseFacts]:
-        """Those that cannot be used, with the reason."""
+        """Databases that cannot be used; each has an `error`."""
         return [database for database in self.databases if database.error is not None]
 
     @property

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts, Progress
 
 SHOWN: Final = 15
-"""How many apps a list of the page shows; the sums are of all."""
+"""Apps that a list of the page shows; the sums are of all."""
 MONTHS: Final = 24
 _MONTHS_IN_A_COLUMN: Final = 12
 BACKUPS: Final = 6
