@@ -10,7 +10,7 @@ import click
 from streamhub_orm.check import check_installation
 from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.cli.output import print_table
-from streamhub_orm.demo import ERAS, write_demo, write_era
+from streamhub_orm.demo import ERAS, write_demo
 from streamhub_orm.init import make_installation
 from streamhub_orm.status import read_status
 
@@ -39,10 +39,7 @@ def init(invocation: Invocation) -> None:
 @click.pass_obj
 def demo(invocation: Invocation, folder: Path, era: str | None) -> None:
     """Write a small legacy installation into DIR, to try the upgrade on."""
-    if era is None:
-        write_demo(folder)
-    else:
-        write_era(folder, era)
+    write_demo(folder, era)
     if invocation.json:
         print_json({"ok": True, "data_dir": str(folder.absolute())})
     elif invocation.verbosity >= 0:

@@ -96,6 +96,6 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - what nobody foresaw is told in the same form
         if invocation.verbosity > 1:
             traceback.print_exc()
-        invocation.refuse(UnforeseenError(error))
+        invocation.refuse(UnforeseenError(f"{type(error).__name__}: {error}"))
         status = UnforeseenError.exit_code
     sys.exit(status if isinstance(status, int) else 0)

@@ -10,13 +10,12 @@ import click
 
 from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option, print_json
 from streamhub_orm.cli.output import print_table, progress_bar
-from streamhub_orm.upgrade import UpgradeReport
-from streamhub_orm.upgrade import upgrade as run_upgrade
+from streamhub_orm.upgrade import UpgradeReport, upgrade_installation
 from streamhub_orm.upgrade.report import refused_json
 from streamhub_orm.upgrade.run import KEPT_BACKUPS
 
 if TYPE_CHECKING:
-    from streamhub_orm.legacy.sources import RowCounts
+    from streamhub_orm.legacy.accounts import RowCounts
 
 
 @click.command
@@ -49,7 +48,7 @@ def upgrade(  # noqa: PLR0913 - one parameter for each option
     """
     invocation.refused_document = partial(refused_json, invocation.root.absolute(), dry_run=dry_run)
     with progress_bar(shown=invocation.verbosity >= 0 and not invocation.json) as progress:
-        report = run_upgrade(
+        report = upgrade_installation(
             invocation.root,
             apps=apps,
             jobs=jobs,

@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import row_counts, wal_bytes
+from streamhub_orm.engine.backups import wal_bytes
 from streamhub_orm.engine.connections import reading
-from streamhub_orm.engine.integrity import broken_references, integrity_faults
+from streamhub_orm.engine.integrity import broken_references, integrity_faults, row_counts
 from streamhub_orm.maintenance.selection import Selection, handle_each
 from streamhub_orm.maintenance.sizes import read_pages
 

@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import require_intact, size_bytes
+from streamhub_orm.engine.backups import size_bytes
 from streamhub_orm.engine.connections import open_for_migration, translated
+from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import LockedDatabaseError, SpaceError, StreamHubError

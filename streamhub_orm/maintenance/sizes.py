@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import wal_bytes
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.fleet import VodTotal, vod_totals
-from streamhub_orm.legacy.sources import columns_of
 from streamhub_orm.maintenance.selection import Selection, handle_each
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.sql import quoted
 from streamhub_orm.errors import UnknownStructureError
 from streamhub_orm.migrations.references import reference_structure, reference_structures
+from streamhub_orm.migrations.revisions import stamp
 from streamhub_orm.migrations.structure import Drift, Structure, compare, read_structure
-from streamhub_orm.migrations.transaction import raw_connection, stamp
 from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
-"""Whether a legacy vods.db, or global streams and vods, can be imported."""
+"""Legacy vods.db files, and global streams and vods: refused where they cannot be imported."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.backups import require_intact
 from streamhub_orm.engine.connections import reading, roll_back_dead_write
+from streamhub_orm.engine.integrity import require_intact
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import InterruptedWriteError, NewerDatabaseError, UnknownStructureError
-from streamhub_orm.legacy.sources import columns_of
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.worlds import APP, CORE_USER_VERSION
 

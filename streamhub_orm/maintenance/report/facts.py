@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.engine.connections import reading, translated
-from streamhub_orm.legacy.sources import columns_of
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.maintenance.selection import Selection, handle_each
 from streamhub_orm.maintenance.sizes import Sizes, read_file_sizes, read_pages
 

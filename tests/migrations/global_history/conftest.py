@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from alembic.config import Config
 
 from streamhub_orm.engine.connections import open_for_migration
-from streamhub_orm.engine.engines import immediate_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +35,7 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture
 def alembic_engine(database: Path) -> Iterator[sa.Engine]:
     """Give Alembic the engine that migrations run on: BEGIN IMMEDIATE, no driver transactions."""
-    engine = immediate_engine(partial(open_for_migration, database), sa.pool.QueuePool)
+    creator = partial(open_for_migration, database)
+    engine = sa.create_engine("sqlite+immediate://", creator=creator, poolclass=sa.pool.QueuePool)
     yield engine
     engine.dispose()
