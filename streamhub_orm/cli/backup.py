@@ -17,7 +17,7 @@ from streamhub_orm.archives import (
     verify_archive,
 )
 from streamhub_orm.archives.places import ALL, LATEST, LOCAL, PLACES
-from streamhub_orm.cli.options import Settings, global_options, lock_timeout_option, print_json
+from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option, print_json
 from streamhub_orm.cli.output import print_table, progress_bar
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def backup() -> None:
 @global_options
 @click.pass_obj
 def create(  # noqa: PLR0913 - one parameter for each option
-    settings: Settings,
+    invocation: Invocation,
     local_dir: Path | None,
     jobs: int | None,
     lock_timeout: float,
@@ -88,9 +88,9 @@ def create(  # noqa: PLR0913 - one parameter for each option
 
     The server may run. Files that are surely unchanged since the newest archive are taken from it.
     """
-    places = _find_places(settings, local_dir)
+    places = _find_places(invocation, local_dir)
     bucket = places.upload_bucket(wanted=upload)
-    with _progress(settings) as progress:
+    with _progress(invocation) as progress:
         created = create_archive(
             places.data_dir,
             places.folder,
@@ -101,7 +101,7 @@ def create(  # noqa: PLR0913 - one parameter for each option
             lock_timeout_seconds=lock_timeout,
             progress=progress,
         )
-    _print_created(settings, created)
+    _print_created(invocation, created)
     return 0 if created.ok else 1
 
 
@@ -109,10 +109,10 @@ def create(  # noqa: PLR0913 - one parameter for each option
 @_local_dir_option
 @global_options
 @click.pass_obj
-def list_(settings: Settings, local_dir: Path | None) -> int:
+def list_(invocation: Invocation, local_dir: Path | None) -> int:
     """List the backups in the folder and, where one is named, in the bucket; the newest first."""
-    listing = list_archives(_find_places(settings, local_dir))
-    _print_listing(settings, listing)
+    listing = list_archives(_find_places(invocation, local_dir))
+    _print_listing(invocation, listing)
     return 0 if listing.error is None else 1
 
 
@@ -122,14 +122,14 @@ def list_(settings: Settings, local_dir: Path | None) -> int:
 @_local_dir_option
 @global_options
 @click.pass_obj
-def verify(settings: Settings, name: str, place: str, local_dir: Path | None) -> int:
+def verify(invocation: Invocation, name: str, place: str, local_dir: Path | None) -> int:
     """Read a backup to its end: checksums, integrity of every database, row counts, revisions.
 
     NAME is that of a backup, a path, or `latest` (the default).
     """
-    with _find_places(settings, local_dir).archive(place, name) as archive:
+    with _find_places(invocation, local_dir).archive(place, name) as archive:
         verified = verify_archive(archive)
-    _print_verified(settings, verified)
+    _print_verified(invocation, verified)
     return 0 if verified.ok else 1
 
 
@@ -158,7 +158,7 @@ def verify(settings: Settings, name: str, place: str, local_dir: Path | None) ->
 @global_options
 @click.pass_obj
 def prune(  # noqa: PLR0913 - one parameter for each option
-    settings: Settings,
+    invocation: Invocation,
     keep_days: int | None,
     keep: int | None,
     place: str,
@@ -167,9 +167,9 @@ def prune(  # noqa: PLR0913 - one parameter for each option
     dry_run: bool,
 ) -> int:
     """Remove old backups; the newest good one always stays."""
-    places = _find_places(settings, local_dir)
+    places = _find_places(invocation, local_dir)
     pruned = prune_archives(places, place=place, keep_days=keep_days, keep=keep, dry_run=dry_run)
-    _print_pruned(settings, pruned, dry_run=dry_run)
+    _print_pruned(invocation, pruned, dry_run=dry_run)
     return 0 if all(each.ok for each in pruned) else 1
 
 
@@ -184,7 +184,7 @@ def prune(  # noqa: PLR0913 - one parameter for each option
 @global_options
 @click.pass_obj
 def restore(  # noqa: PLR0913 - one parameter for each option
-    settings: Settings,
+    invocation: Invocation,
     name: str,
     place: str,
     local_dir: Path | None,
@@ -199,9 +199,9 @@ def restore(  # noqa: PLR0913 - one parameter for each option
     NAME is that of a backup, a path, or `latest`. Every file is verified before the first one is
     touched; the present ones go into pre-restore-<UTC>/, from where `backup undo` puts them back.
     """
-    with _progress(settings) as progress:
+    with _progress(invocation) as progress:
         restored = fetch_and_restore(
-            _find_places(settings, local_dir),
+            _find_places(invocation, local_dir),
             name,
             source=place,
             app=app,
@@ -210,7 +210,7 @@ def restore(  # noqa: PLR0913 - one parameter for each option
             then_upgrade=then_upgrade,
             progress=progress,
         )
-    _print_restored(settings, restored)
+    _print_restored(invocation, restored)
     return 0 if restored.ok else 1
 
 
@@ -219,24 +219,24 @@ def restore(  # noqa: PLR0913 - one parameter for each option
 @click.option("--dry-run", is_flag=True, help="Say what would be replaced.")
 @global_options
 @click.pass_obj
-def undo(settings: Settings, folder: Path, *, dry_run: bool) -> None:
+def undo(invocation: Invocation, folder: Path, *, dry_run: bool) -> None:
     """Undo a restore: put back what it set aside in FOLDER. Stop the server first.
 
     The files that are there now are set aside in turn, so that this can be undone too.
     """
-    places = _find_places(settings, None)
-    _print_restored(settings, undo_restore(folder, places.data_dir, dry_run=dry_run))
+    places = _find_places(invocation, None)
+    _print_restored(invocation, undo_restore(folder, places.data_dir, dry_run=dry_run))
 
 
-def _find_places(settings: Settings, local_dir: Path | None) -> Places:
-    return Places.find(settings.data_dir, settings.root, local_dir)
+def _find_places(invocation: Invocation, local_dir: Path | None) -> Places:
+    return Places.find(invocation.data_dir, invocation.root, local_dir)
 
 
-def _progress(settings: Settings) -> AbstractContextManager[Progress]:
-    return progress_bar(shown=settings.verbosity >= 0 and not settings.json)
+def _progress(invocation: Invocation) -> AbstractContextManager[Progress]:
+    return progress_bar(shown=invocation.verbosity >= 0 and not invocation.json)
 
 
-def _print_created(settings: Settings, created: Created) -> None:
+def _print_created(invocation: Invocation, created: Created) -> None:
     document = created.to_json()
     counts = f"{document['files']} files, {document['reused']} of them unchanged"
     lines = [f"{created.archive}: {counts}, {document['bytes']} bytes"]
@@ -248,12 +248,12 @@ def _print_created(settings: Settings, created: Created) -> None:
     errors = [f"{name} is not in the backup: {reason}" for name, reason in failures]
     if created.error is not None:
         errors.append(f"not stored in the bucket: {created.error}")
-    _print(settings, document, lines, errors)
+    _print(invocation, document, lines, errors)
 
 
-def _print_listing(settings: Settings, listing: Listing) -> None:
+def _print_listing(invocation: Invocation, listing: Listing) -> None:
     document = listing.to_json()
-    if settings.json:
+    if invocation.json:
         print_json(document)
     elif listing.archives:
         columns = ("place", "name", "taken_at", "complete", "bytes")
@@ -263,7 +263,7 @@ def _print_listing(settings: Settings, listing: Listing) -> None:
     _print_errors([listing.error] if listing.error is not None else [])
 
 
-def _print_verified(settings: Settings, verified: Verified) -> None:
+def _print_verified(invocation: Invocation, verified: Verified) -> None:
     manifest = "" if verified.manifest else "; it has no manifest, so no checksums to compare"
     counts = f"{verified.files} files, {verified.databases} databases, {verified.rows} rows"
     lines = [f"{verified.archive.name}: {counts}{manifest}"]
@@ -271,10 +271,10 @@ def _print_verified(settings: Settings, verified: Verified) -> None:
         lines.append("It is incomplete: not every database was backed up.")
     lines.append("Every file is good." if verified.ok else f"{len(verified.faults)} faults.")
     errors = [f"{verified.archive}: {fault}" for fault in verified.faults]
-    _print(settings, verified.to_json(), lines, errors)
+    _print(invocation, verified.to_json(), lines, errors)
 
 
-def _print_pruned(settings: Settings, places: list[Pruned], *, dry_run: bool) -> None:
+def _print_pruned(invocation: Invocation, places: list[Pruned], *, dry_run: bool) -> None:
     lines, errors = [], []
     for pruned in places:
         lines += [f"{'would remove' if dry_run else 'removed'} {name}" for name in pruned.removed]
@@ -286,10 +286,10 @@ def _print_pruned(settings: Settings, places: list[Pruned], *, dry_run: bool) ->
             errors.append(pruned.error)
     documents = [pruned.to_json() for pruned in places]
     ok = all(pruned.ok for pruned in places)
-    _print(settings, {"ok": ok, "dry_run": dry_run, "places": documents}, lines, errors)
+    _print(invocation, {"ok": ok, "dry_run": dry_run, "places": documents}, lines, errors)
 
 
-def _print_restored(settings: Settings, restored: Restored) -> None:
+def _print_restored(invocation: Invocation, restored: Restored) -> None:
     would = "would be " if restored.dry_run else ""
     lines = [f"{len(restored.files)} files of {restored.source} {would}put in place"]
     apps = restored.unregistered
@@ -303,15 +303,15 @@ def _print_restored(settings: Settings, restored: Restored) -> None:
         errors.append(f"{failed}; `streamhub-db upgrade` says why.")
     if restored.error is not None:
         errors.append(restored.error)
-    _print(settings, restored.to_json(), lines, errors)
+    _print(invocation, restored.to_json(), lines, errors)
 
 
 def _print(
-    settings: Settings, document: dict[str, Any], lines: list[str], errors: list[str]
+    invocation: Invocation, document: dict[str, Any], lines: list[str], errors: list[str]
 ) -> None:
-    if settings.json:
+    if invocation.json:
         print_json(document)
-    elif settings.verbosity >= 0:
+    elif invocation.verbosity >= 0:
         for line in lines:
             click.echo(line)
     _print_errors(errors)

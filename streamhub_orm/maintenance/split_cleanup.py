@@ -1,4 +1,4 @@
-"""The clean-up that the split leaves open: the global copies of moved rows go, once all is proved.
+"""Clean-up after the split: the global copies of moved rows are deleted once all is proved.
 
 What a row must meet is the split's own rule after an import: its identity is found in its app.db,
 whatever else changed, since rows live on there. So a row that was superseded goes too: another one
@@ -29,24 +29,25 @@ from streamhub_orm.legacy.accounts import TABLES, RowCounts
 from streamhub_orm.legacy.bookkeeping import CLEANUP_BACKUP, read_meta, split_transaction
 from streamhub_orm.legacy.global_rows import count_global_rows
 from streamhub_orm.legacy.meta import write_value
-from streamhub_orm.maintenance.backup_first import back_up_first
+from streamhub_orm.maintenance.selection import back_up_first
+from streamhub_orm.maintenance.sizes import read_pages
 from streamhub_orm.maintenance.split_proof import prove_split
 
 
 @dataclass
 class SplitCleanup:
-    """What a clean-up did, or in a dry run would do."""
+    """Outcome of a clean-up, or in a dry run what it would do."""
 
     data_dir: Path
     dry_run: bool
     removed: RowCounts = field(default_factory=RowCounts)
     """Rows that are gone from the global tables."""
     differing: RowCounts = field(default_factory=RowCounts)
-    """Those among them whose like in the app.db has other content, and is what counts."""
+    """Rows among them whose like in the app.db has other content, which is what counts."""
     backup: Path | None = None
     reclaimed_bytes: int = 0
     error: str | None = None
-    """Why the rows are gone but their space could not be given back."""
+    """Reason why the rows are deleted but their space could not be given back."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `split cleanup --json`."""
@@ -121,7 +122,7 @@ def _was_killed_before_vacuum(place: DataDir) -> bool:
     if read_meta(place.global_db, CLEANUP_BACKUP) is None:
         return False
     with reading(place.global_db) as connection:
-        return bool(connection.execute("PRAGMA freelist_count").fetchone()[0])
+        return read_pages(connection).unused > 0
 
 
 def _empty_legacy_tables(path: Path, *, backup: Path) -> None:

@@ -1,4 +1,4 @@
-"""The proof that the global copies of moved rows are needed no more, or what speaks against it."""
+"""Proof that no global copy of a moved row is needed any more, or the reasons against it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
 
 LISTED: Final = 1000
-"""How many rows a refusal names at most."""
+"""Rows that a refusal names at most."""
 
 
 @dataclass
 class Proof:
-    """What was found out about the rows of the global streams, vods and ingress_auth."""
+    """Findings about the rows of the global streams, vods and ingress_auth."""
 
     rows: RowCounts
     differing: RowCounts = field(default_factory=RowCounts)
-    """Those whose like in the app.db has other content: it has lived on, or came first."""
+    """Rows whose like in the app.db has other content: it was changed since, or came first."""
     findings: list[str] = field(default_factory=list)
-    """What speaks against deleting them."""
+    """Reasons against deleting them."""
     unlisted: int = 0
 
     def add_rows(self, what: str, rows: list[str], count: int) -> None:
@@ -44,7 +44,7 @@ class Proof:
 
     @property
     def room(self) -> int:
-        """How many more rows may be named."""
+        """Number of rows that may still be named."""
         return max(LISTED - len(self.findings), 0)
 
 

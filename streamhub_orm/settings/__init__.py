@@ -1,4 +1,4 @@
-"""What stands outside the databases: an app's config.yaml, secrets.json and the environment."""
+"""Settings outside the databases: an app's config.yaml, secrets.json and the environment."""
 
 from streamhub_orm.settings.app_config import AppConfig, load_app_config, save_app_config
 from streamhub_orm.settings.archives import ArchiveSettings

@@ -1,4 +1,4 @@
-"""secrets.json: a flat JSON object of names and texts, readable by its owner alone."""
+"""Reading and writing secrets.json, a flat JSON object that only its owner can read."""
 
 from __future__ import annotations
 

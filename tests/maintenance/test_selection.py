@@ -1,4 +1,4 @@
-"""The backup before the work: one, whatever killed runs left, and gone again where it may."""
+"""Databases handled one by one, none hidden; the backup first, one, and gone where it may."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.backups import back_up, list_backups
-from streamhub_orm.maintenance.backup_first import back_up_first
+from streamhub_orm.maintenance.report.facts import read_fleet
+from streamhub_orm.maintenance.selection import back_up_first
 from tests.maintenance.conftest import app_db, run_sql
+from tests.support.installations.commands import run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,3 +38,20 @@ def test_new_backup_can_be_dropped_and_older_ones_stay(data_dir: Path) -> None:
     assert list_backups(path) == [earlier, found.path]
     found.drop()
     assert list_backups(path) == [earlier]
+
+
+def test_registry_that_cannot_be_read_is_an_error_of_the_global_database(data_dir: Path) -> None:
+    """Its file opens and is at head: without the error, no app and no fault would be shown."""
+    path = data_dir / "data" / "streamhub.db"
+    run_sql(path, "ALTER TABLE apps RENAME COLUMN name TO title")
+    for command in (("health",), ("sizes",), ("optimize", "--all")):
+        outcome = run_in_process("--data-dir", data_dir, *command)
+        assert outcome.status == 1, command
+        assert "Error: global: " in outcome.stderr
+        assert str(path) in outcome.stderr
+
+
+def test_progress_tells_how_many_of_all_are_done(data_dir: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    read_fleet(data_dir, lambda *args: told.append(args))
+    assert told == [("reading", done, 4) for done in range(1, 5)]
