@@ -5,14 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from streamhub_orm.legacy.progress import Progress, silent
-from streamhub_orm.upgrade.work_queue import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 _WORTH_A_PROCESS: Final = 16
 """Fewer files than this are done sooner than workers are started."""
-_PARENT: Final = 1
-"""The number under which this process takes items, so that no worker begins them."""
 _FORK: Final = multiprocessing.get_context("fork")
 
 Result = TypeVar("Result")
@@ -42,10 +39,9 @@ class _Told(NamedTuple):
 
 @dataclass
 class _Worker:
-    number: int
     process: multiprocessing.process.BaseProcess
-    answered: int | None = None
-    """The item whose result came last."""
+    item: str
+    """The item that it was handed last."""
 
 
 def run_on_each(
@@ -63,7 +59,7 @@ def run_on_each(
     inherit the run's lock and what is already loaded, end when this process ends, and one that
     dies costs only the item it had. At KeyboardInterrupt no new item is begun.
     """
-    waiting = list(items)
+    waiting = deque(items)
     if jobs <= 1 or len(waiting) < _WORTH_A_PROCESS:
         yield from ((item, work(item, progress)) for item in waiting)
         return
@@ -75,14 +71,17 @@ def run_on_each(
 
 
 class _Pool(Generic[Result]):
+    """Workers that have one item each, and get the next one when they answer.
+
+    So the parent knows which item dies with a worker, and none waits behind a big one.
+    """
+
     def __init__(
-        self, work: Callable[[str, Progress], Result], items: list[str], progress: Progress
+        self, work: Callable[[str, Progress], Result], waiting: deque[str], progress: Progress
     ) -> None:
         self._work = work
-        self._items = items
+        self._waiting = waiting
         self._progress = progress
-        self._claims = WorkQueue(len(items))
-        self._numbers = count(_PARENT + 1)
         self._workers: dict[Pipe, _Worker] = {}
 
     def run(self, jobs: int) -> Iterator[tuple[str, Result | WorkerDiedError]]:
@@ -91,55 +90,55 @@ class _Pool(Generic[Result]):
         while self._workers:
             for pipe in wait(list(self._workers)):
                 assert isinstance(pipe, Connection)  # noqa: S101 - they are the keys of _workers
+                item = self._workers[pipe].item
                 try:
                     answer = pipe.recv()
                 except (EOFError, OSError):
-                    yield from self._bury(pipe)
+                    status = self._end(pipe)
+                    if self._waiting:
+                        self._start()
+                    yield item, WorkerDiedError(f"its worker process ended with status {status}")
                     continue
                 if isinstance(answer, _Told):
                     self._progress(*answer)
                     continue
-                item, result = answer
-                self._workers[pipe].answered = item
-                yield self._items[item], result
+                self._hand_next(pipe)  # before the caller goes on: the worker waits for it
+                yield item, answer
 
     def close(self) -> None:
         """Let the workers end what they are at, and begin nothing else."""
-        self._claims.take_all(_PARENT)
         for pipe in self._workers:
             pipe.close()
         for worker in self._workers.values():
             worker.process.join()
-        self._claims.close()
-
-    def _bury(self, pipe: Pipe) -> Iterator[tuple[str, WorkerDiedError]]:
-        """Part with a worker that has ended, and with the item that it took into its grave."""
-        worker = self._workers.pop(pipe)
-        worker.process.join()
-        pipe.close()
-        status = worker.process.exitcode
-        item = self._claims.last_of(worker.number)
-        if status and item is None:
-            # Workers that cannot even begin must come to an end, and every item to an answer.
-            item = self._claims.take(worker.number)
-        if item is not None and (status or item != worker.answered):
-            self._start()
-        if item is not None and item != worker.answered:
-            died = WorkerDiedError(f"its worker process ended with status {status}")
-            yield self._items[item], died
 
     def _start(self) -> None:
         ours, theirs = _FORK.Pipe()
-        number = next(self._numbers)
+        item = self._waiting.popleft()
         # A worker must not hold the parent's ends, or its siblings would never see them close.
         inherited = [*self._workers, ours]
-        process = _FORK.Process(target=self._serve, args=(number, theirs, inherited), daemon=True)
+        process = _FORK.Process(target=self._serve, args=(theirs, item, inherited), daemon=True)
         with _interrupts_held_back():
             process.start()
         theirs.close()
-        self._workers[ours] = _Worker(number, process)
+        self._workers[ours] = _Worker(process, item)
 
-    def _serve(self, number: int, pipe: Pipe, inherited: list[Pipe]) -> None:
+    def _hand_next(self, pipe: Pipe) -> None:
+        if not self._waiting:
+            self._end(pipe)
+            return
+        self._workers[pipe].item = item = self._waiting.popleft()
+        with suppress(ConnectionError):  # it died since it answered, which the next look tells
+            pipe.send(item)
+
+    def _end(self, pipe: Pipe) -> int | None:
+        """Let go of a worker that is dead or has nothing left to do; return its exit status."""
+        process = self._workers.pop(pipe).process
+        pipe.close()
+        process.join()
+        return process.exitcode
+
+    def _serve(self, pipe: Pipe, item: str, inherited: list[Pipe]) -> None:
         """Work in a process of its own until nothing is left, or the parent is gone."""
         # Ctrl-C reaches the whole group: the parent decides, a worker ends its file first.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -150,11 +149,10 @@ class _Pool(Generic[Result]):
             pipe.send(_Told(phase, done, total))
 
         progress = silent if self._progress is silent else tell
-        try:
-            while (item := self._claims.take(number)) is not None:
-                pipe.send((item, self._work(self._items[item], progress)))
-        except ConnectionError:
-            pass  # nobody listens any more
+        with suppress(EOFError, ConnectionError):  # the parent's end is closed
+            while True:
+                pipe.send(self._work(item, progress))
+                item = pipe.recv()
         os._exit(0)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,14 +66,24 @@ def is_alive(process: int) -> bool:
 
 def test_results_come_for_every_item_from_other_processes() -> None:
     """Each item is answered once, by one of as many processes as there are jobs."""
-    found = dict(run_on_each(length_and_process, ITEMS, jobs=3))
-    assert sorted(found) == ITEMS
-    answers = [it for it in found.values() if not isinstance(it, WorkerDiedError)]
+    found = list(run_on_each(length_and_process, ITEMS, jobs=3))
+    assert sorted(item for item, _ in found) == ITEMS
+    answers = [it for _, it in found if not isinstance(it, WorkerDiedError)]
     assert [length for length, _ in answers] == [7] * len(ITEMS)
     processes = {process for _, process in answers}
     assert len(processes) == 3
     assert os.getpid() not in processes
     assert not any(map(is_alive, processes))
+
+
+def test_items_are_begun_in_their_order() -> None:
+    """Whoever calls may put the biggest files first; each process gets the next that is left."""
+    of_process = defaultdict(list)
+    for item, answer in run_on_each(length_and_process, ITEMS, jobs=3):
+        assert not isinstance(answer, WorkerDiedError)
+        of_process[answer[1]].append(item)
+    assert all(items == sorted(items) for items in of_process.values())
+    assert sorted(items[0] for items in of_process.values()) == ITEMS[:3]
 
 
 def test_results_come_in_the_order_in_which_they_end() -> None:
@@ -100,6 +112,30 @@ def test_worker_that_dies_costs_only_the_item_it_had(victims: list[str]) -> None
             assert "status -9" in str(result)
         else:
             assert result == item
+
+
+def note_under_a_timer(log: Path, item: str, _progress: Progress) -> str:
+    """Note that the item is begun; a signal ends this process at some instant of the next ones."""
+    with log.open("a") as file:
+        file.write(f"{item}\n")
+    instant = random.Random(item).uniform(0.0001, 0.02)  # noqa: S311 - the same in every run
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # not pytest's own, which would raise
+    signal.setitimer(signal.ITIMER_REAL, instant)
+    return item
+
+
+def test_workers_that_are_killed_at_any_instant_cost_one_item_each(tmp_path: Path) -> None:
+    """In the work, in an answer or on the way to the next item: none is lost, none done twice."""
+    items = [f"item-{number:04}" for number in range(2000)]
+    log = tmp_path / "begun"
+    found = list(run_on_each(partial(note_under_a_timer, log), items, jobs=3))
+    assert Counter(item for item, _ in found) == Counter(items)
+    died = {item: str(result) for item, result in found if isinstance(result, WorkerDiedError)}
+    assert len(died) > 10
+    assert all(f"status -{signal.SIGALRM}" in message for message in died.values())
+    begun = log.read_text().split()
+    assert len(begun) == len(set(begun))
+    assert set(items).difference(died) <= set(begun)
 
 
 def test_worker_whose_work_raises_costs_only_the_item_it_had(
@@ -219,9 +255,9 @@ from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 
 os.register_at_fork(after_in_child=lambda: os._exit(9))
 items = [str(number) for number in range(24)]
-found = dict(run_on_each(lambda item, progress: item, items, jobs=2))
-assert list(found) == items, found
-assert all(isinstance(it, WorkerDiedError) and "status 9" in str(it) for it in found.values())
+found = list(run_on_each(lambda item, progress: item, items, jobs=2))
+assert sorted(int(item) for item, _ in found) == list(range(24)), found
+assert all(isinstance(it, WorkerDiedError) and "status 9" in str(it) for _, it in found)
 """
 
 
