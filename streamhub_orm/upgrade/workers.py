@@ -9,6 +9,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from streamhub_orm.legacy.progress import Progress, silent
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _WORTH_A_PROCESS: Final = 16
 """Fewer files than this are done sooner than workers are started."""
+_AHEAD: Final = 1
+_WIDTH: Final = 4
+"""Bytes of an item's number; so few are written and read as a whole."""
 _FORK: Final = multiprocessing.get_context("fork")
 
 Result = TypeVar("Result")
@@ -37,11 +41,27 @@ class _Told(NamedTuple):
     total: int
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
+    """A process, and the numbers of the items that it was handed and has not answered."""
+
     process: multiprocessing.process.BaseProcess
-    item: str
-    """The item that it was handed last."""
+    answers: Pipe
+    feed: Pipe
+    fed: Pipe
+    """The other end of `feed`, which the parent holds too, to take items back."""
+    items: list[int]
+
+    def hand(self, item: int) -> None:
+        os.write(self.feed.fileno(), item.to_bytes(_WIDTH))
+        self.items.append(item)
+
+    def take_back(self) -> int | None:
+        """Return the next item that was handed and is not begun."""
+        item = _read(self.fed)
+        if item is not None:
+            self.items.remove(item)
+        return item
 
 
 def run_on_each(
@@ -59,86 +79,122 @@ def run_on_each(
     inherit the run's lock and what is already loaded, end when this process ends, and one that
     dies costs only the item it had. At KeyboardInterrupt no new item is begun.
     """
-    waiting = deque(items)
-    if jobs <= 1 or len(waiting) < _WORTH_A_PROCESS:
-        yield from ((item, work(item, progress)) for item in waiting)
+    all_items = list(items)
+    if jobs <= 1 or len(all_items) < _WORTH_A_PROCESS:
+        yield from ((item, work(item, progress)) for item in all_items)
         return
-    pool = _Pool(work, waiting, progress)
+    pool = _Pool(work, all_items, progress)
     try:
-        yield from pool.run(min(jobs, len(waiting)))
+        yield from pool.run(min(jobs, len(all_items)))
     finally:
         pool.close()
 
 
 class _Pool(Generic[Result]):
-    """Workers that have one item each, and get the next one when they answer.
+    """Workers that have one item at hand and one ahead, so that they need not wait for the parent.
 
-    So the parent knows which item dies with a worker, and none waits behind a big one.
+    What lies ahead of a worker that is busy with a big file is taken back when another one has
+    nothing to do: whoever reads a number out of the pipe, worker or parent, has that item alone.
     """
 
     def __init__(
-        self, work: Callable[[str, Progress], Result], waiting: deque[str], progress: Progress
+        self, work: Callable[[str, Progress], Result], items: list[str], progress: Progress
     ) -> None:
         self._work = work
-        self._waiting = waiting
+        self._items = items
         self._progress = progress
-        self._workers: dict[Pipe, _Worker] = {}
+        self._waiting = deque(range(len(items)))
+        self._workers: list[_Worker] = []
+        self._selector = DefaultSelector()
 
     def run(self, jobs: int) -> Iterator[tuple[str, Result | WorkerDiedError]]:
-        for _ in range(jobs):
-            self._start()
+        for worker in [self._start() for _ in range(jobs)]:
+            self._supply(worker)
         while self._workers:
-            for pipe in wait(list(self._workers)):
-                assert isinstance(pipe, Connection)  # noqa: S101 - they are the keys of _workers
-                item = self._workers[pipe].item
-                try:
-                    answer = pipe.recv()
-                except (EOFError, OSError):
-                    status = self._end(pipe)
-                    if self._waiting:
-                        self._start()
-                    yield item, WorkerDiedError(f"its worker process ended with status {status}")
-                    continue
-                if isinstance(answer, _Told):
-                    self._progress(*answer)
-                    continue
-                self._hand_next(pipe)  # before the caller goes on: the worker waits for it
-                yield item, answer
+            for key, _ in self._selector.select():
+                yield from self._hear(key.data)
 
     def close(self) -> None:
         """Let the workers end what they are at, and begin nothing else."""
-        for pipe in self._workers:
-            pipe.close()
-        for worker in self._workers.values():
-            worker.process.join()
+        for worker in self._workers:
+            while worker.take_back() is not None:
+                pass
+        while self._workers:
+            self._end(self._workers[0])
+        self._selector.close()
 
-    def _start(self) -> None:
-        ours, theirs = _FORK.Pipe()
+    def _start(self) -> _Worker:
+        answers, theirs = _FORK.Pipe(duplex=False)
+        fed, feed = _FORK.Pipe(duplex=False)
+        os.set_blocking(fed.fileno(), False)
         item = self._waiting.popleft()
         # A worker must not hold the parent's ends, or its siblings would never see them close.
-        inherited = [*self._workers, ours]
-        process = _FORK.Process(target=self._serve, args=(theirs, item, inherited), daemon=True)
+        inherited = [answers, feed]
+        inherited += [end for it in self._workers for end in (it.answers, it.feed)]
+        process = _FORK.Process(
+            target=self._serve, args=(item, fed, theirs, inherited), daemon=True
+        )
         with _interrupts_held_back():
             process.start()
         theirs.close()
-        self._workers[ours] = _Worker(process, item)
+        worker = _Worker(process, answers, feed, fed, [item])
+        self._workers.append(worker)
+        self._selector.register(answers, EVENT_READ, worker)
+        return worker
 
-    def _hand_next(self, pipe: Pipe) -> None:
-        if not self._waiting:
-            self._end(pipe)
+    def _hear(self, worker: _Worker) -> Iterator[tuple[str, Result | WorkerDiedError]]:
+        """Take a worker's next word: how far it is, a result, or its death."""
+        try:
+            answer = worker.answers.recv()
+        except (EOFError, OSError):
+            yield from self._replace(worker)
             return
-        self._workers[pipe].item = item = self._waiting.popleft()
-        with suppress(ConnectionError):  # it died since it answered, which the next look tells
-            pipe.send(item)
+        if isinstance(answer, _Told):
+            self._progress(*answer)
+            return
+        item = worker.items.pop(0)
+        self._supply(worker)
+        yield self._items[item], answer
 
-    def _end(self, pipe: Pipe) -> int | None:
-        """Let go of a worker that is dead or has nothing left to do; return its exit status."""
-        process = self._workers.pop(pipe).process
-        pipe.close()
-        process.join()
-        return process.exitcode
+    def _supply(self, worker: _Worker) -> None:
+        """Keep a worker one item ahead, or end it where nothing is left."""
+        if not worker.items and not self._waiting:
+            self._take_back_one()
+        while self._waiting and len(worker.items) <= _AHEAD:
+            worker.hand(self._waiting.popleft())
+        if not worker.items:
+            self._end(worker)
 
-    def _serve(self, pipe: Pipe, item: str, inherited: list[Pipe]) -> None:
+    def _take_back_one(self) -> None:
+        for other in self._workers:
+            if len(other.items) > _AHEAD and (item := other.take_back()) is not None:
+                self._waiting.append(item)
+                return
+
+    def _replace(self, worker: _Worker) -> Iterator[tuple[str, WorkerDiedError]]:
+        """Start a worker for what is left after one died, which costs the item that it had begun.
+
+        Its first item it has from the start, so workers that cannot even begin come to an end.
+        """
+        while (item := worker.take_back()) is not None:
+            self._waiting.append(item)
+        self._end(worker)
+        if self._waiting:
+            self._supply(self._start())
+        for item in worker.items:
+            status = worker.process.exitcode
+            died = WorkerDiedError(f"its worker process ended with status {status}")
+            yield self._items[item], died
+
+    def _end(self, worker: _Worker) -> None:
+        """Wait for the end of a worker that is dead or gets nothing more to do."""
+        self._selector.unregister(worker.answers)
+        self._workers.remove(worker)
+        for end in (worker.answers, worker.feed, worker.fed):
+            end.close()
+        worker.process.join()
+
+    def _serve(self, item: int, fed: Pipe, answers: Pipe, inherited: list[Pipe]) -> None:
         """Work in a process of its own until nothing is left, or the parent is gone."""
         # Ctrl-C reaches the whole group: the parent decides, a worker ends its file first.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -146,14 +202,27 @@ class _Pool(Generic[Result]):
             end.close()
 
         def tell(phase: str, done: int, total: int) -> None:
-            pipe.send(_Told(phase, done, total))
+            answers.send(_Told(phase, done, total))
 
         progress = silent if self._progress is silent else tell
-        with suppress(EOFError, ConnectionError):  # the parent's end is closed
+        with suppress(EOFError, ConnectionError):  # the parent's ends are closed
             while True:
-                pipe.send(self._work(item, progress))
-                item = pipe.recv()
+                answers.send(self._work(self._items[item], progress))
+                while (following := _read(fed)) is None:
+                    wait([fed])
+                item = following
         os._exit(0)
+
+
+def _read(fed: Pipe) -> int | None:
+    """Take a number out of a pipe; None where it holds none now, EOFError where none will come."""
+    try:
+        number = os.read(fed.fileno(), _WIDTH)
+    except BlockingIOError:
+        return None
+    if not number:
+        raise EOFError
+    return int.from_bytes(number)
 
 
 @contextmanager
