@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,11 +72,12 @@ def status(invocation: Invocation) -> int:
 
 
 @click.command
+@click.option("--legacy", is_flag=True, help="Count anew the legacy rows that no app.db holds.")
 @global_options
 @click.pass_obj
-def check(invocation: Invocation) -> int:
+def check(invocation: Invocation, *, legacy: bool) -> int:
     """Compare every database with its history and check it for damage; exit 1 if any is wrong."""
-    checks = list(check_installation(invocation.root))
+    checks = list(check_installation(invocation.root, legacy=legacy))
     ok = all(found.ok for found in checks)
     if invocation.json:
         entries = [found.to_json() for found in checks]
@@ -98,5 +100,8 @@ def _print_findings(found: FileCheck, *, verbose: bool) -> None:
         click.echo(f"Error: {found.name}: {found.error}", err=True)
     for fault in faults:
         click.echo(f"Error: {found.path}: {fault}", err=True)
+    if found.unmatched is not None and found.unmatched.total:
+        rows = ", ".join(f"{count} {table}" for table, count in asdict(found.unmatched).items())
+        click.echo(f"{found.path}: legacy rows that are not in it: {rows}", err=True)
     for extra in found.extras if verbose else ():
         click.echo(f"{found.path}: not ours, left alone: {extra}", err=True)

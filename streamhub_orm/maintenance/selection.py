@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from streamhub_orm.data_dir import require_app_name
@@ -10,6 +11,7 @@ from streamhub_orm.durable_files import remove_leftovers
 from streamhub_orm.engine.backups import back_up, list_backups
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import MissingDatabaseError, StreamHubError
+from streamhub_orm.fleet import attempt
 from streamhub_orm.migrations.states import FileState, State, look_at
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
@@ -44,25 +46,25 @@ class Database:
     """The state of the file before the operation."""
 
 
-class Outcome(Protocol):
+class Record(Protocol):
     """Record of the operation on one database."""
 
     error: str | None
     """Reason why the database cannot be used, or that ended the operation on it."""
 
 
-AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def handle_each(  # noqa: PLR0913 - the operation in two halves, and its two conditions
     place: DataDir,
     selection: Selection,
-    begin: Callable[[Database], AnyOutcome],
-    operate: Callable[[Path, AnyOutcome], None],
+    begin: Callable[[Database], AnyRecord],
+    operate: Callable[[Path, AnyRecord], None],
     *,
     may_be_missing: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Iterator[AnyOutcome]:
+) -> Iterator[AnyRecord]:
     """Yield what became of each database selected, the global one first, then apps as registered.
 
     `begin` makes the record of one database and `operate` fills it, unless the database cannot be
@@ -79,20 +81,17 @@ def handle_each(  # noqa: PLR0913 - the operation in two halves, and its two con
     chosen += [(app, APP) for app in apps]
     for done, (name, world) in enumerate(chosen, start=1):
         database = _look(place, name, world)
-        outcome = begin(database)
+        record = begin(database)
         error = database.state.error
         if may_be_missing and world is APP and isinstance(error, MissingDatabaseError):
             error = None
         elif error is None and database.path is not None:
-            try:
-                operate(database.path, outcome)
-            except StreamHubError as raised:
-                error = raised
+            error = attempt(name, partial(_operate, operate, database.path, record)).error
         if error is None and world is GLOBAL:
             error = fault
         if error is not None:
-            outcome.error = str(error)
-        yield outcome
+            record.error = str(error)
+        yield record
         progress(done, len(chosen))
 
 
@@ -110,15 +109,24 @@ def _find_apps(place: DataDir, selection: Selection) -> tuple[Iterable[str], Str
     return registry.ids if selection.apps is None else selection.apps, None
 
 
+def _operate(
+    operate: Callable[[Path, AnyRecord], None], path: Path, record: AnyRecord, _name: str
+) -> None:
+    operate(path, record)
+
+
 def _look(place: DataDir, name: str, world: World) -> Database:
-    path = place.global_db
-    try:
-        if world is APP:
-            require_app_name(name, f"a row of table apps in {place.global_db}")
-            path = place.app_db(name)
-    except StreamHubError as error:
-        return Database(name, world, None, FileState(State.BROKEN, error=error))
-    return Database(name, world, path, look_at(path, world))
+    found = attempt(name, partial(_path_of, place, world))
+    if found.value is None:
+        return Database(name, world, None, FileState(State.BROKEN, error=found.error))
+    return Database(name, world, found.value, look_at(found.value, world))
+
+
+def _path_of(place: DataDir, world: World, name: str) -> Path:
+    if world is GLOBAL:
+        return place.global_db
+    require_app_name(name, f"a row of table apps in {place.global_db}")
+    return place.app_db(name)
 
 
 @dataclass(frozen=True)
