@@ -14,7 +14,7 @@ from streamhub_orm.fleet import walk
 from streamhub_orm.legacy.importing import count_unmatched_rows
 from streamhub_orm.migrations.adoption import adoptable_revision
 from streamhub_orm.migrations.references import reference_structure
-from streamhub_orm.migrations.states import FileState, State, look_at
+from streamhub_orm.migrations.states import FileState, State, look_at, look_at_app
 from streamhub_orm.migrations.structure import compare, read_structure
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import find_legacy_files, read_registry
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.legacy.accounts import RowCounts
     from streamhub_orm.migrations.worlds import World
+    from streamhub_orm.registry import Registry
 
 
 @dataclass
@@ -69,16 +70,17 @@ def check_installation(data_dir: Path, *, legacy: bool = False) -> Iterator[File
     place = DataDir.find(data_dir)
     yield check_file("global", place.global_db, GLOBAL)
     try:
-        names = list(read_registry(place.global_db).ids)
+        registry = read_registry(place.global_db)
     except StreamHubError:
         return  # the check of the global database has said so
-    for outcome in walk(names, partial(_check_app, place, legacy=legacy)):
+    for outcome in walk(registry.ids, partial(_check_app, place, registry, legacy=legacy)):
         yield outcome.value or FileCheck(outcome.app, None, State.BROKEN, error=str(outcome.error))
 
 
-def _check_app(place: DataDir, name: str, *, legacy: bool) -> FileCheck:
+def _check_app(place: DataDir, registry: Registry, name: str, *, legacy: bool) -> FileCheck:
     path = place.app_db(name)
-    result = check_file(name, path, APP)
+    found = look_at_app(path, name, recorded=registry.is_recorded(name))
+    result = check_file(name, path, APP, found)
     if legacy and result.state is State.CURRENT:
         with reading(path) as connection:
             files = find_legacy_files(place, name)
@@ -87,9 +89,9 @@ def _check_app(place: DataDir, name: str, *, legacy: bool) -> FileCheck:
     return result
 
 
-def check_file(name: str, path: Path, world: World) -> FileCheck:
+def check_file(name: str, path: Path, world: World, found: FileState | None = None) -> FileCheck:
     """Check one file: structure, integrity_check and foreign_key_check."""
-    found = look_at(path, world)
+    found = found or look_at(path, world)
     result = FileCheck(name, path, found.state, found.revision)
     if found.error is not None:
         result.error = str(found.error)

@@ -10,7 +10,7 @@ from streamhub_orm.durable_files import no_empty_folder_left, publish, temporary
 from streamhub_orm.engine.connections import open_scratch, translated
 from streamhub_orm.engine.database_files import mark_as_wal, require_no_stray_wal
 from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
-from streamhub_orm.legacy.bookkeeping import SPLIT_DONE
+from streamhub_orm.legacy.bookkeeping import SPLIT_DONE, record_apps
 from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.worlds import GLOBAL
@@ -56,7 +56,9 @@ def _make(place: DataDir) -> None:
             _fill(temporary)
             publish(temporary, place.global_db, like=place.root, mode=0o600)
     app_db = place.app_db(DEFAULT_APP)
-    upgrade_app_file(app_db, find_legacy_files(place, DEFAULT_APP))
+    legacy = find_legacy_files(place, DEFAULT_APP)
+    upgrade_app_file(app_db, legacy)
+    record_apps(place.global_db, {legacy.app_id: DEFAULT_APP})
 
 
 def _require_fresh(place: DataDir) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.engine.connections import open_read_only, reading, translated
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import UnknownAppError, UnknownStructureError
-from streamhub_orm.legacy.bookkeeping import is_split
+from streamhub_orm.legacy.bookkeeping import is_app_recorded, is_split, recorded_app_ids
 from streamhub_orm.legacy.global_rows import read_global_rows
 from streamhub_orm.legacy.sources import GlobalState, LegacyFiles, read_global_state
 
@@ -36,6 +36,12 @@ class Registry:
     ids: dict[str, int]
     """`apps.id` by name, in the order of the ids; names may lie outside the allow-list."""
     split_done: bool
+    recorded: frozenset[int] = frozenset()
+    """Ids of the apps that are known to have had an app.db."""
+
+    def is_recorded(self, name: str) -> bool:
+        """Tell whether an app is known to have had an app.db."""
+        return self.ids[name] in self.recorded
 
     def require(self, names: Iterable[str]) -> None:
         """Raise `UnknownAppError` for the first name that is not registered."""
@@ -49,7 +55,7 @@ def read_registry(global_db: Path) -> Registry:
     with reading(global_db) as connection:
         _require_table(connection, global_db)
         ids = dict(connection.execute("SELECT name, id FROM apps ORDER BY id"))
-        return Registry(global_db, ids, is_split(connection))
+        return Registry(global_db, ids, is_split(connection), recorded_app_ids(connection))
 
 
 def list_app_names(place: DataDir) -> list[str]:
@@ -101,7 +107,8 @@ def look_up_legacy_files(
     if row is None:
         names = connection.execute(_ALL).fetchall()
         raise UnknownAppError(name, place.global_db, [known for (known,) in names])
-    return LegacyFiles(name, row[0], place.global_db, vods_db, find_global or look)
+    recorded = is_app_recorded(connection, row[0])
+    return LegacyFiles(name, row[0], place.global_db, vods_db, find_global or look, recorded)
 
 
 def _require_table(connection: sqlite3.Connection, global_db: Path) -> list[str]:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 from streamhub_orm.data_dir import DataDir, require_app_name
 from streamhub_orm.errors import DatabaseFileError
 from streamhub_orm.fleet import walk
-from streamhub_orm.migrations.states import FileState, State, imports_pending, look_at
+from streamhub_orm.migrations.states import FileState, State, imports_pending, look_at, look_at_app
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streamhub_orm.registry import Registry
 
-_FAILED = {State.BROKEN, State.NEWER}
+
+FAILED_STATES = {State.BROKEN, State.UNREADABLE, State.LOST, State.NEWER}
 
 
 @dataclass
@@ -27,13 +29,14 @@ class Status:
     data_dir: Path
     global_: FileState
     apps: dict[str, FileState] = field(default_factory=dict)
-    split_done: bool = False
+    split_done: bool | None = None
+    """None where the global database cannot be read."""
 
     @property
     def ok(self) -> bool:
         """Whether every file can be used by this release."""
         states = [self.global_, *self.apps.values()]
-        return not any(found.state in _FAILED for found in states)
+        return not any(found.state in FAILED_STATES for found in states)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that `status --json` prints."""
@@ -57,17 +60,19 @@ def read_status(data_dir: Path) -> Status:
     try:
         registry = read_registry(place.global_db)
     except DatabaseFileError as error:
-        return Status(place.root, FileState(State.BROKEN, found.revision, error=error))
+        state = found.state if found.error is not None else State.BROKEN
+        return Status(place.root, FileState(state, found.revision, error=error))
     apps = {
         outcome.app: outcome.value or FileState(State.BROKEN, error=outcome.error)
-        for outcome in walk(registry.ids, partial(_look_at_app, place))
+        for outcome in walk(registry.ids, partial(_look_at_app, place, registry))
     }
     return Status(place.root, found, apps, registry.split_done)
 
 
-def _look_at_app(place: DataDir, name: str) -> FileState:
+def _look_at_app(place: DataDir, registry: Registry, name: str) -> FileState:
     require_app_name(name, f"a row of table apps in {place.global_db}")
-    return look_at(place.app_db(name), APP).without_account()
+    recorded = registry.is_recorded(name)
+    return look_at_app(place.app_db(name), name, recorded=recorded).without_account()
 
 
 def _app_json(name: str, found: FileState) -> dict[str, object]:
@@ -77,5 +82,5 @@ def _app_json(name: str, found: FileState) -> dict[str, object]:
         "head": APP.head,
         "state": str(found.state),
         "pending_import": imports_pending(found),
-        "error": str(found.error) if found.state in _FAILED else None,
+        "error": str(found.error) if found.state in FAILED_STATES else None,
     }

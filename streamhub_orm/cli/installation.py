@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,10 +13,13 @@ from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.cli.output import print_table
 from streamhub_orm.demo import ERAS, write_demo
 from streamhub_orm.init import make_installation
-from streamhub_orm.status import read_status
+from streamhub_orm.status import FAILED_STATES, read_status
 
 if TYPE_CHECKING:
     from streamhub_orm.check import FileCheck
+
+
+_SPLIT: Final = {True: "done", False: "not done", None: "unknown"}
 
 
 @click.command
@@ -64,9 +67,9 @@ def status(invocation: Invocation) -> int:
             pending = "yes" if app["pending_import"] else "no"
             rows.append((app["app"], app["state"], app["revision"], app["head"], pending))
         print_table(("database", "state", "revision", "head", "import pending"), rows)
-        click.echo(f"split: {'done' if found.split_done else 'not done'}")
+        click.echo(f"split: {_SPLIT[found.split_done]}")
     for name, state in {"global": found.global_, **found.apps}.items():
-        if state.error is not None and str(state.state) in {"broken", "newer"}:
+        if state.error is not None and state.state in FAILED_STATES:
             click.echo(f"Error: {name}: {state.error}", err=True)
     return 0 if found.ok else 1
 

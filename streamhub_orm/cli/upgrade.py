@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="After success, keep the newest N backups of each file; the pre-split one always stays.",
 )
+@click.option(
+    "--create-missing",
+    multiple=True,
+    metavar="NAME",
+    help="Start this app anew, whose database is lost; repeatable.",
+)
 @global_options
 @click.pass_obj
 def upgrade(  # noqa: PLR0913 - one parameter for each option
@@ -39,6 +45,7 @@ def upgrade(  # noqa: PLR0913 - one parameter for each option
     jobs: int | None,
     lock_timeout: float,
     keep_backups: int,
+    create_missing: tuple[str, ...],
     *,
     dry_run: bool,
 ) -> int:
@@ -55,6 +62,7 @@ def upgrade(  # noqa: PLR0913 - one parameter for each option
             dry_run=dry_run,
             lock_timeout_seconds=lock_timeout,
             keep_backups=keep_backups,
+            create_missing=create_missing,
             progress=progress,
         )
     if invocation.json:

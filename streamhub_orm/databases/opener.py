@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.databases.sessions import GLOBAL_INFO, app_info
-from streamhub_orm.errors import SchemaOutdatedError
+from streamhub_orm.errors import LockedDatabaseError, ReadOnlyDatabaseError, SchemaOutdatedError
+from streamhub_orm.legacy.bookkeeping import record_apps
 from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.global_file import upgrade_global_file
-from streamhub_orm.migrations.states import is_done, look_for_upgrade
+from streamhub_orm.migrations.states import is_done, look_at, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import RegistryConnection
 
@@ -49,9 +51,23 @@ class Opener:
         legacy = self.registry.find_legacy_files(name)
         info = app_info(name, legacy.app_id, self.registry.find_name)
         if self._auto_upgrade:
-            return ReadyFile(path, info, upgrade_app_file(path, legacy).changed)
+            migrated = upgrade_app_file(path, legacy).changed
+            if not legacy.is_recorded:
+                self._record(legacy.app_id, name)
+            return ReadyFile(path, info, migrated)
         _require_done(path, APP)
         return ReadyFile(path, info, migrated=False)
+
+    def _record(self, app_id: int, name: str) -> None:
+        """Record that the app has an app.db, in a global database that an upgrade has adopted.
+
+        Where that cannot be had now, the next open does it. The app can be used without: the record
+        only tells, should the file go missing, that it was there.
+        """
+        path = self._place.global_db
+        with suppress(LockedDatabaseError, ReadOnlyDatabaseError):
+            if look_at(path, GLOBAL).revision is not None:
+                record_apps(path, {app_id: name})
 
     def global_db(self) -> ReadyFile:
         """Return the global database, which sessions may use; raises a `DatabaseFileError`."""

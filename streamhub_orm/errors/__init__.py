@@ -10,6 +10,7 @@ from streamhub_orm.errors.base import (
 )
 from streamhub_orm.errors.files import (
     AppBusyError,
+    AppDatabaseLostError,
     BackupError,
     CorruptDatabaseError,
     DatabaseFaultError,
@@ -107,6 +108,7 @@ from streamhub_orm.errors.stores import (
 __all__ = [
     "AddressError",
     "AppBusyError",
+    "AppDatabaseLostError",
     "AppExistsError",
     "AppFolderTakenError",
     "AppNameError",

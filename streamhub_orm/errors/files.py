@@ -30,6 +30,26 @@ class MissingDatabaseError(DatabaseFaultError):
     """Raised when there is no file at the path."""
 
 
+class AppDatabaseLostError(DatabaseFileError):
+    """Raised when an app had a database and has none now; no empty one is put in its place."""
+
+    app: str
+    backup: Path | None
+    """The newest copy beside the place of the database; None where there is none."""
+    found = "no rows, though app {app!r} had a database here"
+    expected = "the database that it had"
+    todo = (
+        "Put it back from {copies} (`streamhub-db backup restore latest --app {app}`), or start "
+        "the app anew without its rows (`streamhub-db upgrade --create-missing {app}`)."
+    )
+    public_message = "The app's database is not available."
+
+    @property
+    def copies(self) -> str:
+        """Where its rows may still be, in words."""
+        return "an archive" if self.backup is None else f"{self.backup}, or from an archive"
+
+
 class NotADatabaseError(DatabaseFaultError):
     """Raised when the path holds something else than a SQLite database in a regular file."""
 

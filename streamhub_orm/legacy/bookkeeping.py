@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.engine.connections import open_for_migration, reading, translated
 from streamhub_orm.engine.foreign_code import foreign_code_set_aside
 from streamhub_orm.engine.integrity import is_intact
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.legacy.global_rows import record_global_rows
 from streamhub_orm.legacy.meta import read_value, write_value
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SPLIT_DONE: Final = "per_app_split_done"
 SPLIT_BACKUP: Final = "per_app_split_backup"
@@ -22,6 +23,7 @@ OWN_SPLIT_BACKUP: Final = "streamhub_orm_split_backup"
 """Our own record of the backup: the Node core overwrites its key at the boot after a failed run."""
 CLEANUP_BACKUP: Final = "streamhub_orm_cleanup_backup"
 """The backup made before the global copies of moved rows were deleted."""
+_APP_DB: Final = "streamhub_orm_app_db:"
 _META_TABLE: Final = """
     CREATE TABLE IF NOT EXISTS _streamhub_meta (
         key TEXT PRIMARY KEY, value TEXT, updated_at TEXT NOT NULL DEFAULT (datetime('now')))"""
@@ -31,6 +33,30 @@ _META_TABLE: Final = """
 def is_split(connection: sqlite3.Connection) -> bool:
     """Tell whether the global database says that the split is done."""
     return read_value(connection, SPLIT_DONE) == "1"
+
+
+def recorded_app_ids(connection: sqlite3.Connection) -> frozenset[int]:
+    """Return the registry ids of the apps that are known to have had an app.db."""
+    if not columns_of(connection, "main", "_streamhub_meta"):
+        return frozenset()
+    query = "SELECT substr(key, ?) FROM main._streamhub_meta WHERE key GLOB ?"
+    found = connection.execute(query, (len(_APP_DB) + 1, f"{_APP_DB}*"))
+    return frozenset(int(number) for (number,) in found if number.isascii() and number.isdigit())
+
+
+def is_app_recorded(connection: sqlite3.Connection, app_id: int) -> bool:
+    """Tell whether an app is known to have had an app.db."""
+    return read_value(connection, f"{_APP_DB}{app_id}") is not None
+
+
+def record_apps(path: Path, ids: Mapping[int, str]) -> None:
+    """Record that apps have an app.db, by id and name: should it be missing later, it is lost.
+
+    Ids are never given out again, so the record of a deleted app harms nobody.
+    """
+    with split_transaction(path) as connection:
+        for app_id, name in ids.items():
+            write_value(connection, f"{_APP_DB}{app_id}", name, once=True)
 
 
 def mark_split_done(path: Path) -> None:

@@ -91,6 +91,10 @@ class LegacyFiles:
     vods_db: Path
     find_global: Callable[[], GlobalState]
     """Asked only where something is to be imported or counted: an app at head costs no look."""
+    is_recorded: bool = False
+    """Whether our record in the global database says that the app has had an app.db."""
+    create_missing: bool = False
+    """Whether an app whose database is lost is started anew, on purpose."""
     row_index: Path | None = None
     """Where a run over many apps has looked up whose the global rows are."""
 

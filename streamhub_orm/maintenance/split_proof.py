@@ -72,9 +72,9 @@ def prove_split(place: DataDir, global_db: Path) -> Proof:
         source = GlobalState(registry.split_done, rows)
 
         def legacy_files(name: str) -> LegacyFiles:
-            vods_db = place.legacy_db(name)
+            paths = (global_db, place.legacy_db(name))
             app_id = registry.ids[name]
-            return LegacyFiles(name, app_id, global_db, vods_db, lambda: source, row_index)
+            return LegacyFiles(name, app_id, *paths, lambda: source, row_index=row_index)
 
         for name, app_id in registry.ids.items():
             if rows.of(name, app_id):

@@ -36,6 +36,7 @@ from streamhub_orm.migrations.states import (
     State,
     imports_pending,
     is_done,
+    look_for_app_upgrade,
     look_for_upgrade,
     read_state,
 )
@@ -66,13 +67,17 @@ def upgrade_app_file(
 ) -> Upgraded:
     """Bring an app.db to head, or along another `route`, and import its legacy rows; idempotent.
 
-    A missing file is created. Without `legacy` nothing is created or imported: whose the file is,
-    is not known. A `scratch` file is a copy that nobody keeps, so no backup of it is made.
+    A file that was never there is created; one that was, and is missing, is lost, unless `legacy`
+    says that it is started anew. Without `legacy` nothing is created or imported: whose the file
+    is, is not known. A `scratch` file is a copy that nobody keeps, so no backup of it is made.
     `progress` hears of the rows and indices of a big app. Raises a `DatabaseFileError`; then an
     existing file is as it was, and a missing one missing.
     """
     road = route or route_to_head(APP)
-    found = look_for_upgrade(path, APP)
+    if legacy is None or scratch or legacy.create_missing:
+        found = look_for_upgrade(path, APP)
+    else:
+        found = look_for_app_upgrade(path, legacy.app, recorded=legacy.is_recorded)
     if _is_done(found, road, legacy):
         return Upgraded.unchanged(found)
     if legacy is not None and not path.exists():

@@ -8,15 +8,18 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.engine.connections import reading, roll_back_dead_write
 from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP
 from streamhub_orm.errors import (
+    AppDatabaseLostError,
     CorruptDatabaseError,
     DatabaseFileError,
     InterruptedWriteError,
     MissingDatabaseError,
     NewerDatabaseError,
     NotADatabaseError,
+    ReadOnlyDatabaseError,
     StreamHubError,
     UnadoptedDatabaseError,
 )
@@ -39,6 +42,8 @@ class State(StrEnum):
     UNADOPTED = "unadopted"
     NEWER = "newer"
     MISSING = "missing"
+    LOST = "lost"
+    UNREADABLE = "unreadable"
     BROKEN = "broken"
 
 
@@ -62,7 +67,7 @@ class FileState:
 
 
 def look_at(path: Path, world: World) -> FileState:
-    """Find the state of a file; a file that cannot be used is `broken` or `newer`, with the error.
+    """Find the state of a file; one that cannot be used has the error that says why.
 
     A zero-byte file and a database without a table, which an interrupted open or creation leaves,
     count as missing.
@@ -74,8 +79,29 @@ def look_at(path: Path, world: World) -> FileState:
             return read_state(connection, world, path)
     except NewerDatabaseError as error:
         return FileState(State.NEWER, error=error)
+    except ReadOnlyDatabaseError as error:
+        return FileState(State.UNREADABLE, error=error)
     except DatabaseFileError as error:
         return FileState(State.BROKEN, error=error)
+
+
+def look_at_app(path: Path, app: str, *, recorded: bool) -> FileState:
+    """Find the state of an app.db; one that was there before and is missing now is `lost`.
+
+    It was there where our record in the global database says so (`recorded`), or where a backup of
+    it lies beside it.
+    """
+    return _lost_or(look_at(path, APP), path, app, recorded=recorded)
+
+
+def _lost_or(found: FileState, path: Path, app: str, *, recorded: bool) -> FileState:
+    if found.state is not State.MISSING:
+        return found
+    backups = list_backups(path) if path.parent.is_dir() else []
+    if not recorded and not backups:
+        return found
+    newest = backups[-1] if backups else None
+    return FileState(State.LOST, error=AppDatabaseLostError(path, app, newest))
 
 
 def look_for_upgrade(path: Path, world: World, *, recover: bool = True) -> FileState:
@@ -91,6 +117,17 @@ def look_for_upgrade(path: Path, world: World, *, recover: bool = True) -> FileS
         raise found.error
     if found.state is State.UNADOPTED:
         _require_adoptable(path, world)
+    return found
+
+
+def look_for_app_upgrade(
+    path: Path, app: str, *, recorded: bool, recover: bool = True
+) -> FileState:
+    """Do the same for an app.db; raise `AppDatabaseLostError` for one that is lost."""
+    found = look_for_upgrade(path, APP, recover=recover)
+    found = _lost_or(found, path, app, recorded=recorded)
+    if found.state is State.LOST and found.error is not None:
+        raise found.error
     return found
 
 

@@ -17,12 +17,18 @@ from streamhub_orm.fleet import walk
 from streamhub_orm.legacy.importing import recorded_account
 from streamhub_orm.legacy.sources import LegacyFiles, read_global_state
 from streamhub_orm.migrations.legacy_files import require_legacy_tables
-from streamhub_orm.migrations.states import State, imports_pending, is_done, look_for_upgrade
+from streamhub_orm.migrations.states import (
+    State,
+    imports_pending,
+    is_done,
+    look_for_app_upgrade,
+    look_for_upgrade,
+)
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
@@ -41,6 +47,8 @@ class Plan:
     legacy: GlobalState
     global_state: FileState
     selected: list[str] = field(default_factory=list)
+    create_missing: frozenset[str] = frozenset()
+    """Apps that are started anew on purpose, though they had a database."""
     states: dict[str, FileState] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     """Apps that cannot be upgraded, with the reason."""
@@ -68,6 +76,8 @@ class Plan:
             self.place.global_db,
             self.place.legacy_db(name),
             lambda: self.legacy,
+            self.registry.is_recorded(name),
+            name in self.create_missing,
             self.row_index,
         )
 
@@ -112,14 +122,24 @@ class Plan:
     def changes_global(self) -> bool:
         """Whether the run will write to the global database."""
         behind = self.global_state.state is not State.CURRENT
+        if self.to_record:
+            return True
         splits = not self.legacy.split_done and bool(self.to_split)
         return behind or splits or self.split_can_end
+
+    @property
+    def to_record(self) -> dict[int, str]:
+        """The selected apps that have, or will have, an app.db and are not known to have one."""
+        ids = self.registry.ids
+        return {ids[name]: name for name in self._workable() if not self.registry.is_recorded(name)}
 
     def _workable(self) -> Iterable[str]:
         return (name for name in self.selected if name not in self.errors)
 
 
-def look_at_everything(place: DataDir, apps: Iterable[str], *, recover: bool) -> Plan:
+def look_at_everything(
+    place: DataDir, apps: Iterable[str], *, recover: bool, create_missing: Collection[str] = ()
+) -> Plan:
     """Look at the global database and at every registered app.
 
     With `recover`, a journal that a killed writer left is rolled back; nothing else is written.
@@ -129,12 +149,13 @@ def look_at_everything(place: DataDir, apps: Iterable[str], *, recover: bool) ->
     if global_state.error is not None:
         raise global_state.error
     registry = read_registry(place.global_db)
-    registry.require(apps)
+    registry.require((*apps, *create_missing))
     with reading(place.global_db) as connection:
         legacy = read_global_state(connection)
         if legacy.rows.counts["streams"] or legacy.rows.counts["vods"]:
             require_legacy_tables(connection, place.global_db)
-    plan = Plan(place, registry, legacy, global_state, list(apps) or list(registry.ids))
+    selected = list(apps) or list(registry.ids)
+    plan = Plan(place, registry, legacy, global_state, selected, frozenset(create_missing))
     for outcome in walk(registry.ids, partial(_look_at_app, plan, recover=recover)):
         if outcome.error is not None:
             plan.errors[outcome.app] = str(outcome.error)
@@ -144,7 +165,11 @@ def look_at_everything(place: DataDir, apps: Iterable[str], *, recover: bool) ->
 def _look_at_app(plan: Plan, name: str, *, recover: bool) -> None:
     require_app_name(name, f"a row of table apps in {plan.place.global_db}")
     files = plan.legacy_files(name)  # refuses a link and a folder
-    found = look_for_upgrade(plan.place.app_db(name), APP, recover=recover)
+    path = plan.place.app_db(name)
+    if name in plan.create_missing:
+        found = look_for_upgrade(path, APP, recover=recover)
+    else:
+        found = look_for_app_upgrade(path, name, recorded=files.is_recorded, recover=recover)
     if is_done(found, APP):
         account = recorded_account(found.account, files)
         if account is None and files.hold_rows():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.durable_files import remove_leftovers, temporary_beside
@@ -21,6 +21,7 @@ from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.bookkeeping import (
     mark_split_done,
     protected_backups,
+    record_apps,
     record_split_backup,
 )
 from streamhub_orm.legacy.global_rows import build_row_index
@@ -34,7 +35,7 @@ from streamhub_orm.upgrade.resuming import recorded_backup
 from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from streamhub_orm.legacy.progress import Progress
     from streamhub_orm.migrations.upgrading import Upgraded
@@ -51,10 +52,12 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     dry_run: bool = False,
     lock_timeout_seconds: float = 0.0,
     keep_backups: int = KEPT_BACKUPS,
+    create_missing: Collection[str] = (),
     progress: Progress = silent,
 ) -> UpgradeReport:
     """Bring an installation, or some of its apps, to head.
 
+    An app whose database is lost is refused by name, unless it is one of `create_missing`.
     Ctrl-C stops it between two files; a second one at once.
     After a run without a failure, files that it backed up keep their `keep_backups` newest ones.
     `progress` is called with a phase, the files done and their number; and for a big app, with
@@ -64,13 +67,15 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     started = time.monotonic()
     place = DataDir.find(data_dir)
     if dry_run:
-        run = _begin(place, apps, jobs, progress, dry_run=True)
+        plan = _look(place, apps, create_missing, recover=False)
+        run = _Run.of(plan, jobs, progress, dry_run=True)
         with run.interrupts, TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
             run.index_rows(Path(folder) / "rows")
             run.rehearse()
     else:
         with run_lock(place.lock_path, like=place.global_db, timeout_seconds=lock_timeout_seconds):
-            run = _begin(place, apps, jobs, progress, dry_run=False)
+            plan = _look(place, apps, create_missing, recover=True)
+            run = _Run.of(plan, jobs, progress, dry_run=False)
             run.remove_leftovers()
             with run.interrupts, run.temporary_row_index():
                 run.upgrade()
@@ -80,17 +85,12 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     return run.report
 
 
-def _begin(
-    place: DataDir, apps: Iterable[str], jobs: int | None, progress: Progress, *, dry_run: bool
-) -> _Run:
-    started = time_stamp()
-    plan = look_at_everything(place, list(apps), recover=not dry_run)
+def _look(
+    place: DataDir, apps: Iterable[str], create_missing: Collection[str], *, recover: bool
+) -> Plan:
+    plan = look_at_everything(place, list(apps), recover=recover, create_missing=create_missing)
     require_workable(plan)
-    orphans = plan.legacy.rows.orphans(plan.registry.ids)
-    report = UpgradeReport(place.root, dry_run=dry_run, orphans=orphans)
-    report.unregistered = list(place.unregistered(set(plan.registry.ids)))
-    report.global_ = GlobalReport(plan.global_state.revision, plan.global_state.revision)
-    return _Run(plan, report, jobs or os.cpu_count() or 1, progress, started)
+    return plan
 
 
 @dataclass
@@ -103,6 +103,16 @@ class _Run:
     """When the run began, as backups are named."""
     interrupts: Interrupts = field(default_factory=Interrupts)
 
+    @classmethod
+    def of(cls, plan: Plan, jobs: int | None, progress: Progress, *, dry_run: bool) -> Self:
+        """Begin a run, with a report that nothing has happened yet in."""
+        report = UpgradeReport(plan.place.root, dry_run=dry_run)
+        report.orphans = plan.legacy.rows.orphans(plan.registry.ids)
+        report.unregistered = list(plan.place.unregistered(set(plan.registry.ids)))
+        revision = plan.global_state.revision
+        report.global_ = GlobalReport(revision, revision)
+        return cls(plan, report, jobs or os.cpu_count() or 1, progress, time_stamp())
+
     def upgrade(self) -> None:
         """Back up, split app by app, mark the split, then global and app upgrades."""
         if self.plan.changes_global:
@@ -112,6 +122,7 @@ class _Run:
         self._on_each("split", upgrade_app, self.plan.to_split)
         if self._upgrade_global(self._end_split_and_upgrade):
             self._on_each("upgrade", upgrade_app, self.plan.to_upgrade)
+            self._record_apps()
         self._report_done()
 
     def rehearse(self) -> None:
@@ -182,6 +193,13 @@ class _Run:
         if self.plan.split_can_end and self.report.failed == 0:
             mark_split_done(path)
         return upgrade_global_file(path, backup=self.report.backup)
+
+    def _record_apps(self) -> None:
+        """Record which apps have an app.db by now; one that goes missing later is lost."""
+        failed = {app.app for app in self.report.apps if app.error is not None}
+        ids = {id_: name for id_, name in self.plan.to_record.items() if name not in failed}
+        if ids:
+            record_apps(self.plan.place.global_db, ids)
 
     def _report_done(self) -> None:
         """Report the apps with nothing left to do, with their legacy rows as they are recorded."""
