@@ -70,6 +70,7 @@ from streamhub_orm.errors.maintenance import (
 )
 from streamhub_orm.errors.media import (
     PluginInstalledError,
+    UnknownIngressError,
     UnknownPluginError,
     UnknownTargetError,
     UnknownVariantError,
@@ -186,6 +187,7 @@ __all__ = [
     "UnfinishedError",
     "UnforeseenError",
     "UnknownAppError",
+    "UnknownIngressError",
     "UnknownMembershipError",
     "UnknownNodeError",
     "UnknownPluginError",

@@ -43,6 +43,14 @@ class UnknownTargetError(UnknownRowError):
         super().__init__("restream target", target_id, "restream_targets")
 
 
+class UnknownIngressError(UnknownRowError):
+    """No ingress of the app has this id."""
+
+    def __init__(self, ingress_id: str) -> None:
+        """Keep the id."""
+        super().__init__("ingress", ingress_id, "ingress_auth")
+
+
 class VodFieldError(StreamHubError):
     """A change names a column of a recording that no caller may set."""
 
@@ -50,7 +58,7 @@ class VodFieldError(StreamHubError):
         """Keep the names that are refused and those that are allowed."""
         super().__init__(
             f"a recording's {', '.join(sorted(names))} cannot be set this way; expected some of "
-            f"{', '.join(sorted(allowed))}. The status is changed by move_vod.",
+            f"{', '.join(sorted(allowed))}. The status is changed by vods.set_status.",
         )
         self.names = tuple(sorted(names))
         self.allowed = tuple(sorted(allowed))
@@ -79,6 +87,6 @@ class PluginInstalledError(StreamHubError):
         """Keep the plugin's id."""
         super().__init__(
             f"plugin {plugin_id!r} is installed in this app already; expected one that is not. "
-            "Use configure_plugin to change it.",
+            "Use plugins.configure to change it.",
         )
         self.plugin_id = plugin_id
