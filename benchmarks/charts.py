@@ -1,11 +1,10 @@
-"""One chart per group, as PNG and SVG, from the document that --json writes."""
+"""One chart per group, as PNG, from the document that --json writes."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ _MILLI, _MICRO = 1e3, 1e6
 
 def draw(document: dict[str, Any], folder: Path) -> None:
     """Draw what was measured; a group whose benchmarks did not run gets no chart."""
-    mpl.rcParams["svg.hashsalt"] = "streamhub"  # the same figures give the same file
     folder.mkdir(parents=True, exist_ok=True)
     measured = document["benchmarks"]
     for name, (needed, paint) in _CHARTS.items():
@@ -31,7 +29,6 @@ def draw(document: dict[str, Any], folder: Path) -> None:
             paint(figure, measured)
             figure.suptitle(_caption(document["machine"]), fontsize=7, color="#57606a", y=-0.02)
             figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
-            figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
 
 
 def _caption(machine: dict[str, Any]) -> str:

@@ -44,7 +44,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path), help="Write all samples here."
 )
-@click.option("--charts", type=click.Path(path_type=Path), help="Draw PNG and SVG in this folder.")
+@click.option("--charts", type=click.Path(path_type=Path), help="Draw PNG files in this folder.")
 def main(
     names: tuple[str, ...], rounds: int, scale: str, json_path: Path | None, charts: Path | None
 ) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import floors
 from streamhub_orm import Databases
-from streamhub_orm.upgrade import upgrade
+from streamhub_orm.upgrade import upgrade_installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def _upgrade(root: Path) -> Sample:
         phases.setdefault(phase, []).append((time.perf_counter(), _cpu_seconds()))
 
     started, cpu = time.perf_counter(), _cpu_seconds()
-    report = upgrade(root, progress=note)
+    report = upgrade_installation(root, progress=note)
     seconds, cpu = time.perf_counter() - started, _cpu_seconds() - cpu
     if report.failed:
         message = f"the upgrade of {root} failed: {report.error}"

@@ -10,13 +10,14 @@ import subprocess
 import sys
 from contextlib import closing
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm.demo.eras import MONOLITH_STEPS
+from streamhub_orm.demo import write_demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 _STREAM_SHARE: Final = 5
 """One of so many rows is a stream, the others are recordings: a stream leaves several."""
@@ -90,14 +91,53 @@ def make_fleet(root: Path, count: int, *, rows: int = 0, behind: bool = False) -
     os.sync()
 
 
+def leave_rows_in_global(root: Path, rows: int, apps: int) -> None:
+    """Give the global database of a fleet streams and vods of the monolith era, left behind."""
+    schema = _monolith_schema()
+    with closing(_open(root / "data/streamhub.db")) as connection, connection:
+        for statement in schema["table"]:
+            if any(f"TABLE {name} " in statement for name in ("streams", "vods")):
+                connection.execute(statement)
+        _fill(connection, rows, apps=apps)
+    os.sync()
+
+
+def leave_vods_db(root: Path, apps: int, rows: int) -> None:
+    """Give each app of a monolith a vods.db with so many rows of its own."""
+    first = root / "vods.db"
+    schema = _monolith_schema()
+    with closing(_open(first)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        for statement in schema["table"]:
+            if any(f"TABLE {name} " in statement for name in ("streams", "vods")):
+                connection.execute(statement)
+        with connection:
+            _fill(connection, rows, apps=1)
+            connection.execute("UPDATE vods SET name = 'of vods.db ' || id")
+            connection.execute("UPDATE streams SET stream_id = 'vods/' || stream_id")
+    for name in names(apps):
+        folder = root / "apps" / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(first, folder / "vods.db")
+    first.unlink()
+    os.sync()
+
+
+def _monolith_schema() -> dict[str, list[str]]:
+    with TemporaryDirectory() as scratch:
+        write_demo(Path(scratch), "monolith")
+        return schema_of(Path(scratch) / "streamhub.db")
+
+
 def make_monolith(root: Path, apps: int, rows_per_app: int) -> None:
     """Write an installation that still holds every row in its global database."""
+    schema = _monolith_schema()
     (root / "data").mkdir(parents=True)
     (root / "apps").mkdir()
     with closing(_open(root / "data/streamhub.db")) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        for step in MONOLITH_STEPS:
-            connection.executescript(step)
+        for statement in (*schema["table"], *schema["index"]):
+            connection.execute(statement)
         with connection:
             connection.executemany(_APPS, [(name, name) for name in names(apps)])
             _fill(connection, apps * rows_per_app, apps=apps)

@@ -14,6 +14,10 @@ class Scale:
     """Apps that are created or opened one by one."""
     fleet: int
     """Apps of an upgrade."""
+    left_behind: int
+    """Apps at head whose legacy sources hold many rows."""
+    left_in_global: int
+    """Rows left in the global database beside a cold open."""
     rows_per_app: int
     """Rows of each app in the split of a fleet."""
     rows_of_one: int
@@ -31,6 +35,8 @@ SCALES: Final = {
     "full": Scale(
         files=200,
         fleet=1_000,
+        left_behind=50,
+        left_in_global=300_000,
         rows_per_app=400,
         rows_of_one=600_000,
         vods=300_000,
@@ -41,6 +47,8 @@ SCALES: Final = {
     "small": Scale(
         files=4,
         fleet=6,
+        left_behind=2,
+        left_in_global=100,
         rows_per_app=40,
         rows_of_one=400,
         vods=300,

@@ -2,7 +2,7 @@
 """Set up this checkout and run it, with nothing but Python and git on the machine.
 
     python3 scripts/dev.py demo [FOLDER]     the main job on a small old installation
-    python3 scripts/dev.py test [ARGS …]     the test suite; ARGS go to pytest (default: -n auto)
+    python3 scripts/dev.py test [ARGS …]     the test suite; ARGS go to pytest
     python3 scripts/dev.py lint              ruff, mypy, import-linter
     python3 scripts/dev.py docs [FOLDER]     the documents and the API reference as a site
     python3 scripts/dev.py wheel             dist/*.whl
@@ -106,9 +106,9 @@ def demo(venv: Venv, target: Path) -> None:
 
 
 def test(venv: Venv, arguments: list[str]) -> None:
-    """Run the test suite: all of it on every core, or as the arguments say."""
+    """Run the tests: all on every core, with the slowest named; or as the arguments say."""
     venv.ensure("test")
-    arguments = arguments or ["--numprocesses=auto"]
+    arguments = arguments or ["--numprocesses=auto", "--durations=20"]
     say("pytest " + " ".join(map(shlex.quote, arguments)))
     run(venv.python, "-m", "pytest", *arguments, cwd=ROOT)
 

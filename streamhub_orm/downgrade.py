@@ -1,4 +1,4 @@
-"""Take databases of an installation down to an older revision."""
+"""`streamhub-db downgrade`: databases of an installation down to an older revision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.run_lock import run_lock
-from streamhub_orm.errors import StreamHubError
+from streamhub_orm.fleet import walk
 from streamhub_orm.migrations.downgrading import downgrade_file, require_below_head
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
@@ -15,6 +15,9 @@ from streamhub_orm.registry import read_registry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from streamhub_orm.fleet import Outcome
+    from streamhub_orm.migrations.upgrading import Upgraded
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,19 @@ def downgrade_installation(
     with run_lock(place.lock_path, like=place.global_db):
         registry = read_registry(place.global_db)
         registry.require(apps)
-        for name in list(registry.ids) if all_apps else apps:
-            yield _outcome(place, name, revision, drop_rows=drop_rows)
-        if not all_apps and not apps:
-            yield _outcome(place, None, revision, drop_rows=drop_rows)
+        names = list(registry.ids) if all_apps else list(apps)
+        world = APP if names or all_apps else GLOBAL
+
+        def downgrade(name: str) -> Upgraded:
+            path = place.global_db if world is GLOBAL else place.app_db(name)
+            return downgrade_file(path, world, revision, like=place.global_db, drop_rows=drop_rows)
+
+        for outcome in walk(names if world is APP else [world.name], downgrade):
+            yield _reported(outcome)
 
 
-def _outcome(place: DataDir, app: str | None, revision: str, *, drop_rows: bool) -> Downgraded:
-    world = GLOBAL if app is None else APP
-    name = app or world.name
-    try:
-        path = place.global_db if app is None else place.app_db(app)
-        done = downgrade_file(path, world, revision, like=place.global_db, drop_rows=drop_rows)
-    except StreamHubError as error:
-        return Downgraded(name, error=str(error))
-    return Downgraded(name, done.from_revision, done.to_revision, done.backup)
+def _reported(outcome: Outcome[Upgraded]) -> Downgraded:
+    done = outcome.value
+    if done is None:
+        return Downgraded(outcome.app, error=str(outcome.error))
+    return Downgraded(outcome.app, done.from_revision, done.to_revision, done.backup)

@@ -9,18 +9,12 @@ from contextlib import contextmanager, suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.errors import CorruptDatabaseError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 _SUFFIX: Final = ".streamhub-tmp"
 _COMPANIONS: Final = ("", "-journal", "-wal", "-shm")
-
-# Two bytes of the header hold the mode (https://www.sqlite.org/fileformat2.html).
-_MODE_OFFSET: Final = 18
-_WAL_MODE: Final = b"\x02\x02"
 
 
 @contextmanager
@@ -96,17 +90,6 @@ def _remove_if_dead(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_aliases(path: Path) -> None:
-    """Remove other names of a database's file that a killed swap left beside it.
-
-    SQLite forbids two names for one database: each would have a -wal of its own.
-    """
-    if path.stat().st_nlink > 1:
-        for entry in path.parent.iterdir():
-            if entry.name.startswith(path.name + ".") and entry.samefile(path):
-                entry.unlink()
-
-
 def remove_database(path: Path) -> None:
     """Remove a database file together with its -journal, -wal and -shm."""
     for suffix in _COMPANIONS:
@@ -136,23 +119,6 @@ def take_owner(path: Path, like: Path) -> None:
         wanted, present = like.stat(), path.stat()
         if (wanted.st_uid, wanted.st_gid) != (present.st_uid, present.st_gid):
             os.chown(path, wanted.st_uid, wanted.st_gid, follow_symlinks=False)
-
-
-def require_no_stray_wal(path: Path) -> None:
-    """Raise `CorruptDatabaseError` where a -wal or -journal lies beside a missing database.
-
-    SQLite would play it into whatever is put in the database's place. It may hold the last rows of
-    a file that was lost, so it is not ours to remove.
-    """
-    for suffix in ("-wal", "-journal"):
-        stray = path.with_name(path.name + suffix)
-        if stray.exists() and stray.stat().st_size > 0 and not path.exists():
-            raise CorruptDatabaseError(
-                path,
-                f"no such file, but its {stray.name}",
-                "both or neither",
-                f"Put {path.name} back beside it, or move {stray.name} away, then run again.",
-            )
 
 
 def publish(temporary: Path, target: Path, *, like: Path, mode: int) -> None:
@@ -220,33 +186,6 @@ def _missing(path: Path) -> list[Path]:
     return list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
 
 
-def create_empty(path: Path, *, like: Path) -> None:
-    """Create a zero-byte file with owner and mode of `like`, where there is none yet."""
-    make_folder(path.parent, like)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
-    take_owner(path, like)
-    path.chmod(file_mode(like))
-
-
 def file_mode(path: Path) -> int:
     """Return the permission bits of a file."""
     return path.stat().st_mode & 0o777
-
-
-def mark_as_wal(path: Path) -> None:
-    """Set a database file to WAL mode while no connection to it is open.
-
-    The pragma would make a -wal and a -shm to reach the same two bytes.
-    """
-    with path.open("r+b") as file:
-        file.seek(_MODE_OFFSET)
-        file.write(_WAL_MODE)
-
-
-def in_wal_mode(database: bytes) -> bytes:
-    """Return the bytes of a database file as those of one in WAL mode."""
-    end = _MODE_OFFSET + len(_WAL_MODE)
-    return database[:_MODE_OFFSET] + _WAL_MODE + database[end:]

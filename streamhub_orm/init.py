@@ -1,4 +1,4 @@
-"""A fresh installation: nested layout, global database at head, platform tenant, app `live`."""
+"""`streamhub-db init`: a fresh installation, nested, with platform tenant and app `live`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import (
-    mark_as_wal,
-    no_empty_folder_left,
-    publish,
-    require_no_stray_wal,
-    temporary_beside,
-)
+from streamhub_orm.durable_files import no_empty_folder_left, publish, temporary_beside
 from streamhub_orm.engine.connections import open_scratch, translated
+from streamhub_orm.engine.database_files import mark_as_wal, require_no_stray_wal
 from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
-from streamhub_orm.legacy.sources import SPLIT_DONE
-from streamhub_orm.migrations.app_files import bring_app_to_head
+from streamhub_orm.legacy.bookkeeping import SPLIT_DONE
+from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.worlds import GLOBAL
 from streamhub_orm.registry import find_legacy_files
@@ -49,7 +44,7 @@ def make_installation(data_dir: Path) -> DataDir:
             raise
         done = f"{place.global_db} is made, and app {DEFAULT_APP} may not be."
         todo = "Check the disk, then run `streamhub-db upgrade`: it makes what is missing."
-        raise UnfinishedError(error, done, todo) from error
+        raise UnfinishedError(error.path, error, done, todo) from error
     return place
 
 
@@ -61,7 +56,7 @@ def _make(place: DataDir) -> None:
             _fill(temporary)
             publish(temporary, place.global_db, like=place.root, mode=0o600)
     app_db = place.app_db(DEFAULT_APP)
-    bring_app_to_head(app_db, find_legacy_files(place, DEFAULT_APP))
+    upgrade_app_file(app_db, find_legacy_files(place, DEFAULT_APP))
 
 
 def _require_fresh(place: DataDir) -> None:

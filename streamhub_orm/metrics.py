@@ -1,4 +1,4 @@
-"""What the cache of apps did, for Prometheus. Needs the extra `metrics`."""
+"""Counters of the cache of apps, for Prometheus. Needs the extra `metrics`."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class HasCounters(Protocol):
 
     @property
     def counters(self) -> Counters:
-        """What the cache of apps did."""
+        """Counters of the cache of apps."""
 
 
 class DatabasesCollector(Collector):
-    """The counters of one `Databases`, read when they are scraped.
+    """Collector of the counters of one `Databases`, which reads them when it is scraped.
 
     A gauge `streamhub_databases_open_apps`, and the counters
     `streamhub_databases_{hits,misses,evictions,waits,migrated}_total`. In a child after fork they
@@ -49,11 +49,11 @@ class DatabasesCollector(Collector):
     """
 
     def __init__(self, databases: HasCounters) -> None:
-        """Read the counters of `databases`, which may be closed meanwhile."""
+        """Keep `databases`, which may be closed before it is scraped."""
         self._databases = databases
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each metric, as the registry asks for them."""
+        """Yield each metric with its present value."""
         counters = self._databases.counters
         yield GaugeMetricFamily(f"{_PREFIX}_open_apps", "Apps that are open.", counters.open)
         for name, meaning in _COUNTERS.items():

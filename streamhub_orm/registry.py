@@ -1,44 +1,41 @@
-"""What the global database says about the apps, read without knowing its schema step."""
+"""Registry of the apps: the global table `apps`, read without an ORM at any schema step."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.connections import open_read_only, reading, translated
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import UnknownAppError, UnknownStructureError
-from streamhub_orm.legacy.sources import SPLIT_DONE, LegacyFiles, RowCounts, columns_of
+from streamhub_orm.legacy.bookkeeping import is_split
+from streamhub_orm.legacy.global_rows import read_global_rows
+from streamhub_orm.legacy.sources import GlobalState, LegacyFiles, read_global_state
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.legacy.global_rows import GlobalRows
+
+_ALL: Final = "SELECT name FROM apps ORDER BY id"
+# The platform also owns what no tenant does: rows from before tenancy, and NULL.
+OF_TENANT: Final = "SELECT name FROM apps WHERE tenant_id = ? ORDER BY id"
+OF_PLATFORM: Final = "SELECT name FROM apps WHERE coalesce(tenant_id, ?1) = ?1 ORDER BY id"
+_PLATFORM: Final = "platform"
 
 
 @dataclass(frozen=True)
 class Registry:
-    """The apps by name, whether the split is done, and where legacy rows lie."""
+    """All apps, as one look at the global database found them."""
 
     global_db: Path
     ids: dict[str, int]
     """`apps.id` by name, in the order of the ids; names may lie outside the allow-list."""
     split_done: bool
-    rows_by_id: dict[int, int]
-    """Number of rows in global streams and vods, for each `app_id` that has any."""
-    ingress_by_name: dict[str, int]
-    """Number of rows in global ingress_auth, for each `app` that has any."""
-    orphans: RowCounts
-    """Rows of the global tables that belong to no registered app."""
-
-    def has_global_rows(self, name: str) -> bool:
-        """Tell whether the global database holds legacy rows of this app."""
-        return self.global_rows(name) > 0
-
-    def global_rows(self, name: str) -> int:
-        """Return how many legacy rows of this app the global database holds."""
-        return self.rows_by_id.get(self.ids[name], 0) + self.ingress_by_name.get(name, 0)
 
     def require(self, names: Iterable[str]) -> None:
         """Raise `UnknownAppError` for the first name that is not registered."""
@@ -46,131 +43,136 @@ class Registry:
             if name not in self.ids:
                 raise UnknownAppError(name, self.global_db, list(self.ids))
 
-    def legacy_files(self, name: str, vods_db: Path, row_index: Path | None = None) -> LegacyFiles:
-        """Return where the legacy rows of one app may lie."""
-        self.require([name])
-        return LegacyFiles(
-            name,
-            self.ids[name],
-            self.global_db,
-            vods_db,
-            self.split_done,
-            self.global_rows(name),
-            row_index,
-        )
-
 
 def read_registry(global_db: Path) -> Registry:
     """Read the registry; raises a `DatabaseFileError` where the file cannot be used."""
     with reading(global_db) as connection:
-        if not columns_of(connection, "main", "apps"):
-            raise UnknownStructureError(global_db, ["table apps is missing"])
+        _require_table(connection, global_db)
         ids = dict(connection.execute("SELECT name, id FROM apps ORDER BY id"))
-        rows = _counted_by(connection, "app_id", ("streams", "vods"))
-        ingress = _counted_by(connection, "app", ("ingress_auth",))
-        split_done = _is_split(connection)
-    known = frozenset(ids.values())
-    orphans = RowCounts()
-    for table, owner, count in rows:
-        orphans.add(table, 0 if owner in known else count)
-    for table, owner, count in ingress:
-        orphans.add(table, 0 if owner in ids else count)
-    return Registry(
-        global_db,
-        ids,
-        split_done,
-        _totals(rows),
-        _totals(ingress),
-        orphans,
-    )
+        return Registry(global_db, ids, is_split(connection))
+
+
+def list_app_names(place: DataDir) -> list[str]:
+    """Return the names of all registered apps, in the order of their ids.
+
+    Raises a `DatabaseFileError` where the global database cannot be read.
+    """
+    return list(read_registry(place.global_db).ids)
+
+
+def list_app_names_of_tenant(place: DataDir, tenant_id: str) -> list[str]:
+    """Return the names of a tenant's apps, in the order of their ids; empty for an unknown one.
+
+    Before tenancy every app is the platform's. Raises as `list_app_names` does.
+    """
+    with reading(place.global_db) as connection:
+        if "tenant_id" not in _require_table(connection, place.global_db):
+            rows = connection.execute(_ALL).fetchall() if tenant_id == _PLATFORM else []
+        else:
+            query = OF_PLATFORM if tenant_id == _PLATFORM else OF_TENANT
+            rows = connection.execute(query, (tenant_id,)).fetchall()
+    return [name for (name,) in rows]
 
 
 def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
-    """Return where the legacy rows of one app may lie.
-
-    Raises `UnknownAppError` for a name that is not registered.
-    """
+    """Return where the legacy rows of one app may lie; raises `UnknownAppError`."""
     with reading(place.global_db) as connection:
         return look_up_legacy_files(connection, place, name)
 
 
-def look_up_legacy_files(connection: sqlite3.Connection, place: DataDir, name: str) -> LegacyFiles:
-    """Do the same through an open connection to the global database."""
+def look_up_legacy_files(
+    connection: sqlite3.Connection,
+    place: DataDir,
+    name: str,
+    find_global: Callable[[], GlobalState] | None = None,
+) -> LegacyFiles:
+    """Do the same through an open connection to the global database.
+
+    The legacy tables are asked only where something is to be imported: then by `find_global`, or
+    by opening the file.
+    """
+
+    def look() -> GlobalState:
+        with reading(place.global_db) as opened:
+            return read_global_state(opened)
+
     vods_db = place.legacy_db(name)
     row = connection.execute("SELECT id FROM apps WHERE name = ?", (name,)).fetchone()
     if row is None:
-        names = connection.execute("SELECT name FROM apps ORDER BY id").fetchall()
+        names = connection.execute(_ALL).fetchall()
         raise UnknownAppError(name, place.global_db, [known for (known,) in names])
-    rows = sum(
-        _count(connection, table, owner, value)
-        for table, owner, value in (
-            ("streams", "app_id", row[0]),
-            ("vods", "app_id", row[0]),
-            ("ingress_auth", "app", name),
-        )
-    )
-    return LegacyFiles(name, row[0], place.global_db, vods_db, _is_split(connection), rows)
+    return LegacyFiles(name, row[0], place.global_db, vods_db, find_global or look)
 
 
-def count_global_rows(global_db: Path) -> RowCounts:
-    """Count all rows of the global tables that the split moves, whoever they belong to."""
-    counts = RowCounts()
-    with reading(global_db) as connection:
-        for table, owner in _OWNERS.items():
-            for _, _, count in _counted_by(connection, owner, (table,)):
-                counts.add(table, count)
-    return counts
+def _require_table(connection: sqlite3.Connection, global_db: Path) -> list[str]:
+    """Return the columns of the table `apps`."""
+    columns = columns_of(connection, "main", "apps")
+    if not columns:
+        raise UnknownStructureError(global_db, ["table apps is missing"])
+    return columns
 
 
-def list_orphans(global_db: Path, *, limit: int) -> list[str]:
-    """Name, in words, the first `limit` rows that belong to no registered app."""
-    found: list[str] = []
-    with reading(global_db) as connection:
-        for table, owner in _OWNERS.items():
-            if owner not in columns_of(connection, "main", table):
-                continue
-            key, known = _KEYS[table], "name" if table == "ingress_auth" else "id"
-            query = f"""SELECT {owner}, {key} FROM {table} WHERE {owner} IS NULL
-                        OR {owner} NOT IN (SELECT {known} FROM apps) LIMIT ?"""  # noqa: S608 - constants of this module
-            rows = connection.execute(query, (limit - len(found),))
-            found += [f"{table}: {owner} {whose!r}, {key} {it!r}" for whose, it in rows]
-    return found
+class RegistryConnection:
+    """A read-only connection to the global database, opened on first use and anew where replaced.
 
+    Opening the file for each app would cost more than the look-up: SQLite reads the schema, and
+    rebuilds its WAL index where nobody else has the file open.
+    """
 
-_OWNERS: Final = {"streams": "app_id", "vods": "app_id", "ingress_auth": "app"}
-_KEYS: Final = {"streams": "stream_id", "vods": "name", "ingress_auth": "ingress_id"}
+    def __init__(self, place: DataDir) -> None:
+        """Look in the global database of `place`; nothing is opened."""
+        self._place = place
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._rows: GlobalRows | None = None
 
+    def find_legacy_files(self, name: str) -> LegacyFiles:
+        """Return id and legacy rows of an app; raises `UnknownAppError` if it is not registered."""
+        with self._lock, translated(self._place.global_db, "reading"):
+            return look_up_legacy_files(
+                self._connected(), self._place, name, self._find_global_state
+            )
 
-def _count(connection: sqlite3.Connection, table: str, owner: str, value: object) -> int:
-    if owner not in columns_of(connection, "main", table):
-        return 0
-    query = f"SELECT count(*) FROM {table} WHERE {owner} = ?"  # noqa: S608 - names of this module
-    return int(connection.execute(query, (value,)).fetchone()[0])
+    def find_name(self, app_id: int) -> str | None:
+        """Return the name of the app with this id; None where no app has it."""
+        with self._lock, translated(self._place.global_db, "reading"):
+            query = "SELECT name FROM apps WHERE id = ?"
+            row = self._connected().execute(query, (app_id,)).fetchone()
+        return None if row is None else str(row[0])
 
+    def close(self) -> None:
+        """Close the connection; the next look-up opens one again."""
+        with self._lock:
+            self._disconnect()
 
-def _totals(counted: list[tuple[str, Any, int]]) -> dict[Any, int]:
-    totals: dict[Any, int] = {}
-    for _, owner, count in counted:
-        totals[owner] = totals.get(owner, 0) + count
-    return totals
+    def close_inherited(self) -> bool:
+        """Close it in a child after fork; False where a thread of the parent was looking up then.
 
+        That thread may have held SQLite's mutex, for which a close would wait for ever.
+        """
+        if self._lock.locked():
+            return False
+        self._disconnect()
+        return True
 
-def _is_split(connection: sqlite3.Connection) -> bool:
-    if not columns_of(connection, "main", "_streamhub_meta"):
-        return False
-    query = "SELECT 1 FROM _streamhub_meta WHERE key = ? AND value = '1'"
-    return connection.execute(query, (SPLIT_DONE,)).fetchone() is not None
+    def _find_global_state(self) -> GlobalState:
+        with self._lock, translated(self._place.global_db, "reading"):
+            connection = self._connected()
+            if self._rows is None or not self._rows.are_current(connection):
+                self._rows = read_global_rows(connection)
+            return GlobalState(is_split(connection), self._rows)
 
+    def _connected(self) -> sqlite3.Connection:
+        path = self._place.global_db
+        found = path.stat()
+        if self._connection is None or self._file != (found.st_dev, found.st_ino):
+            self._disconnect()
+            self._connection = open_read_only(path)
+            self._file = (found.st_dev, found.st_ino)
+        return self._connection
 
-def _counted_by(
-    connection: sqlite3.Connection, owner: str, tables: tuple[str, ...]
-) -> list[tuple[str, Any, int]]:
-    """Return table, owner and number of rows, for each owner that has rows in a legacy table."""
-    return [
-        (table, value, count)
-        for table in tables
-        if owner in columns_of(connection, "main", table)
-        for value, count in connection.execute(
-            f"SELECT {owner}, count(*) FROM {table} GROUP BY {owner}"  # noqa: S608 - constants of this module
-        )
-    ]
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

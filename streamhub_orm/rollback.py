@@ -1,4 +1,4 @@
-"""Back to the global database as it was before the split."""
+"""`streamhub-db rollback`: the global database as it was before the split."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import (
-    file_mode,
-    mark_as_wal,
-    remove_aliases,
-    sync,
-    take_owner,
-    temporary_beside,
-)
-from streamhub_orm.engine.backups import copy_verified, is_intact, time_stamp
+from streamhub_orm.durable_files import file_mode, sync, take_owner, temporary_beside
+from streamhub_orm.engine.backups import copy_verified, time_stamp
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
+from streamhub_orm.engine.database_files import mark_as_wal, remove_aliases
+from streamhub_orm.engine.integrity import is_intact
 from streamhub_orm.engine.run_lock import run_lock
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import (
     CorruptDatabaseError,
     DatabaseFileError,
@@ -29,8 +25,7 @@ from streamhub_orm.errors import (
     RollbackError,
     UnfinishedError,
 )
-from streamhub_orm.legacy.sources import columns_of
-from streamhub_orm.migrations.global_file import OWN_SPLIT_BACKUP, named_backup
+from streamhub_orm.legacy.bookkeeping import OWN_SPLIT_BACKUP, named_backup
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -137,7 +132,7 @@ def _sync_swap(global_db: Path, backup: Path, set_aside: Path) -> None:
     except DatabaseFileError as error:
         done = f"{backup.name} is in its place, and the database until now is {set_aside}."
         todo = "Check the disk, then look at it with `streamhub-db check`."
-        raise UnfinishedError(error, done, todo) from error
+        raise UnfinishedError(error.path, error, done, todo) from error
 
 
 def _set_aside(global_db: Path) -> Path:

@@ -1,14 +1,15 @@
-"""Where every database of an installation stands; every file is opened read-only."""
+"""`streamhub-db status`: the state of every database, each opened read-only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir, require_app_name
-from streamhub_orm.errors import DatabaseFileError, StreamHubError
-from streamhub_orm.migrations.states import FileState, State, look_at
-from streamhub_orm.migrations.upgrading import imports_pending
+from streamhub_orm.errors import DatabaseFileError
+from streamhub_orm.fleet import walk
+from streamhub_orm.migrations.states import FileState, State, imports_pending, look_at
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
@@ -57,17 +58,16 @@ def read_status(data_dir: Path) -> Status:
         registry = read_registry(place.global_db)
     except DatabaseFileError as error:
         return Status(place.root, FileState(State.BROKEN, found.revision, error=error))
-    apps = {name: _look_at_app(place, name) for name in registry.ids}
+    apps = {
+        outcome.app: outcome.value or FileState(State.BROKEN, error=outcome.error)
+        for outcome in walk(registry.ids, partial(_look_at_app, place))
+    }
     return Status(place.root, found, apps, registry.split_done)
 
 
 def _look_at_app(place: DataDir, name: str) -> FileState:
-    try:
-        require_app_name(name, f"a row of table apps in {place.global_db}")
-        path = place.app_db(name)
-    except StreamHubError as error:
-        return FileState(State.BROKEN, error=error)
-    return look_at(path, APP)
+    require_app_name(name, f"a row of table apps in {place.global_db}")
+    return look_at(place.app_db(name), APP).without_account()
 
 
 def _app_json(name: str, found: FileState) -> dict[str, object]:

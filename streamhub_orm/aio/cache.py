@@ -6,9 +6,9 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from streamhub_orm.aio.open_database import READY_CONNECTIONS, AsyncOpenDatabase
+from streamhub_orm.aio.open_database import AsyncOpenDatabase
 from streamhub_orm.databases.cache import DatabaseCache
-from streamhub_orm.databases.limits import affordable_leases
+from streamhub_orm.databases.open_database import affordable_leases
 from streamhub_orm.errors import ConnectionsInUseError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.aio.engines import AsyncFileEngine
     from streamhub_orm.databases.cache import Slot
-    from streamhub_orm.databases.preparation import Prepared
+    from streamhub_orm.databases.opener import ReadyFile
 
 _Slot: TypeAlias = "Slot[AsyncOpenDatabase]"
 _MOST_SESSIONS: Final = 64
@@ -33,7 +33,7 @@ class AsyncDatabaseCache:
 
     def __init__(
         self,
-        prepare: Callable[[str], Prepared],
+        prepare: Callable[[str], ReadyFile],
         limit: int,
         *,
         engine: AsyncFileEngine,
@@ -44,7 +44,7 @@ class AsyncDatabaseCache:
         self._prepare = prepare
         self._engine = engine
         self._threads = threads
-        leases = affordable_leases(limit, READY_CONNECTIONS)
+        leases = affordable_leases(limit)
         self._most_sessions = min(leases or _MOST_SESSIONS, _MOST_SESSIONS)
         self._sessions = asyncio.Semaphore(self._most_sessions)
         self._loop: asyncio.AbstractEventLoop | None = None

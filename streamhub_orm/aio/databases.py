@@ -13,10 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from streamhub_orm.aio.cache import AsyncDatabaseCache
 from streamhub_orm.aio.engines import AsyncFileEngine
-from streamhub_orm.aio.open_database import READY_CONNECTIONS
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.databases.limits import affordable_apps
-from streamhub_orm.databases.preparation import Preparation
+from streamhub_orm.databases.open_database import affordable_apps
+from streamhub_orm.databases.opener import Opener
 from streamhub_orm.databases.sessions import HomeSession
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from streamhub_orm.databases.cache import Counters
-    from streamhub_orm.databases.preparation import Prepared
+    from streamhub_orm.databases.opener import ReadyFile
 
 _GLOBAL: Final = ""
 _OPENING_THREADS: Final = 4
@@ -52,13 +51,11 @@ class AsyncDatabases:
         """Find the installation in `data_dir`, as `Databases` does; nothing is opened yet."""
         self.place = DataDir.find(Path(data_dir))
         self.auto_upgrade = auto_upgrade
-        self.max_open_apps = (
-            affordable_apps(READY_CONNECTIONS) if max_open_apps is None else max_open_apps
-        )
-        self._preparation = Preparation(self.place, auto_upgrade=auto_upgrade)
+        self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
+        self._opener = Opener(self.place, auto_upgrade=auto_upgrade)
         self._threads = ThreadPoolExecutor(_OPENING_THREADS, "streamhub-open")
         cache = partial(AsyncDatabaseCache, engine=AsyncFileEngine(), threads=self._threads)
-        self._apps = cache(self._preparation.app, self.max_open_apps)
+        self._apps = cache(self._opener.app, self.max_open_apps)
         self._global = cache(self._prepare_global, 1)
 
     async def __aenter__(self) -> Self:
@@ -136,11 +133,11 @@ class AsyncDatabases:
         ):
             yield connection
 
-    def _prepare_global(self, _: str) -> Prepared:
-        return self._preparation.global_db()
+    def _prepare_global(self, _: str) -> ReadyFile:
+        return self._opener.global_db()
 
     def _close(self) -> None:
         self._apps.policy.close()
-        self._preparation.registry.close()
+        self._opener.registry.close()
         self._global.policy.close()
         self._threads.shutdown()

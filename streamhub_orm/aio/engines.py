@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from streamhub_orm.engine.connections import open_for_session
-from streamhub_orm.engine.engines import ImmediateBegin
+from streamhub_orm.engine.engines import ConnectionSource, ImmediateBegin
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
 _CHUNK_ROWS: Final = 64
-_opening: Final[ContextVar[Path]] = ContextVar("_opening")
 
 
 class AsyncImmediateDialect(ImmediateBegin, SQLiteDialect_aiosqlite):
@@ -51,9 +49,10 @@ class AsyncFileEngine:
 
     def __init__(self) -> None:
         """Make the engine; nothing is opened."""
+        self._source: ConnectionSource[Path] = ConnectionSource()
         self._engine = create_async_engine(
             "sqlite+asyncimmediate://",
-            async_creator=_open,
+            async_creator=self._open,
             poolclass=sa.pool.NullPool,
             pool_reset_on_return=None,
             hide_parameters=True,
@@ -61,11 +60,15 @@ class AsyncFileEngine:
 
     async def connect(self, path: Path) -> AsyncConnection:
         """Open a connection to one file; it has a thread of its own until it is closed."""
-        token = _opening.set(path)
-        try:
+        with self._source.offering(path):
             return await self._engine.connect().start()
-        finally:
-            _opening.reset(token)
+
+    async def _open(self, *_: Any, **__: Any) -> aiosqlite.Connection:  # noqa: ANN401 - SQLAlchemy's protocol
+        opening = partial(open_for_session, self._source.take())
+        connection = aiosqlite.Connection(opening, _CHUNK_ROWS)
+        # As SQLAlchemy does where it connects itself: a program that forgot to close can still end.
+        connection._thread.daemon = True  # noqa: SLF001
+        return await connection
 
 
 async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
@@ -86,15 +89,3 @@ async def _stop(connection: Any) -> None:  # noqa: ANN401 - aiosqlite's, behind 
             await connection.rollback()
     finally:
         await connection.close()
-
-
-async def _open(*_: Any, **__: Any) -> aiosqlite.Connection:  # noqa: ANN401 - SQLAlchemy's protocol
-    path = _opening.get(None)
-    if path is None:
-        # A lost connection must not come back as one to some other file.
-        message = "this engine serves many files: connect through its sessions"
-        raise sa.exc.InvalidRequestError(message)
-    connection = aiosqlite.Connection(partial(open_for_session, path), _CHUNK_ROWS)
-    # As SQLAlchemy does where it connects itself: a program that forgot to close can still end.
-    connection._thread.daemon = True  # noqa: SLF001
-    return await connection

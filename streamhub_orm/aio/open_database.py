@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from streamhub_orm.aio.engines import AsyncFileEngine
-    from streamhub_orm.databases.preparation import Prepared
+    from streamhub_orm.databases.opener import ReadyFile
 
 READY_CONNECTIONS: Final = 1
 """How many connections of one file stay open while nobody uses them; each has a thread."""
@@ -33,7 +33,7 @@ class AsyncOpenDatabase:
     """
 
     def __init__(
-        self, engine: AsyncFileEngine, prepared: Prepared, loop: asyncio.AbstractEventLoop
+        self, engine: AsyncFileEngine, prepared: ReadyFile, loop: asyncio.AbstractEventLoop
     ) -> None:
         """Open nothing yet: `open` does, on the loop that all connections belong to."""
         self.info = prepared.info

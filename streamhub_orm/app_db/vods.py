@@ -1,4 +1,4 @@
-"""Recordings and the files that they exist in."""
+"""Recordings, and the further files that they exist in."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from streamhub_orm.schema import SQL_NOW, EnumText, JsonText, UtcIso, UtcSql, on
 
 
 class VodStatus(StrEnum):
-    """How far a recording has come."""
+    """Progress of a recording."""
 
     RECORDING = "recording"
     UPLOADING = "uploading"
@@ -21,7 +21,7 @@ class VodStatus(StrEnum):
 
 
 class VariantKind(StrEnum):
-    """What a variant is to its recording."""
+    """Part that a variant plays for its recording."""
 
     MASTER = "master"
     RENDITION = "rendition"

@@ -1,4 +1,4 @@
-"""`backup create`: every database of an installation, verified, in one archive."""
+"""Creation of an archive: every database of an installation, verified, in one file."""
 
 from __future__ import annotations
 
@@ -8,62 +8,95 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from streamhub_orm import __version__
-from streamhub_orm.archives.archive import Owner, copy_fragment, finish, load_manifest
-from streamhub_orm.archives.manifest import Manifest
+from streamhub_orm.archives.format import Manifest, Owner, copy_fragment, finish, load_manifest
 from streamhub_orm.archives.names import ArchiveName
-from streamhub_orm.archives.preparing import Preparation
-from streamhub_orm.archives.sources import find_sources
+from streamhub_orm.archives.packing import Packer, find_parts
+from streamhub_orm.archives.places import store_archive
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.durable_files import make_folder, no_empty_folder_left, publish
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.run_lock import run_lock
-from streamhub_orm.errors import DamagedArchiveError
+from streamhub_orm.errors import DamagedArchiveError, StorageError
+from streamhub_orm.storage import open_s3_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from streamhub_orm.archives.manifest import Entry
-    from streamhub_orm.archives.preparing import Prepared
+    from streamhub_orm.archives.format import Entry
+    from streamhub_orm.archives.packing import Packed
+    from streamhub_orm.settings import S3Settings
 
     Progress = Callable[[str, int, int], None]
 
 _PHASE: Final = "backing up"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Created:
-    """What a backup became."""
+    """What became of an archive."""
 
     archive: Path
     manifest: Manifest
     reused: int
     """Files taken over from the archive before, unread."""
+    left_out: list[str]
+    """Paths in the archive that databases without a table would have."""
+    stored: str | None = None
+    """The address of the copy in the bucket."""
+    error: str | None = None
+    """Why the bucket has no copy, where one was wanted."""
 
     @property
     def complete(self) -> bool:
         """Whether every database is in it."""
         return not self.manifest.failures
 
+    @property
+    def ok(self) -> bool:
+        """Whether all went well: it is complete, and in the bucket where that was wanted."""
+        return self.complete and self.error is None
 
-def create_backup(  # noqa: PLR0913 - one keyword for each option of the command
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `backup create --json` prints."""
+        return {
+            "ok": self.ok,
+            "error": self.error,
+            "archive": str(self.archive),
+            "complete": self.complete,
+            "bytes": self.archive.stat().st_size,
+            "files": len(self.manifest.files),
+            "reused": self.reused,
+            "failures": self.manifest.failures,
+            "left_out": self.left_out,
+            "stored": self.stored,
+        }
+
+
+def create_archive(  # noqa: PLR0913 - one keyword for each option of the command
     data_dir: Path,
     folder: Path,
     *,
+    bucket: S3Settings | None = None,
+    no_clobber: bool = True,
     jobs: int | None = None,
     incremental: bool = True,
     lock_timeout_seconds: float = 0.0,
     progress: Progress = lambda *_: None,
 ) -> Created:
-    """Back up an installation into a new archive in `folder` (mode 0600), each copy verified.
+    """Archive an installation into a new file in `folder` (mode 0600), each copy verified.
 
     A file that cannot be copied is named in the manifest; the others are in the archive, whose
     name then says `.incomplete`. With `incremental`, files that are surely unchanged since the
-    newest archive there are taken from that one. Holds the lock of an upgrade, since a backup of
-    half a split would be none. Raises a `StreamHubError` where nothing was made.
+    newest archive there are taken from that one. A database without a table holds nothing and is
+    left out. Holds the lock of an upgrade, since an archive of
+    half a split would be useless. Raises a `StreamHubError` where nothing was made.
+
+    With `bucket` the archive is stored there too; with `no_clobber` an object of its name stays.
+    Where that fails, the archive in the folder stays, and `error` says why.
     """
     place = DataDir.find(data_dir)
     with (
@@ -73,10 +106,13 @@ def create_backup(  # noqa: PLR0913 - one keyword for each option of the command
     ):
         make_folder(folder, like=place.global_db)
         with _scratch_in(folder, place) as scratch:
-            job = _Job(place, scratch, _newest_in(folder) if incremental else None)
-            job.write(jobs or os.cpu_count() or 1, progress)
-            archive = _publish(job.target_path, folder, place, complete=not job.manifest.failures)
-    return Created(archive, job.manifest, job.reused)
+            writing = _Writing(place, scratch, _newest_in(folder) if incremental else None)
+            writing.write(jobs or os.cpu_count() or 1, progress)
+            archive = _publish(writing.path, folder, place, complete=not writing.manifest.failures)
+    created = Created(archive, writing.manifest, writing.reused, writing.left_out)
+    if bucket is not None:
+        _store(created, bucket, no_clobber=no_clobber)
+    return created
 
 
 @contextmanager
@@ -96,8 +132,69 @@ def _scratch_in(folder: Path, place: DataDir) -> Iterator[Path]:
 
 
 def _newest_in(folder: Path) -> Path | None:
-    names = [name for entry in folder.iterdir() if (name := ArchiveName.parse(entry.name))]
+    names = [
+        name
+        for entry in folder.iterdir()
+        if (name := ArchiveName.parse(entry.name)) and entry.is_file() and not entry.is_symlink()
+    ]
     return folder / str(max(names)) if names else None
+
+
+class _Writing:
+    """One archive as it is written, whose unchanged files come from the one before."""
+
+    def __init__(self, place: DataDir, scratch: Path, previous: Path | None) -> None:
+        status = place.global_db.stat()
+        self.path = scratch / "archive"
+        self.manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), __version__)
+        self.reused = 0
+        self.left_out: list[str] = []
+        self._place = place
+        self._previous = previous
+        self._owner = Owner(status.st_uid, status.st_gid)
+        self._packer = Packer(place, scratch, self._owner, _entries_of(previous))
+
+    def write(self, jobs: int, progress: Progress) -> None:
+        """Pack the files side by side, append them in order, and end with the manifest."""
+        found = find_parts(self._place)
+        self.manifest.failures.update(found.failures)
+        self.left_out += found.empty
+        with self.path.open("xb") as target:
+            for done, packed in enumerate(self._packer.pack_each(found.parts, jobs), start=1):
+                self._append(packed, target)
+                progress(_PHASE, done, len(found.parts))
+            finish(target, self.manifest, self._owner)
+
+    def _append(self, packed: Packed, target: IO[bytes]) -> None:
+        if packed.error is not None:
+            self.manifest.failures[packed.part.name] = packed.error
+            return
+        if packed.entry is None:
+            self.left_out.append(packed.part.name)
+            return
+        offset = target.tell()
+        if packed.fragment is not None:
+            with packed.fragment.open("rb") as fragment:
+                shutil.copyfileobj(fragment, target, 1 << 20)
+            packed.fragment.unlink()
+        elif self._take_over(packed.entry, target):
+            self.reused += 1
+        else:
+            self._append(self._packer.pack(packed.part), target)
+            return
+        self.manifest.files.append(replace(packed.entry, offset=offset))
+
+    def _take_over(self, entry: Entry, target: IO[bytes]) -> bool:
+        return self._previous is not None and copy_fragment(self._previous, entry, target)
+
+
+def _entries_of(archive: Path | None) -> dict[str, Entry]:
+    """Return the files of the archive before; none where it is damaged or another user's."""
+    try:
+        manifest = load_manifest(archive) if archive is not None else None
+    except (DamagedArchiveError, PermissionError):
+        return {}
+    return {} if manifest is None else manifest.entries
 
 
 def _publish(finished: Path, folder: Path, place: DataDir, *, complete: bool) -> Path:
@@ -113,53 +210,10 @@ def _publish(finished: Path, folder: Path, place: DataDir, *, complete: bool) ->
             return target
 
 
-class _Job:
-    """One archive in the making."""
-
-    def __init__(self, place: DataDir, scratch: Path, previous: Path | None) -> None:
-        owner = place.global_db.stat()
-        self.target_path = scratch / "archive"
-        self.manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), __version__)
-        self.reused = 0
-        self._place = place
-        self._previous = previous
-        self._owner = Owner(owner.st_uid, owner.st_gid)
-        self._preparation = Preparation(scratch, self._owner, _entries_of(previous))
-
-    def write(self, jobs: int, progress: Progress) -> None:
-        """Prepare the files side by side, append them in order, and end with the manifest."""
-        found = find_sources(self._place)
-        self.manifest.failures.update(found.failures)
-        with self.target_path.open("xb") as target:
-            prepared = self._preparation.prepare_each(found.sources, jobs)
-            for done, each in enumerate(prepared, start=1):
-                self._append(each, target)
-                progress(_PHASE, done, len(found.sources))
-            finish(target, self.manifest, self._owner)
-
-    def _append(self, prepared: Prepared, target: IO[bytes]) -> None:
-        if prepared.entry is None:
-            self.manifest.failures[prepared.source.member.name] = str(prepared.error)
-            return
-        offset = target.tell()
-        if prepared.fragment is not None:
-            with prepared.fragment.open("rb") as fragment:
-                shutil.copyfileobj(fragment, target, 1 << 20)
-            prepared.fragment.unlink()
-        elif self._take_over(prepared.entry, target):
-            self.reused += 1
-        else:
-            self._append(self._preparation.read(prepared.source), target)
-            return
-        self.manifest.files.append(replace(prepared.entry, offset=offset))
-
-    def _take_over(self, entry: Entry, target: IO[bytes]) -> bool:
-        return self._previous is not None and copy_fragment(self._previous, entry, target)
-
-
-def _entries_of(archive: Path | None) -> dict[str, Entry]:
+def _store(created: Created, bucket: S3Settings, *, no_clobber: bool) -> None:
     try:
-        manifest = load_manifest(archive) if archive is not None else None
-    except DamagedArchiveError:
-        return {}
-    return {} if manifest is None else manifest.entries
+        with open_s3_store(bucket) as store:
+            stored = store_archive(store, created.archive, no_clobber=no_clobber)
+            created.stored = f"{store.name}/{stored.key}"
+    except StorageError as error:
+        created.error = str(error)

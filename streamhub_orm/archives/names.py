@@ -1,7 +1,7 @@
-"""What an archive is called, and what the files in it are called.
+"""Names of archives, and of the files in them.
 
-Both are those of the archives that operators have made so far (schema-reference: Backups made by
-operators today), so either side restores the other's.
+Both are those of the archives that operators have made so far by their own scripts, so either side
+restores the other's.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 MANIFEST_NAME: Final = "manifest.json"
 _ARCHIVE: Final = re.compile(r"streamhub-backup-(\d{8}T\d{6}Z)(\.incomplete)?\.tar\.gz", re.ASCII)
 _TIME: Final = "%Y%m%dT%H%M%SZ"
-_MEMBER: Final = re.compile(
+_PART: Final = re.compile(
     rf"data/(?:{re.escape(GLOBAL_DB_NAME)}|secrets\.json|"
     rf"apps/(?P<app>{APP_NAME.pattern})/(?P<file>app\.db|vods\.db|config\.yaml))"
 )
 
 
-class Kind(StrEnum):
-    """What a file of a backup is."""
+class PartKind(StrEnum):
+    """The kind of a file in an archive."""
 
     GLOBAL = "global"
     SECRETS = "secrets"
@@ -43,55 +43,55 @@ class Kind(StrEnum):
     @property
     def is_database(self) -> bool:
         """Whether it is a SQLite file."""
-        return self in {Kind.GLOBAL, Kind.APP, Kind.LEGACY}
+        return self in {PartKind.GLOBAL, PartKind.APP, PartKind.LEGACY}
 
     @property
     def world(self) -> World | None:
         """The history that its file has a revision of; a vods.db never had one."""
-        return {Kind.GLOBAL: GLOBAL, Kind.APP: APP}.get(self)
+        return {PartKind.GLOBAL: GLOBAL, PartKind.APP: APP}.get(self)
 
 
 _FILES: Final = {
-    Kind.APP: "app.db",
-    Kind.LEGACY: "vods.db",
-    Kind.CONFIG: "config.yaml",
+    PartKind.APP: "app.db",
+    PartKind.LEGACY: "vods.db",
+    PartKind.CONFIG: "config.yaml",
 }
 
 
 @dataclass(frozen=True, order=True)
-class Member:
+class Part:
     """One file of an installation, and its place in an archive."""
 
-    kind: Kind
+    kind: PartKind
     app: str | None = None
 
     @property
     def name(self) -> str:
         """The path in the archive."""
-        if self.kind is Kind.GLOBAL:
+        if self.kind is PartKind.GLOBAL:
             return f"data/{GLOBAL_DB_NAME}"
-        if self.kind is Kind.SECRETS:
+        if self.kind is PartKind.SECRETS:
             return "data/secrets.json"
         return f"data/apps/{self.app}/{_FILES[self.kind]}"
 
     def path_in(self, place: DataDir) -> Path:
         """Return the path in an installation; secrets lie beside the global database."""
-        if self.kind is Kind.GLOBAL:
+        if self.kind is PartKind.GLOBAL:
             return place.global_db
-        if self.kind is Kind.SECRETS:
+        if self.kind is PartKind.SECRETS:
             return place.secrets
         return place.app_folder(self.app or "") / _FILES[self.kind]
 
 
-def member_named(name: str) -> Member | None:
-    """Return the member that a path in an archive names; None for any other path."""
-    match = _MEMBER.fullmatch(name)
+def part_named(name: str) -> Part | None:
+    """Return the part that a path in an archive names; None for any other path."""
+    match = _PART.fullmatch(name)
     if match is None:
         return None
     if match["app"] is not None:
         kinds = {file: kind for kind, file in _FILES.items()}
-        return Member(kinds[match["file"]], match["app"])
-    return Member(Kind.GLOBAL if name.endswith(".db") else Kind.SECRETS)
+        return Part(kinds[match["file"]], match["app"])
+    return Part(PartKind.GLOBAL if name.endswith(".db") else PartKind.SECRETS)
 
 
 @dataclass(frozen=True, order=True)
@@ -110,7 +110,7 @@ class ArchiveName:
 
     @classmethod
     def parse(cls, name: str) -> ArchiveName | None:
-        """Return what a file name says; None for what is no backup's."""
+        """Return what a file name says; None for any other file's."""
         match = _ARCHIVE.fullmatch(name)
         if match is None:
             return None

@@ -1,44 +1,51 @@
-"""`backup prune`: old backups go, but never the newest good one."""
+"""Pruning: old archives go, but never the newest good one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from streamhub_orm.archives.stored import StoredBackup, list_backups
+from streamhub_orm.archives.places import ALL, archives_in
 from streamhub_orm.archives.verify import verify_archive
-from streamhub_orm.errors import StreamHubError
+from streamhub_orm.errors import StorageError, StreamHubError
 from streamhub_orm.schema import utc_now
 from streamhub_orm.storage import LocalStore
 
 if TYPE_CHECKING:
+    from streamhub_orm.archives.places import Places, StoredArchive
     from streamhub_orm.storage import ObjectStore
 
 
 @dataclass(frozen=True)
 class Retention:
-    """How long backups stay; a backup goes where either says so."""
+    """How long archives stay; an archive goes where either field says so."""
 
     days: int
-    """Backups older than this go; 0 keeps any age."""
+    """Archives older than this go; 0 keeps any age."""
     count: int | None = None
-    """Only so many complete backups stay, the newest; None keeps any number."""
+    """Only so many complete archives stay, the newest; None keeps any number."""
 
 
 @dataclass
 class Pruned:
-    """What a pruning did, or in a dry run would do."""
+    """The outcome of pruning one place; of a dry run, what it would be."""
 
     place: str
     good: str | None = None
-    """The newest good backup, which stays whatever its age."""
+    """The newest good archive, which stays whatever its age."""
     removed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    """Backups that could not be removed, with the reason."""
+    """Archives that could not be removed, with the reason."""
     kept: int = 0
     error: str | None = None
-    """Why the store as a whole could not be pruned, where another one was."""
+    """Why the place as a whole could not be pruned, where another one was."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was to go is gone."""
+        return not self.failed and self.error is None
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry of what `backup prune --json` prints."""
@@ -52,21 +59,47 @@ class Pruned:
         }
 
 
-def prune_backups(
+def prune_archives(
+    places: Places,
+    *,
+    place: str = ALL,
+    keep_days: int | None = None,
+    keep: int | None = None,
+    dry_run: bool = False,
+) -> list[Pruned]:
+    """Remove old archives from the folder and the bucket, or from one of them.
+
+    Archives of more than `keep_days` days go (None: as the environment says; 0 keeps any age), and
+    all but the newest `keep` complete ones. An error of one place is told in its outcome and does
+    not stop the other; where every place fails, the first `StorageError` is raised.
+    """
+    retention = Retention(places.retention_days if keep_days is None else keep_days, keep)
+    prune = partial(prune_store, retention=retention, dry_run=dry_run)
+    outcomes = places.in_each(prune, place)
+    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, StorageError)]
+    if errors and len(errors) == len(outcomes):
+        raise errors[0]
+    return [
+        Pruned(name, error=str(outcome)) if isinstance(outcome, StorageError) else outcome
+        for name, outcome in outcomes.items()
+    ]
+
+
+def prune_store(
     store: ObjectStore, retention: Retention, *, dry_run: bool = False, now: datetime | None = None
 ) -> Pruned:
-    """Remove the backups in a store that the retention gives up.
+    """Remove the archives in a store that the retention gives up.
 
     The newest good one stays, and where none is good, all do. A folder's archive is good if it is
     complete and every file in it verifies; a bucket's if it is complete and was stored by `backup
     create`, which the bucket checked by its SHA-256.
     """
-    backups = list_backups(store)
-    good = next((backup for backup in backups if _is_good(store, backup)), None)
-    pruned = Pruned(store.name, None if good is None else str(good.name), kept=len(backups))
+    archives = archives_in(store)
+    good = next((archive for archive in archives if _is_good(store, archive)), None)
+    pruned = Pruned(store.name, None if good is None else str(good.name), kept=len(archives))
     if good is None:
         return pruned
-    outdated = [each for each in _outdated(backups, retention, now or utc_now()) if each != good]
+    outdated = [each for each in _outdated(archives, retention, now or utc_now()) if each != good]
     if not dry_run:
         pruned.failed = store.delete_many([each.key for each in outdated])
     pruned.removed = [str(each.name) for each in outdated if each.key not in pruned.failed]
@@ -74,26 +107,26 @@ def prune_backups(
     return pruned
 
 
-def _outdated(
-    backups: list[StoredBackup], retention: Retention, now: datetime
-) -> list[StoredBackup]:
-    """Return what the retention gives up, of backups that are sorted with the newest first."""
-    outdated, complete = [], 0
-    oldest = now - timedelta(days=retention.days)
-    for backup in backups:
-        too_old = retention.days > 0 and backup.name.taken_at < oldest
-        if too_old or (retention.count is not None and complete >= retention.count):
-            outdated.append(backup)
-        complete += backup.name.complete
-    return outdated
-
-
-def _is_good(store: ObjectStore, backup: StoredBackup) -> bool:
-    if not backup.name.complete:
+def _is_good(store: ObjectStore, archive: StoredArchive) -> bool:
+    if not archive.name.complete:
         return False
     if not isinstance(store, LocalStore):
-        return store.head(backup.key).sha256 is not None
+        return store.head(archive.key).sha256 is not None
     try:
-        return verify_archive(store.folder / backup.key, scratch=store.folder).ok
+        return verify_archive(store.folder / archive.key, scratch=store.folder).ok
     except StreamHubError:
         return False
+
+
+def _outdated(
+    archives: list[StoredArchive], retention: Retention, now: datetime
+) -> list[StoredArchive]:
+    """Return the archives that the retention gives up, of a list with the newest first."""
+    outdated, complete = [], 0
+    oldest = now - timedelta(days=retention.days)
+    for archive in archives:
+        too_old = retention.days > 0 and archive.name.taken_at < oldest
+        if too_old or (retention.count is not None and complete >= retention.count):
+            outdated.append(archive)
+        complete += archive.name.complete
+    return outdated

@@ -1,4 +1,4 @@
-"""`backup restore`: an installation, or one app of it, as it was when the archive was made."""
+"""Restore: an installation, or one app of it, as it was when the archive was made."""
 
 from __future__ import annotations
 
@@ -11,27 +11,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.archives.in_use import require_unused
-from streamhub_orm.archives.swapping import Swap, remove_emptied, swap_in, swaps_back
+from streamhub_orm.archives.places import LOCAL
+from streamhub_orm.archives.replacing import (
+    Replacement,
+    find_undoing,
+    remove_emptied,
+    replace_files,
+)
 from streamhub_orm.archives.unpacking import only_app
 from streamhub_orm.archives.verify import Check
 from streamhub_orm.data_dir import DataDir, require_app_name
-from streamhub_orm.durable_files import make_folder, mark_as_wal, no_empty_folder_left
+from streamhub_orm.durable_files import make_folder, no_empty_folder_left
 from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
+from streamhub_orm.engine.database_files import mark_as_wal
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
-    ArchiveError,
     DamagedArchiveError,
-    DatabaseFileError,
     DataDirError,
     LockFileError,
+    OtherFileSystemError,
+    StreamHubError,
+    UnusableArchiveError,
     UpgradeRunningError,
 )
+from streamhub_orm.upgrade import upgrade_installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from streamhub_orm.archives.names import Member
+    from streamhub_orm.archives.names import Part
+    from streamhub_orm.archives.places import Places
 
     Progress = Callable[[str, int, int], None]
 
@@ -41,31 +51,75 @@ _ASIDE: Final = "pre-restore-"
 
 @dataclass
 class Restored:
-    """What a restore did, or in a dry run would do."""
+    """The outcome of a restore; of a dry run, what it would be."""
 
     data_dir: Path
     source: Path
     """The archive, or the folder that an undo took the files from."""
     files: list[str] = field(default_factory=list)
-    """What was put in place, by the names of the archive."""
+    """The files put in place, by their names in the archive."""
     set_aside: Path | None = None
-    """Where the files before lie; None in a dry run."""
+    """The folder of the files before; None in a dry run."""
     unregistered: list[str] = field(default_factory=list)
     """Restored apps that the global database does not know."""
     dry_run: bool = False
+    failed: int = 0
+    """Databases that the upgrade afterwards could not bring to head."""
+    error: str | None = None
+    """Why the upgrade afterwards was refused; the files are in their places all the same."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the upgrade afterwards, if one was wanted, went well."""
+        return not self.failed and self.error is None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document that `backup restore --json` prints."""
+        """Return the document that `backup restore --json` and `backup undo --json` print."""
         return {
-            "ok": True,
-            "error": None,
+            "ok": self.ok,
+            "error": self.error,
             "data_dir": str(self.data_dir),
             "source": str(self.source),
             "files": self.files,
             "set_aside": None if self.set_aside is None else str(self.set_aside),
             "unregistered": self.unregistered,
             "dry_run": self.dry_run,
+            "failed": self.failed,
         }
+
+
+def fetch_and_restore(  # noqa: PLR0913 - one keyword for each option of the command
+    places: Places,
+    name: str,
+    *,
+    source: str = LOCAL,
+    app: str | None = None,
+    allow_incomplete: bool = False,
+    dry_run: bool = False,
+    then_upgrade: bool = False,
+    progress: Progress = lambda *_: None,
+) -> Restored:
+    """Restore an archive of the folder or the bucket; with `then_upgrade`, bring all to head.
+
+    `name` is that of an archive, a path, or `latest`. What goes wrong with the upgrade is told in
+    the outcome, since the files are restored by then. Raises what `restore_archive` raises,
+    `NoSuchBackupError` and `StorageError`.
+    """
+    with places.archive(source, name, allow_incomplete=allow_incomplete) as archive:
+        restored = restore_archive(
+            archive,
+            places.data_dir,
+            app=app,
+            allow_incomplete=allow_incomplete,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if then_upgrade and not dry_run:
+        try:
+            restored.failed = upgrade_installation(places.data_dir, progress=progress).failed
+        except StreamHubError as error:
+            restored.error = f"restored, but not upgraded: {error}"
+    return restored
 
 
 def restore_archive(  # noqa: PLR0913 - one keyword for each option of the command
@@ -87,11 +141,13 @@ def restore_archive(  # noqa: PLR0913 - one keyword for each option of the comma
         require_app_name(app)
     place = _place_of(data_dir)
     with _alone_in(place), _staging_in(place) as staging:
-        members = _unpack_verified(
+        parts = _unpack_verified(
             archive, staging, app, allow_incomplete=allow_incomplete, progress=progress
         )
-        swaps = [Swap(each, each.path_in(place), staging / each.name) for each in members]
-        return _swap_all(place, archive, swaps, dry_run=dry_run)
+        replacements = [
+            Replacement(each, each.path_in(place), staging / each.name) for each in parts
+        ]
+        return _replace_all(place, archive, replacements, dry_run=dry_run)
 
 
 def undo_restore(aside: Path, data_dir: Path, *, dry_run: bool = False) -> Restored:
@@ -99,14 +155,14 @@ def undo_restore(aside: Path, data_dir: Path, *, dry_run: bool = False) -> Resto
     place = _place_of(data_dir)
     with _alone_in(place):
         aside = Path(os.path.abspath(aside))  # noqa: PTH100 - resolve() would follow links
-        restored = _swap_all(place, aside, swaps_back(place, aside), dry_run=dry_run)
+        restored = _replace_all(place, aside, find_undoing(place, aside), dry_run=dry_run)
         if not dry_run:
             remove_emptied(aside)
         return restored
 
 
 def _place_of(data_dir: Path) -> DataDir:
-    """Find the installation; where its global database is lost, or nothing is there, a new one."""
+    """Find the installation; a new one where its global database is lost or nothing is there."""
     try:
         return DataDir.find(data_dir)
     except DataDirError:
@@ -178,20 +234,20 @@ def _unpack_verified(
     *,
     allow_incomplete: bool,
     progress: Progress,
-) -> list[Member]:
+) -> list[Part]:
     check = Check(archive)
-    members = []
+    parts = []
     for unpacked in check.unpacking.files(staging, only_app(app)):
         check.look_at(unpacked)
-        if unpacked.member.kind.is_database and not check.found.faults:
+        if unpacked.part.kind.is_database and not check.found.faults:
             mark_as_wal(unpacked.path)
-        members.append(unpacked.member)
-        progress(_PHASE, len(members), check.expected or len(members))
+        parts.append(unpacked.part)
+        progress(_PHASE, len(parts), check.expected or len(parts))
     found = check.finish(partial=app is not None)
     if found.faults:
         raise DamagedArchiveError(archive, found.faults)
-    if not members:
-        raise ArchiveError(
+    if not parts:
+        raise UnusableArchiveError(
             archive,
             f"no files of app {app!r}",
             "an app that is in it",
@@ -199,53 +255,53 @@ def _unpack_verified(
         )
     if app is None and not found.complete and not allow_incomplete:
         lacking = ", ".join(found.manifest.failures) if found.manifest else ""
-        raise ArchiveError(
+        raise UnusableArchiveError(
             archive,
             f"an incomplete backup, which lacks {lacking}",
             "every database",
             "Use another backup, or pass --allow-incomplete: what it lacks stays as it is.",
         )
-    return members
+    return parts
 
 
-def _swap_all(place: DataDir, source: Path, swaps: Sequence[Swap], *, dry_run: bool) -> Restored:
-    require_unused(swap.target for swap in swaps if swap.member.kind.is_database)
-    _require_one_file_system(place, swaps)
-    restored = Restored(place.root, source, [swap.member.name for swap in swaps], dry_run=dry_run)
+def _replace_all(
+    place: DataDir, source: Path, replacements: Sequence[Replacement], *, dry_run: bool
+) -> Restored:
+    require_unused(each.target for each in replacements if each.part.kind.is_database)
+    _require_one_file_system(place, replacements)
+    restored = Restored(
+        place.root, source, [each.part.name for each in replacements], dry_run=dry_run
+    )
     if not dry_run:
-        _make_single_files(swaps)
+        _make_single_files(replacements)
         restored.set_aside = place.root / f"{_ASIDE}{time_stamp()}"
-        swap_in(swaps, restored.set_aside, like=_like(place))
-        restored.unregistered = _unregistered(place, swaps)
+        replace_files(replacements, restored.set_aside, like=_like(place))
+        restored.unregistered = _unregistered(place, replacements)
     return restored
 
 
-def _make_single_files(swaps: Sequence[Swap]) -> None:
+def _make_single_files(replacements: Sequence[Replacement]) -> None:
     """Fold each -wal into its file: two files cannot be moved at one instant."""
-    for swap in swaps:
-        for path in (swap.target, swap.staged):
-            if swap.member.kind.is_database and path is not None and path.exists():
+    for each in replacements:
+        for path in (each.target, each.staged):
+            if each.part.kind.is_database and path is not None and path.exists():
                 with suppress(sqlite3.DatabaseError):  # no database any more: it goes as it is
                     fold_wal_in(path)
 
 
-def _require_one_file_system(place: DataDir, swaps: Sequence[Swap]) -> None:
+def _require_one_file_system(place: DataDir, replacements: Sequence[Replacement]) -> None:
     """Refuse what a rename cannot do, before anything is touched."""
     device = place.root.stat().st_dev
-    for swap in swaps:
-        folder = _existing(swap.target.parent)
+    for each in replacements:
+        folder = _existing(each.target.parent)
         if folder.stat().st_dev != device:
-            raise DatabaseFileError(
-                swap.target,
-                f"{folder} on another file system than {place.root}",
-                "one file system, since files are renamed",
-                "Restore into a folder on that file system, then move the files.",
-            )
+            raise OtherFileSystemError(each.target, folder, place.root)
 
 
-def _unregistered(place: DataDir, swaps: Sequence[Swap]) -> list[str]:
-    if not place.global_db.exists():
-        return sorted({swap.member.app for swap in swaps if swap.member.app})
-    with reading(place.global_db) as connection:
-        known = {name for (name,) in connection.execute("SELECT name FROM apps")}
-    return sorted({swap.member.app for swap in swaps if swap.member.app} - known)
+def _unregistered(place: DataDir, replacements: Sequence[Replacement]) -> list[str]:
+    """Return the replaced apps that the global database does not register."""
+    registered = set()
+    if place.global_db.exists():
+        with reading(place.global_db) as connection:
+            registered = {name for (name,) in connection.execute("SELECT name FROM apps")}
+    return sorted({each.part.app for each in replacements if each.part.app} - registered)

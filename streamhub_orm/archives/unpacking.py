@@ -17,8 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.archives.names import MANIFEST_NAME, Kind, Member, member_named
-from streamhub_orm.errors import ArchiveError, DamagedArchiveError, HostileArchiveError, SpaceError
+from streamhub_orm.archives.names import MANIFEST_NAME, Part, PartKind, part_named
+from streamhub_orm.errors import (
+    DamagedArchiveError,
+    HostileArchiveError,
+    SpaceError,
+    UnusableArchiveError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +47,7 @@ _MOST_MEMBERS: Final = 5_000_000
 class Unpacked:
     """A file that was taken out of an archive."""
 
-    member: Member
+    part: Part
     path: Path
     bytes: int
     sha256: str
@@ -54,17 +59,17 @@ class Unpacking:
 
     archive: Path
     ignored: list[str] = field(default_factory=list)
-    """Harmless files that are none of an installation's, left where they are."""
+    """Harmless files that no installation has; they are left in the archive."""
     has_manifest: bool = False
     """Whether the archive was made by this package."""
 
     def files(
-        self, folder: Path, wanted: Callable[[Member], bool] = lambda _: True
+        self, folder: Path, wanted: Callable[[Part], bool] = lambda _: True
     ) -> Iterator[Unpacked]:
         """Write each wanted file into `folder`, mode 0600, and yield it.
 
         Raises `HostileArchiveError` for a path that leads out, a link, a device, a name that comes
-        twice and a file that is larger than it can be; `DamagedArchiveError` for an archive that is
+        twice and a file of a size that it cannot have; `DamagedArchiveError` for an archive that is
         cut off; `SpaceError` before a file is written that does not fit.
         """
         seen = set[str]()
@@ -75,10 +80,10 @@ class Unpacking:
                 if name in seen:
                     raise HostileArchiveError(self.archive, f"{name} twice")
                 seen.add(name)
-                member = member_named(name)
-                if member is not None and wanted(member):
-                    yield self._write(member, header.size, content, folder)
-                elif member is None and header.isreg():
+                part = part_named(name)
+                if part is not None and wanted(part):
+                    yield self._write(part, header.size, content, folder)
+                elif part is None and header.isreg():
                     self._pass_over(name, header.size)
 
     def _members(self, plain: gzip.GzipFile) -> Iterator[tuple[tarfile.TarInfo, _Content]]:
@@ -90,6 +95,8 @@ class Unpacking:
             if len(block) < tarfile.BLOCKSIZE:
                 raise EOFError
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            if header.size < 0:
+                raise HostileArchiveError(self.archive, f"{header.name!r} of {header.size} bytes")
             content = _Content(plain, header.size)
             if header.type not in _ATTRIBUTES:
                 yield header, content
@@ -101,29 +108,29 @@ class Unpacking:
             raise HostileArchiveError(self.archive, f"a path that leads out of it: {header.name!r}")
         if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
             raise HostileArchiveError(self.archive, f"a link, device or sparse file: {name!r}")
-        member = member_named(name)
-        if member and not member.kind.is_database and header.size > _SMALL_BYTES:
+        part = part_named(name)
+        if part and not part.kind.is_database and header.size > _SMALL_BYTES:
             raise HostileArchiveError(self.archive, f"{name} of {header.size} bytes")
 
     def _pass_over(self, name: str, size: int) -> None:
-        """Leave a file that is not ours; but a -wal may hold rows, and must not be forgotten."""
+        """Leave a file that no installation has; but a -wal may hold rows, so it is refused."""
         if name == MANIFEST_NAME:
             self.has_manifest = True
             return
         database = name.removesuffix("-wal").removesuffix("-journal")
-        if size and database != name and member_named(database):
+        if size and database != name and part_named(database):
             raise DamagedArchiveError(
                 self.archive, [f"{name}, so {database} was copied while it was in use"]
             )
         self.ignored.append(name)
 
-    def _write(self, member: Member, size: int, content: _Content, folder: Path) -> Unpacked:
-        target = folder / member.name
+    def _write(self, part: Part, size: int, content: _Content, folder: Path) -> Unpacked:
+        target = folder / part.name
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         if size > free:
             raise SpaceError(
-                target, f"{free} bytes free", f"{size} bytes for {member.name}",
+                target, f"{free} bytes free", f"{size} bytes for {part.name}",
                 "Free space on this file system, then run again; nothing was touched.",
             )  # fmt: skip
         digest = hashlib.sha256()
@@ -132,11 +139,11 @@ class Unpacking:
             for chunk in content:
                 digest.update(chunk)
                 file.write(chunk)
-        return Unpacked(member, target, size, digest.hexdigest())
+        return Unpacked(part, target, size, digest.hexdigest())
 
 
 class _Content:
-    """The content of one member, in chunks."""
+    """The content of one file in the tar file, in chunks."""
 
     def __init__(self, plain: gzip.GzipFile, size: int) -> None:
         self._plain = plain
@@ -162,7 +169,7 @@ class _Content:
 def _opened(archive: Path) -> Iterator[gzip.GzipFile]:
     if not archive.is_file():
         todo = "`streamhub-db backup list` shows what there is."
-        raise ArchiveError(archive, "no such file", "a backup", todo)
+        raise UnusableArchiveError(archive, "no such file", "a backup", todo)
     try:
         with gzip.open(archive, "rb") as plain:
             yield plain
@@ -178,6 +185,6 @@ def _begins_as_gzip(archive: Path) -> bool:
         return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 
-def only_app(name: str | None) -> Callable[[Member], bool]:
-    """Return what picks the files of one app; all files for None."""
-    return lambda member: name is None or (member.app == name and member.kind is not Kind.GLOBAL)
+def only_app(name: str | None) -> Callable[[Part], bool]:
+    """Return a filter for the files of one app; for None, one that lets all through."""
+    return lambda part: name is None or (part.app == name and part.kind is not PartKind.GLOBAL)

@@ -1,4 +1,4 @@
-"""`backup verify`: every file of an archive as it was written, every database intact."""
+"""Verification of an archive: every file as it was written, every database intact."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from streamhub_orm.archives.archive import load_manifest
+from streamhub_orm.archives.format import load_manifest
 from streamhub_orm.archives.unpacking import Unpacking
-from streamhub_orm.engine.backups import row_counts
 from streamhub_orm.engine.connections import open_read_only, translated
+from streamhub_orm.engine.integrity import row_counts
 from streamhub_orm.errors import DamagedArchiveError, StreamHubError
 from streamhub_orm.migrations.states import State, look_at
 
 if TYPE_CHECKING:
-    from streamhub_orm.archives.manifest import Entry, Manifest
+    from streamhub_orm.archives.format import Entry, Manifest
     from streamhub_orm.archives.unpacking import Unpacked
 
 
 @dataclass
 class Verified:
-    """What a look at every file of an archive found."""
+    """The outcome of a look at every file of an archive."""
 
     archive: Path
     manifest: Manifest | None
-    """None where a shell script made the archive: then there are no checksums to compare."""
+    """None where a shell script made the archive: then no checksums can be compared."""
     files: int = 0
     databases: int = 0
     rows: int = 0
@@ -61,8 +61,8 @@ class Verified:
 def verify_archive(archive: Path, *, scratch: Path | None = None) -> Verified:
     """Read an archive to its end and check each file; needs room for the largest, in `scratch`.
 
-    What is wrong with single files is in `faults`. Raises `DamagedArchiveError` for an archive that
-    cannot be read to its end, `HostileArchiveError` for one that no backup made.
+    Faults of single files are in `faults`. Raises `DamagedArchiveError` for an archive that cannot
+    be read to its end, `HostileArchiveError` for one with content that no archive has.
     """
     with TemporaryDirectory(prefix="streamhub-verify-", dir=scratch) as folder:
         check = Check(archive)
@@ -89,18 +89,18 @@ class Check:
 
     def look_at(self, unpacked: Unpacked) -> None:
         """Check one file that was taken out of the archive."""
-        name = unpacked.member.name
+        name = unpacked.part.name
         self._seen.add(name)
         self.found.files += 1
         entry = self._entries.get(name)
         if self.found.manifest is not None:
             self.found.faults += _differences(unpacked, entry)
-        if unpacked.member.kind.is_database:
+        if unpacked.part.kind.is_database:
             self.found.databases += 1
             self._look_at_database(unpacked, entry)
 
     def finish(self, *, partial: bool = False) -> Verified:
-        """Return what was found; unless a part was wanted, no file of the manifest may lack."""
+        """Return what was found; unless `partial`, no file of the manifest may lack."""
         self.found.ignored = self.unpacking.ignored
         if self.unpacking.has_manifest and self.found.manifest is None:
             self.found.faults.append("its last bytes are missing, which lead to the manifest")
@@ -112,7 +112,7 @@ class Check:
         return self.found
 
     def _look_at_database(self, unpacked: Unpacked, entry: Entry | None) -> None:
-        name = unpacked.member.name
+        name = unpacked.part.name
         try:
             with translated(unpacked.path, "checking it"):
                 counts = _require_intact(unpacked)
@@ -120,12 +120,14 @@ class Check:
             self.found.faults.append(str(error).replace(str(unpacked.path), name))
             return
         self.found.rows += sum(counts.values())
-        if entry is not None and entry.rows != counts:
+        if not counts:
+            self.found.faults.append(f"{name} has no table")
+        elif entry is not None and entry.rows != counts:
             self.found.faults.append(f"{name}: found {counts} rows, expected {entry.rows}")
 
 
 def _differences(unpacked: Unpacked, entry: Entry | None) -> list[str]:
-    name = unpacked.member.name
+    name = unpacked.part.name
     if entry is None:
         return [f"{name} is not in the manifest"]
     if unpacked.sha256 != entry.sha256:
@@ -135,7 +137,7 @@ def _differences(unpacked: Unpacked, entry: Entry | None) -> list[str]:
 
 def _require_intact(unpacked: Unpacked) -> dict[str, int]:
     """Return the rows by table of a database that is whole and of a known release."""
-    world = unpacked.member.kind.world
+    world = unpacked.part.kind.world
     if world is not None:
         found = look_at(unpacked.path, world)
         if found.error is not None and found.state is not State.MISSING:

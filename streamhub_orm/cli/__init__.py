@@ -1,4 +1,4 @@
-"""The command line `streamhub-db`: click only; each command calls one library function."""
+"""Command line `streamhub-db`: it parses, calls the library and prints."""
 
 from streamhub_orm.cli.main import cli, main
 

@@ -1,4 +1,4 @@
-"""`streamhub-db apps`."""
+"""`streamhub-db apps`, and `purge`, which clears one of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Settings, global_options, print_json
-from streamhub_orm.cli.output import print_table
+from streamhub_orm.cli.options import Invocation, global_options, print_json
+from streamhub_orm.cli.output import print_table, require_consent
 from streamhub_orm.cli.sessions import opened_databases, shown_time
 from streamhub_orm.global_db import PLATFORM_TENANT
+from streamhub_orm.maintenance.purge import Scope
+from streamhub_orm.maintenance.purge import purge as run_purge
 from streamhub_orm.services import apps as service
 
 if TYPE_CHECKING:
     from streamhub_orm import Databases
     from streamhub_orm.global_db import App
+    from streamhub_orm.maintenance.purge import Purge
 
 
 @click.group
@@ -31,11 +34,11 @@ def apps() -> None:
 @global_options
 @click.pass_obj
 def create(
-    settings: Settings, name: str, tenant: str, display_name: str | None, *, reuse_folder: bool
+    invocation: Invocation, name: str, tenant: str, display_name: str | None, *, reuse_folder: bool
 ) -> None:
     """Make the app NAME: its row, its folder, config.yaml and app.db. No quota is asked."""
     with (
-        opened_databases(settings, "creating an app") as databases,
+        opened_databases(invocation, "creating an app") as databases,
         databases.global_session() as session,
     ):
         app = service.create(
@@ -47,9 +50,9 @@ def create(
             reuse_folder=reuse_folder,
         )
         document = {"ok": True, **_document(app, databases)}
-    if settings.json:
+    if invocation.json:
         print_json(document)
-    elif settings.verbosity >= 0:
+    elif invocation.verbosity >= 0:
         click.echo(f"made {document['folder']}")
 
 
@@ -57,14 +60,14 @@ def create(
 @click.option("--tenant", metavar="ID", help="Only the apps of this tenant.")
 @global_options
 @click.pass_obj
-def list_(settings: Settings, tenant: str | None) -> None:
+def list_(invocation: Invocation, tenant: str | None) -> None:
     """List apps in the order in which they were made."""
     with (
-        opened_databases(settings, "listing apps") as databases,
+        opened_databases(invocation, "listing apps") as databases,
         databases.global_session(read_only=True) as session,
     ):
         found = [_document(app, databases) for app in service.list_apps(session, tenant)]
-    if settings.json:
+    if invocation.json:
         print_json({"ok": True, "apps": found})
         return
     columns = ("app", "tenant", "display_name", "created_at")
@@ -77,18 +80,18 @@ def list_(settings: Settings, tenant: str | None) -> None:
 @click.option("--yes", is_flag=True, help="Do it; without it nothing is touched.")
 @global_options
 @click.pass_obj
-def delete(settings: Settings, name: str, *, purge: bool, yes: bool) -> None:
+def delete(invocation: Invocation, name: str, *, purge: bool, yes: bool) -> None:
     """Delete the app NAME and its tokens. Objects in a store stay."""
     if not yes:
         lost = "its tokens and its folder with every recording" if purge else "its tokens"
         message = f"This deletes the app {name} with {lost}. Pass --yes to do it."
         raise click.UsageError(message)
-    with opened_databases(settings, "deleting an app") as databases:
+    with opened_databases(invocation, "deleting an app") as databases:
         service.delete(databases, name, purge=purge)
         folder = databases.place.app_folder(name)
-    if settings.json:
+    if invocation.json:
         print_json({"ok": True, "app": name, "kept": None if purge else str(folder)})
-    elif settings.verbosity >= 0:
+    elif invocation.verbosity >= 0:
         click.echo(f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}"))
 
 
@@ -101,3 +104,53 @@ def _document(app: App, databases: Databases) -> dict[str, object]:
         "created_at": shown_time(app.created_at),
         "folder": str(databases.place.apps / app.name),
     }
+
+
+@click.command
+@click.argument("app")
+@click.option(
+    "--scope",
+    type=click.Choice([scope.value for scope in Scope]),
+    required=True,
+    help="vods: recordings with their objects and files; logs: log lines; all: these and streams.",
+)
+@click.option("--yes", is_flag=True, help="Delete; without it nothing is touched.")
+@click.option("--dry-run", is_flag=True, help="Count what would go; touch nothing.")
+@global_options
+@click.pass_obj
+def purge(invocation: Invocation, app: str, scope: str, *, yes: bool, dry_run: bool) -> int:
+    """Delete what the use of APP has left; the app and its config stay.
+
+    Stop its streams first. A recording whose objects cannot be deleted keeps its row: exit status
+    1. Safe to run again at any time.
+    """
+    require_consent(f"deletes {scope} of the app {app}", yes=yes, dry_run=dry_run)
+    done = run_purge(invocation.root, app, Scope(scope), dry_run=dry_run)
+    if invocation.json:
+        print_json(done.to_json())
+    elif invocation.verbosity >= 0:
+        _print_done(done)
+    _print_kept(done)
+    if done.error is not None:
+        click.echo(f"Error: {app}: {done.error}", err=True)
+    return 0 if done.ok else 1
+
+
+def _print_kept(done: Purge) -> None:
+    """Name the recordings that stay, but where all have one reason, which is said once."""
+    named = [] if done.error is not None else done.kept_vods
+    for vod in named:
+        click.echo(f"Error: {done.app}: kept VOD {vod.id} ({vod.name}): {vod.reason}", err=True)
+    if done.kept > len(named):
+        more = "more " if named else ""
+        click.echo(f"Error: {done.app}: kept {done.kept - len(named)} {more}VODs", err=True)
+
+
+def _print_done(done: Purge) -> None:
+    rows = [(what, count) for what, count in done.deleted.items() if count]
+    if rows:
+        print_table(("would go" if done.dry_run else "deleted", "number"), rows)
+    else:
+        click.echo("Nothing to do." if done.ok else "Nothing was deleted.")
+    for backup in done.backups:
+        click.echo(f"backup: {backup}")

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamhub_orm.archives.create import create_backup
-from streamhub_orm.archives.prune import Pruned, Retention, prune_backups
-from streamhub_orm.archives.stored import LATEST, list_backups, store_backup
-from streamhub_orm.archives.verify import verify_archive
-from streamhub_orm.cli.backup_places import PLACES, Places, from_option, local_dir_option
-from streamhub_orm.cli.backup_restore import restore, undo
-from streamhub_orm.cli.options import Settings, global_options, lock_timeout_option, print_json
+from streamhub_orm.archives import (
+    Places,
+    create_archive,
+    fetch_and_restore,
+    list_archives,
+    prune_archives,
+    undo_restore,
+    verify_archive,
+)
+from streamhub_orm.archives.places import ALL, LATEST, LOCAL, PLACES
+from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option, print_json
 from streamhub_orm.cli.output import print_table, progress_bar
-from streamhub_orm.errors import StorageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from contextlib import AbstractContextManager
 
     from streamhub_orm.archives.create import Created
+    from streamhub_orm.archives.places import Listing
+    from streamhub_orm.archives.prune import Pruned
+    from streamhub_orm.archives.restore import Restored
+    from streamhub_orm.archives.verify import Verified
+    from streamhub_orm.cli.output import Progress
+
+_local_dir_option = click.option(
+    "--local-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder of the backups; else BACKUP_LOCAL_DIR, else backups/ in the installation.",
+)
+_from_option = click.option(
+    "--from",
+    "place",
+    type=click.Choice(PLACES),
+    default=LOCAL,
+    show_default=True,
+    help="Where the backup lies; s3 is the bucket of BACKUP_S3_BUCKET.",
+)
 
 
 @click.group
@@ -33,39 +56,8 @@ def backup() -> None:
     """
 
 
-backup.add_command(restore)
-backup.add_command(undo)
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What `backup create` did."""
-
-    created: Created
-    stored: str | None
-    error: str | None
-
-    @property
-    def ok(self) -> bool:
-        return self.error is None and self.created.complete
-
-    def to_json(self) -> dict[str, Any]:
-        manifest = self.created.manifest
-        return {
-            "ok": self.ok,
-            "error": self.error,
-            "archive": str(self.created.archive),
-            "complete": self.created.complete,
-            "bytes": self.created.archive.stat().st_size,
-            "files": len(manifest.files),
-            "reused": self.created.reused,
-            "failures": manifest.failures,
-            "stored": self.stored,
-        }
-
-
 @backup.command
-@local_dir_option
+@_local_dir_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Files at once; default: one per core.")
 @click.option("--full", is_flag=True, help="Read every file, also those surely unchanged.")
 @click.option(
@@ -83,7 +75,7 @@ class _Outcome:
 @global_options
 @click.pass_obj
 def create(  # noqa: PLR0913 - one parameter for each option
-    settings: Settings,
+    invocation: Invocation,
     local_dir: Path | None,
     jobs: int | None,
     lock_timeout: float,
@@ -96,114 +88,49 @@ def create(  # noqa: PLR0913 - one parameter for each option
 
     The server may run. Files that are surely unchanged since the newest archive are taken from it.
     """
-    places = Places.find(settings, local_dir)
-    uploading = upload if upload is not None else places.settings.s3 is not None
-    if uploading:
-        places.get_bucket()  # refused now rather than once the archive is there
-    with progress_bar(shown=settings.verbosity >= 0 and not settings.json) as progress:
-        created = create_backup(
+    places = _find_places(invocation, local_dir)
+    bucket = places.upload_bucket(wanted=upload)
+    with _progress(invocation) as progress:
+        created = create_archive(
             places.data_dir,
             places.folder,
+            bucket=bucket,
+            no_clobber=no_clobber,
             jobs=jobs,
             incremental=not full,
             lock_timeout_seconds=lock_timeout,
             progress=progress,
         )
-    outcome = _Outcome(created, None, None)
-    if uploading:
-        outcome = _upload(places, created, no_clobber=no_clobber)
-    _print_created(settings, outcome)
-    return 0 if outcome.ok else 1
-
-
-def _upload(places: Places, created: Created, *, no_clobber: bool) -> _Outcome:
-    try:
-        with places.opened("s3") as store:
-            stored = store_backup(store, created.archive, no_clobber=no_clobber)
-            return _Outcome(created, f"{store.name}/{stored.key}", None)
-    except StorageError as error:
-        return _Outcome(created, None, str(error))
-
-
-def _print_created(settings: Settings, outcome: _Outcome) -> None:
-    document = outcome.to_json()
-    if settings.json:
-        print_json(document)
-    elif settings.verbosity >= 0:
-        click.echo(
-            f"{document['archive']}: {document['files']} files, {document['reused']} of them "
-            f"unchanged, {document['bytes']} bytes"
-        )
-        if outcome.stored is not None:
-            click.echo(f"stored as {outcome.stored}")
-    for name, reason in outcome.created.manifest.failures.items():
-        click.echo(f"Error: {name} is not in the backup: {reason}", err=True)
-    if outcome.error is not None:
-        click.echo(f"Error: not stored in the bucket: {outcome.error}", err=True)
+    _print_created(invocation, created)
+    return 0 if created.ok else 1
 
 
 @backup.command("list")
-@local_dir_option
+@_local_dir_option
 @global_options
 @click.pass_obj
-def list_(settings: Settings, local_dir: Path | None) -> int:
+def list_(invocation: Invocation, local_dir: Path | None) -> int:
     """List the backups in the folder and, where one is named, in the bucket; the newest first."""
-    places = Places.find(settings, local_dir)
-    found, error = _listed(places)
-    if settings.json:
-        folder = str(places.folder)
-        print_json({"ok": error is None, "error": error, "folder": folder, "backups": found})
-    elif found:
-        columns = ("place", "name", "taken_at", "complete", "bytes")
-        print_table(columns, [[each[column] for column in columns] for each in found])
-    elif error is None:
-        click.echo(f"no backups in {places.folder}")
-    if error is not None:
-        click.echo(f"Error: {error}", err=True)
-    return 0 if error is None else 1
-
-
-def _listed(places: Places) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the backups of each place, and why those of a place are not among them."""
-    found, errors = [], []
-    for place in places.names:
-        if place == "local" and not places.folder.is_dir():
-            continue
-        try:
-            with places.opened(place) as store:
-                found += [{"place": place, **each.to_json()} for each in list_backups(store)]
-        except StorageError as error:
-            errors.append(str(error))
-    return found, "; ".join(errors) or None
+    listing = list_archives(_find_places(invocation, local_dir))
+    _print_listing(invocation, listing)
+    return 0 if listing.error is None else 1
 
 
 @backup.command
 @click.argument("name", default=LATEST)
-@from_option
-@local_dir_option
+@_from_option
+@_local_dir_option
 @global_options
 @click.pass_obj
-def verify(settings: Settings, name: str, place: str, local_dir: Path | None) -> int:
+def verify(invocation: Invocation, name: str, place: str, local_dir: Path | None) -> int:
     """Read a backup to its end: checksums, integrity of every database, row counts, revisions.
 
     NAME is that of a backup, a path, or `latest` (the default).
     """
-    with Places.find(settings, local_dir).archive(place, name) as archive:
-        found = verify_archive(archive)
-    if settings.json:
-        print_json(found.to_json())
-    elif settings.verbosity >= 0:
-        manifest = "" if found.manifest else "; it has no manifest, so no checksums to compare"
-        click.echo(
-            f"{found.archive.name}: {found.files} files, {found.databases} databases, "
-            f"{found.rows} rows{manifest}"
-        )
-        if not found.complete:
-            click.echo("It is incomplete: not every database was backed up.")
-        click.echo("Every file is good." if found.ok else f"{len(found.faults)} faults.")
-    for fault in found.faults:
-        click.echo(f"Error: {found.archive}: {fault}", err=True)
-    return 0 if found.ok else 1
+    with _find_places(invocation, local_dir).archive(place, name) as archive:
+        verified = verify_archive(archive)
+    _print_verified(invocation, verified)
+    return 0 if verified.ok else 1
 
 
 @backup.command
@@ -221,17 +148,17 @@ def verify(settings: Settings, name: str, place: str, local_dir: Path | None) ->
 )
 @click.option(
     "--place",
-    type=click.Choice([*PLACES, "all"]),
-    default="all",
+    type=click.Choice([*PLACES, ALL]),
+    default=ALL,
     show_default=True,
     help="Where to prune; s3 is the bucket of BACKUP_S3_BUCKET.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
-@local_dir_option
+@_local_dir_option
 @global_options
 @click.pass_obj
 def prune(  # noqa: PLR0913 - one parameter for each option
-    settings: Settings,
+    invocation: Invocation,
     keep_days: int | None,
     keep: int | None,
     place: str,
@@ -240,49 +167,156 @@ def prune(  # noqa: PLR0913 - one parameter for each option
     dry_run: bool,
 ) -> int:
     """Remove old backups; the newest good one always stays."""
-    places = Places.find(settings, local_dir)
-    days = places.settings.retention_days if keep_days is None else keep_days
-    chosen = places.names if place == "all" else (place,)
-    done = _pruned(places, chosen, Retention(days, keep), dry_run=dry_run)
-    ok = not any(pruned.failed or pruned.error for pruned in done)
-    if settings.json:
-        places_json = [pruned.to_json() for pruned in done]
-        print_json({"ok": ok, "dry_run": dry_run, "places": places_json})
-    elif settings.verbosity >= 0:
-        for pruned in done:
-            _print_pruned(pruned, dry_run=dry_run)
-    for pruned in done:
-        for key, reason in pruned.failed.items():
-            click.echo(f"Error: {key} stays: {reason}", err=True)
-        if pruned.error is not None:
-            click.echo(f"Error: {pruned.error}", err=True)
-    return 0 if ok else 1
+    places = _find_places(invocation, local_dir)
+    pruned = prune_archives(places, place=place, keep_days=keep_days, keep=keep, dry_run=dry_run)
+    _print_pruned(invocation, pruned, dry_run=dry_run)
+    return 0 if all(each.ok for each in pruned) else 1
 
 
-def _pruned(
-    places: Places, chosen: tuple[str, ...], retention: Retention, *, dry_run: bool
-) -> list[Pruned]:
-    """Prune each place, whatever is wrong with another; where all of them fail, raise."""
-    done: list[Pruned] = []
-    faults: list[StorageError] = []
-    for each in chosen:
-        if each == "local" and not places.folder.is_dir():
-            continue
-        try:
-            with places.opened(each) as store:
-                done.append(prune_backups(store, retention, dry_run=dry_run))
-        except StorageError as error:
-            faults.append(error)
-            done.append(Pruned(each, error=str(error)))
-    if faults and len(faults) == len(done):
-        raise faults[0]
-    return done
+@backup.command
+@click.argument("name")
+@_from_option
+@_local_dir_option
+@click.option("--app", metavar="NAME", help="Only the files of this app.")
+@click.option("--dry-run", is_flag=True, help="Verify the backup, say what would be replaced.")
+@click.option("--allow-incomplete", is_flag=True, help="Restore what an incomplete backup holds.")
+@click.option("--upgrade", "then_upgrade", is_flag=True, help="Then bring every database to head.")
+@global_options
+@click.pass_obj
+def restore(  # noqa: PLR0913 - one parameter for each option
+    invocation: Invocation,
+    name: str,
+    place: str,
+    local_dir: Path | None,
+    app: str | None,
+    *,
+    dry_run: bool,
+    allow_incomplete: bool,
+    then_upgrade: bool,
+) -> int:
+    """Put the files of a backup in place of the present ones. Stop the server first.
+
+    NAME is that of a backup, a path, or `latest`. Every file is verified before the first one is
+    touched; the present ones go into pre-restore-<UTC>/, from where `backup undo` puts them back.
+    """
+    with _progress(invocation) as progress:
+        restored = fetch_and_restore(
+            _find_places(invocation, local_dir),
+            name,
+            source=place,
+            app=app,
+            allow_incomplete=allow_incomplete,
+            dry_run=dry_run,
+            then_upgrade=then_upgrade,
+            progress=progress,
+        )
+    _print_restored(invocation, restored)
+    return 0 if restored.ok else 1
 
 
-def _print_pruned(pruned: Pruned, *, dry_run: bool) -> None:
-    if pruned.error is not None:
-        return
-    for name in pruned.removed:
-        click.echo(f"{'would remove' if dry_run else 'removed'} {name}")
-    reason = "" if pruned.good else "; none of them is good, so all stay"
-    click.echo(f"{pruned.place}: {pruned.kept} kept{reason}")
+@backup.command
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be replaced.")
+@global_options
+@click.pass_obj
+def undo(invocation: Invocation, folder: Path, *, dry_run: bool) -> None:
+    """Undo a restore: put back what it set aside in FOLDER. Stop the server first.
+
+    The files that are there now are set aside in turn, so that this can be undone too.
+    """
+    places = _find_places(invocation, None)
+    _print_restored(invocation, undo_restore(folder, places.data_dir, dry_run=dry_run))
+
+
+def _find_places(invocation: Invocation, local_dir: Path | None) -> Places:
+    return Places.find(invocation.data_dir, invocation.root, local_dir)
+
+
+def _progress(invocation: Invocation) -> AbstractContextManager[Progress]:
+    return progress_bar(shown=invocation.verbosity >= 0 and not invocation.json)
+
+
+def _print_created(invocation: Invocation, created: Created) -> None:
+    document = created.to_json()
+    counts = f"{document['files']} files, {document['reused']} of them unchanged"
+    lines = [f"{created.archive}: {counts}, {document['bytes']} bytes"]
+    empty = created.left_out
+    lines += [f"warning: {name} is left out: it has no table" for name in empty]
+    if created.stored is not None:
+        lines.append(f"stored as {created.stored}")
+    failures = created.manifest.failures.items()
+    errors = [f"{name} is not in the backup: {reason}" for name, reason in failures]
+    if created.error is not None:
+        errors.append(f"not stored in the bucket: {created.error}")
+    _print(invocation, document, lines, errors)
+
+
+def _print_listing(invocation: Invocation, listing: Listing) -> None:
+    document = listing.to_json()
+    if invocation.json:
+        print_json(document)
+    elif listing.archives:
+        columns = ("place", "name", "taken_at", "complete", "bytes")
+        print_table(columns, [[row[column] for column in columns] for row in document["backups"]])
+    elif listing.error is None:
+        click.echo(f"no backups in {listing.folder}")
+    _print_errors([listing.error] if listing.error is not None else [])
+
+
+def _print_verified(invocation: Invocation, verified: Verified) -> None:
+    manifest = "" if verified.manifest else "; it has no manifest, so no checksums to compare"
+    counts = f"{verified.files} files, {verified.databases} databases, {verified.rows} rows"
+    lines = [f"{verified.archive.name}: {counts}{manifest}"]
+    if not verified.complete:
+        lines.append("It is incomplete: not every database was backed up.")
+    lines.append("Every file is good." if verified.ok else f"{len(verified.faults)} faults.")
+    errors = [f"{verified.archive}: {fault}" for fault in verified.faults]
+    _print(invocation, verified.to_json(), lines, errors)
+
+
+def _print_pruned(invocation: Invocation, places: list[Pruned], *, dry_run: bool) -> None:
+    lines, errors = [], []
+    for pruned in places:
+        lines += [f"{'would remove' if dry_run else 'removed'} {name}" for name in pruned.removed]
+        errors += [f"{key} stays: {reason}" for key, reason in pruned.failed.items()]
+        if pruned.error is None:
+            reason = "" if pruned.good else "; none of them is good, so all stay"
+            lines.append(f"{pruned.place}: {pruned.kept} kept{reason}")
+        else:
+            errors.append(pruned.error)
+    documents = [pruned.to_json() for pruned in places]
+    ok = all(pruned.ok for pruned in places)
+    _print(invocation, {"ok": ok, "dry_run": dry_run, "places": documents}, lines, errors)
+
+
+def _print_restored(invocation: Invocation, restored: Restored) -> None:
+    would = "would be " if restored.dry_run else ""
+    lines = [f"{len(restored.files)} files of {restored.source} {would}put in place"]
+    apps = restored.unregistered
+    lines += [f"warning: app {app} is not registered in the global database" for app in apps]
+    if restored.set_aside is not None:
+        lines.append(f"the files until now are in {restored.set_aside}")
+        lines.append(f"To undo this: streamhub-db backup undo {restored.set_aside}")
+    errors = []
+    if restored.failed:
+        failed = f"{restored.failed} databases could not be upgraded"
+        errors.append(f"{failed}; `streamhub-db upgrade` says why.")
+    if restored.error is not None:
+        errors.append(restored.error)
+    _print(invocation, restored.to_json(), lines, errors)
+
+
+def _print(
+    invocation: Invocation, document: dict[str, Any], lines: list[str], errors: list[str]
+) -> None:
+    if invocation.json:
+        print_json(document)
+    elif invocation.verbosity >= 0:
+        for line in lines:
+            click.echo(line)
+    _print_errors(errors)
+
+
+def _print_errors(errors: list[str]) -> None:
+    for error in errors:
+        click.echo(f"Error: {error}", err=True)

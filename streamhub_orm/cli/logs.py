@@ -1,4 +1,4 @@
-"""`streamhub-db logs`."""
+"""`streamhub-db logs`: the server's log, read and cleared."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.cli.output import print_table
 from streamhub_orm.cli.sessions import global_session, opened_databases, shown_time
 from streamhub_orm.errors import StoredValueError
@@ -64,7 +64,7 @@ def _key(_: click.Context, __: click.Parameter, text: str | None) -> service.Pag
 @global_options
 @click.pass_obj
 def list_(
-    settings: Settings,
+    invocation: Invocation,
     /,
     limit: int,
     after: service.PageKey | None,
@@ -72,16 +72,16 @@ def list_(
 ) -> None:
     """List lines of the server's log, the newest first."""
     filter_ = service.LogFilter(**filters)
-    with global_session(settings, "reading the log", read_only=True) as session:
+    with global_session(invocation, "reading the log", read_only=True) as session:
         found = service.list_(session, filter_, limit=limit, after=after)
     following = str(found[-1].key) if len(found) == limit else None
-    if settings.json:
+    if invocation.json:
         entries = [_document(entry) for entry in found]
         print_json({"ok": True, "logs": entries, "next": following})
         return
     columns = ("time", "level", "app", "source", "message")
     print_table(columns, [_line(entry) for entry in found])
-    if following is not None and settings.verbosity >= 0:
+    if following is not None and invocation.verbosity >= 0:
         click.echo(f"More: --after {following}", err=True)
 
 
@@ -98,20 +98,20 @@ def list_(
 @click.option("--dry-run", is_flag=True, help="Say how many lines would be deleted.")
 @global_options
 @click.pass_obj
-def purge(settings: Settings, days: int, *, dry_run: bool) -> None:
+def purge(invocation: Invocation, days: int, *, dry_run: bool) -> None:
     """Delete lines of the server's log that are older than it is to be kept."""
     now = utc_now()
-    with opened_databases(settings, "deleting old lines of the log") as databases:
+    with opened_databases(invocation, "deleting old lines of the log") as databases:
         if dry_run:
             with databases.global_session(read_only=True) as session:
                 count = service.count_expired(session, days, now=now)
         else:
             count = service.purge(databases, days, now=now)
     before = shown_time(service.expiry(days, now=now))
-    if settings.json:
+    if invocation.json:
         kept = {"days": days, "before": before, "dry_run": dry_run}
         print_json({"ok": True, **kept, "deleted": count})
-    elif settings.verbosity >= 0:
+    elif invocation.verbosity >= 0:
         what = "would delete" if dry_run else "deleted"
         reason = f"from before {before}" if before else "since all are kept"
         click.echo(f"{what} {count} lines, {reason}")

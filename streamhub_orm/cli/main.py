@@ -1,4 +1,4 @@
-"""The root command, and the one place where errors become a message and an exit status."""
+"""Root command, and the one place where errors become a message and an exit status."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Final
 import click
 
 from streamhub_orm import __version__
-from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.errors import StreamHubError, UnforeseenError
 
-_COMMANDS: Final = {
+_COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "upgrade": "upgrade",
-    "status": "status",
-    "check": "check",
-    "init": "init",
+    "status": "installation",
+    "check": "installation",
+    "init": "installation",
     "apps": "apps",
-    "demo": "demo",
+    "demo": "installation",
     "backup": "backup",
-    "rollback": "rollback",
+    "rollback": "split",
     "downgrade": "revisions",
     "history": "revisions",
     "revision": "revisions",
     "tokens": "tokens",
     "nodes": "nodes",
     "logs": "logs",
-    "health": "health",
-    "optimize": "optimize",
-    "sizes": "sizes",
-    "purge": "purge",
+    "health": "space",
+    "optimize": "space",
+    "sizes": "space",
+    "purge": "apps",
     "split": "split",
-    "report": "report",
+    "report": "space",
 }
 
 
@@ -75,9 +75,9 @@ _STOPPED: Final = "Stopped by Ctrl-C. Run the same command again: it takes up wh
 
 def main() -> None:
     """Run the command line; no traceback reaches an operator."""
-    settings = Settings()
+    invocation = Invocation()
     try:
-        status = cli.main(prog_name=_PROGRAM, standalone_mode=False, obj=settings)
+        status = cli.main(prog_name=_PROGRAM, standalone_mode=False, obj=invocation)
     except click.exceptions.Exit as error:
         status = error.exit_code
     except click.ClickException as error:
@@ -86,16 +86,16 @@ def main() -> None:
             print_json({"ok": False, "error": error.format_message()})
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        settings.end_early(_STOPPED, _STOPPED)
+        invocation.end_early(_STOPPED, _STOPPED)
         status = 130
     except StreamHubError as error:
-        settings.refuse(error)
+        invocation.refuse(error)
         status = error.exit_code
     except BrokenPipeError:
         status = 1
     except Exception as error:  # noqa: BLE001 - what nobody foresaw is told in the same form
-        if settings.verbosity > 1:
+        if invocation.verbosity > 1:
             traceback.print_exc()
-        settings.refuse(UnforeseenError(error))
+        invocation.refuse(UnforeseenError(f"{type(error).__name__}: {error}"))
         status = UnforeseenError.exit_code
     sys.exit(status if isinstance(status, int) else 0)

@@ -1,4 +1,4 @@
-"""`streamhub-db nodes`."""
+"""`streamhub-db nodes`: the servers of the cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.cli.output import print_table
 from streamhub_orm.cli.sessions import global_session, shown_time
 from streamhub_orm.schema import utc_now
@@ -27,12 +27,12 @@ def nodes() -> None:
 @nodes.command("list")
 @global_options
 @click.pass_obj
-def list_(settings: Settings) -> None:
+def list_(invocation: Invocation) -> None:
     """List the nodes of the cluster, and which of them have not been heard of for 90 s."""
     now = utc_now()
-    with global_session(settings, "listing nodes", read_only=True) as session:
+    with global_session(invocation, "listing nodes", read_only=True) as session:
         found = [_document(node, now) for node in list_nodes(session)]
-    if settings.json:
+    if invocation.json:
         print_json({"ok": True, "nodes": found})
         return
     columns = ("id", "name", "url", "region", "status", "stale", "last_seen_at")

@@ -1,4 +1,4 @@
-"""The options that every command takes, before or after its name."""
+"""Options that every command takes, before or after its name, and its one JSON document."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass
-class Settings:
-    """What the global options say."""
+class Invocation:
+    """One call of the command line: its global options, and its end where that comes early."""
 
     data_dir: Path | None = None
     json: bool = False
     verbosity: int = 0
     refused_document: Callable[[str], dict[str, Any]] | None = None
-    """The JSON document of the command under way for a refusal, where it has one of its own."""
+    """Makes the JSON document for a refusal, where the command has a form of its own."""
 
     @property
     def root(self) -> Path:
@@ -55,7 +55,7 @@ def print_json(document: object) -> None:
 
 
 def global_options(command: Command) -> Command:
-    """Add --data-dir, --json, -q and -v; the command finds them in its `Settings`."""
+    """Add --data-dir, --json, -q and -v; the command finds them in its `Invocation`."""
 
     @wraps(command)
     def with_settings(
@@ -66,11 +66,11 @@ def global_options(command: Command) -> Command:
         verbose: int,
         **rest: object,
     ) -> object:
-        settings = click.get_current_context().ensure_object(Settings)
-        settings.data_dir = data_dir or settings.data_dir
-        settings.json = as_json or settings.json
-        settings.verbosity += verbose - quiet
-        _configure_logging(settings.verbosity)
+        invocation = click.get_current_context().ensure_object(Invocation)
+        invocation.data_dir = data_dir or invocation.data_dir
+        invocation.json = as_json or invocation.json
+        invocation.verbosity += verbose - quiet
+        _configure_logging(invocation.verbosity)
         return command(*args, **rest)
 
     for option in reversed(_OPTIONS):
@@ -97,7 +97,7 @@ lock_timeout_option = click.option(
     metavar="SECONDS",
     help="Wait so long for a run that changes the databases to end; default: do not wait.",
 )
-"""The option of the commands that take the installation's lock and may wait for it."""
+"""Option of the commands that take the installation's lock and may wait for it."""
 
 
 def _configure_logging(verbosity: int) -> None:

@@ -1,4 +1,4 @@
-"""Tables and progress on a terminal, plain lines elsewhere."""
+"""Tables and progress bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""`streamhub-db downgrade`, `history` and `revision`."""
+"""`streamhub-db downgrade`, `history` and `revision`: the two histories of revisions."""
 
 from __future__ import annotations
 
 import click
 
-from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.cli.output import print_table
 from streamhub_orm.downgrade import downgrade_installation
 from streamhub_orm.migrations.authoring import write_revision
@@ -21,7 +21,7 @@ _WORLDS = {"global": GLOBAL, "app": APP}
 @global_options
 @click.pass_obj
 def downgrade(
-    settings: Settings, revision: str, apps: tuple[str, ...], *, all_apps: bool, drop_rows: bool
+    invocation: Invocation, revision: str, apps: tuple[str, ...], *, all_apps: bool, drop_rows: bool
 ) -> int:
     """Take the global database, or apps, down to REVISION; backup first.
 
@@ -29,11 +29,11 @@ def downgrade(
     """
     outcomes = list(
         downgrade_installation(
-            settings.root, revision, apps=apps, all_apps=all_apps, drop_rows=drop_rows
+            invocation.root, revision, apps=apps, all_apps=all_apps, drop_rows=drop_rows
         )
     )
     failed = [outcome for outcome in outcomes if outcome.error is not None]
-    if settings.json:
+    if invocation.json:
         document = {"ok": not failed, "databases": [outcome.to_json() for outcome in outcomes]}
         print_json(document)
     else:
@@ -47,14 +47,14 @@ def downgrade(
 @click.command
 @global_options
 @click.pass_obj
-def history(settings: Settings) -> None:
+def history(invocation: Invocation) -> None:
     """List the revisions of both histories, oldest first."""
     rows = [
         (world.name, script.revision, script.doc.splitlines()[0].rstrip("."))
         for world in _WORLDS.values()
         for script in world.history
     ]
-    if settings.json:
+    if invocation.json:
         print_json([dict(zip(("history", "revision", "title"), row, strict=True)) for row in rows])
     else:
         print_table(("history", "revision", "title"), rows)
@@ -66,10 +66,10 @@ def history(settings: Settings) -> None:
 @click.option("--autogenerate", is_flag=True, help="Begin with what differs from the models.")
 @global_options
 @click.pass_obj
-def revision(settings: Settings, world: str, message: str, *, autogenerate: bool) -> None:
+def revision(invocation: Invocation, world: str, message: str, *, autogenerate: bool) -> None:
     """Write a new revision file into the checkout's history of WORLD."""
     path = write_revision(_WORLDS[world], message, autogenerate=autogenerate)
-    if settings.json:
+    if invocation.json:
         print_json({"ok": True, "path": str(path)})
     else:
         click.echo(f"wrote {path}")

@@ -1,4 +1,4 @@
-"""A session on the global database for a command, which takes the database as it is."""
+"""Sessions of a command on the global database, which is never upgraded by them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from streamhub_orm.cli.options import Settings
+    from streamhub_orm.cli.options import Invocation
 
 
 @contextmanager
-def opened_databases(settings: Settings, doing: str) -> Iterator[Databases]:
+def opened_databases(invocation: Invocation, doing: str) -> Iterator[Databases]:
     """Open the installation; bringing a database to head is another command's job."""
     with (
-        Databases(settings.root, auto_upgrade=False) as databases,
+        Databases(invocation.root, auto_upgrade=False) as databases,
         translated(databases.place.global_db, doing),
     ):
         yield databases
 
 
 @contextmanager
-def global_session(settings: Settings, doing: str, *, read_only: bool = False) -> Iterator[Session]:
+def global_session(
+    invocation: Invocation, doing: str, *, read_only: bool = False
+) -> Iterator[Session]:
     """Open a session on the global database."""
     with (
-        opened_databases(settings, doing) as databases,
+        opened_databases(invocation, doing) as databases,
         databases.global_session(read_only=read_only) as session,
     ):
         yield session

@@ -1,17 +1,19 @@
-"""`streamhub-db split`: what is left to do after the split."""
+"""`streamhub-db split` and `rollback`: the split of the global database, finished or undone."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.cli.output import require_consent
 from streamhub_orm.errors import SplitCleanupError
 from streamhub_orm.maintenance.sizes import in_bytes
 from streamhub_orm.maintenance.split_cleanup import clean_up_split
+from streamhub_orm.rollback import roll_back
 
 if TYPE_CHECKING:
     from streamhub_orm.maintenance.split_cleanup import SplitCleanup
@@ -28,29 +30,29 @@ def split() -> None:
 @click.option("--dry-run", is_flag=True, help="Prove that the rows may go; touch nothing.")
 @global_options
 @click.pass_obj
-def cleanup(settings: Settings, *, yes: bool, dry_run: bool) -> int:
+def cleanup(invocation: Invocation, *, yes: bool, dry_run: bool) -> int:
     """Empty the global streams, vods and ingress_auth, and give their space back.
 
     Only once every row of them is found in the app.db of its app; backup first.
     """
     require_consent("empties three tables of the global database", yes=yes, dry_run=dry_run)
     try:
-        done = clean_up_split(settings.root, dry_run=dry_run)
+        done = clean_up_split(invocation.root, dry_run=dry_run)
     except SplitCleanupError as error:
-        _print_findings(settings, error)
+        _print_findings(invocation, error)
         raise
-    if settings.json:
+    if invocation.json:
         print_json(done.to_json())
-    elif settings.verbosity >= 0:
+    elif invocation.verbosity >= 0:
         _print_done(done)
     if done.error is not None:
         click.echo(f"Error: {done.error}", err=True)
     return 0 if done.error is None else 1
 
 
-def _print_findings(settings: Settings, error: SplitCleanupError) -> None:
+def _print_findings(invocation: Invocation, error: SplitCleanupError) -> None:
     findings = list(error.findings)
-    settings.refused_document = lambda text: {"ok": False, "error": text, "findings": findings}
+    invocation.refused_document = lambda text: {"ok": False, "error": text, "findings": findings}
     for finding in findings:
         click.echo(f"found {finding}", err=True)
 
@@ -70,3 +72,26 @@ def _print_done(done: SplitCleanup) -> None:
         click.echo(f"reclaimed: {in_bytes(done.reclaimed_bytes)}")
     if done.backup is not None:
         click.echo(f"backup of the global database: {done.backup}")
+
+
+@click.command
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="This backup instead of the recorded one; a file set aside undoes a rollback.",
+)
+@click.option("--dry-run", is_flag=True, help="Verify the backup and say what would be done.")
+@global_options
+@click.pass_obj
+def rollback(invocation: Invocation, to: Path | None, *, dry_run: bool) -> None:
+    """Put the global database back as it was before the split. Stop the server first."""
+    done = roll_back(invocation.root, to=to, dry_run=dry_run)
+    if invocation.json:
+        print_json(done.to_json())
+    elif dry_run:
+        click.echo(f"would put {done.restored} in the place of {done.global_db}")
+    else:
+        click.echo(f"{done.global_db} is {done.restored.name} again")
+        click.echo(f"the database until now is {done.set_aside}")
+        click.echo(f"To undo this: streamhub-db rollback --to {done.set_aside}")

@@ -1,4 +1,4 @@
-"""`streamhub-db tokens`."""
+"""`streamhub-db tokens`: API tokens issued, listed and revoked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from streamhub_orm.cli.options import Settings, global_options, print_json
+from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.cli.output import print_table
 from streamhub_orm.cli.sessions import global_session, shown_time
 from streamhub_orm.services import tokens as service
@@ -29,11 +29,11 @@ def tokens() -> None:
 )
 @global_options
 @click.pass_obj
-def issue(settings: Settings, name: str, app: str | None, allow: tuple[str, ...]) -> None:
+def issue(invocation: Invocation, name: str, app: str | None, allow: tuple[str, ...]) -> None:
     """Make a token called NAME and print it, this once."""
-    with global_session(settings, "issuing a token") as session:
+    with global_session(invocation, "issuing a token") as session:
         made = service.issue(session, name, app=app, allowed_ips=allow)
-    if settings.json:
+    if invocation.json:
         document = {"ok": True, "id": made.id, "name": made.name, "app": made.app}
         print_json({**document, "token": made.plaintext})
     else:
@@ -45,11 +45,11 @@ def issue(settings: Settings, name: str, app: str | None, allow: tuple[str, ...]
 @click.option("--tenant", metavar="ID", help="Only tokens of this tenant.")
 @global_options
 @click.pass_obj
-def list_(settings: Settings, app: str | None, tenant: str | None) -> None:
+def list_(invocation: Invocation, app: str | None, tenant: str | None) -> None:
     """List tokens, revoked ones too; never the tokens themselves."""
-    with global_session(settings, "listing tokens", read_only=True) as session:
+    with global_session(invocation, "listing tokens", read_only=True) as session:
         found = service.list_tokens(session, app=app, tenant_id=tenant)
-    if settings.json:
+    if invocation.json:
         print_json({"ok": True, "tokens": [_document(info) for info in found]})
         return
     columns = ("id", "name", "app", "tenant", "allowed", "last used", "state")
@@ -60,13 +60,13 @@ def list_(settings: Settings, app: str | None, tenant: str | None) -> None:
 @click.argument("token_id", type=int, metavar="ID")
 @global_options
 @click.pass_obj
-def revoke(settings: Settings, token_id: int) -> None:
+def revoke(invocation: Invocation, token_id: int) -> None:
     """Make the token with this ID open nothing from now on."""
-    with global_session(settings, "revoking a token") as session:
+    with global_session(invocation, "revoking a token") as session:
         service.revoke(session, token_id)
-    if settings.json:
+    if invocation.json:
         print_json({"ok": True, "id": token_id})
-    elif settings.verbosity >= 0:
+    elif invocation.verbosity >= 0:
         click.echo(f"revoked token {token_id}")
 
 
@@ -74,14 +74,14 @@ def revoke(settings: Settings, token_id: int) -> None:
 @click.option("--name", default="bootstrap", show_default=True, help="What a new one is called.")
 @global_options
 @click.pass_obj
-def seed(settings: Settings, name: str) -> None:
+def seed(invocation: Invocation, name: str) -> None:
     """Store the token on standard input, which opens everything, unless it is there already."""
-    with global_session(settings, "seeding a token") as session:
+    with global_session(invocation, "seeding a token") as session:
         seeded = service.seed(session, sys.stdin, name=name)
-    if settings.json:
+    if invocation.json:
         state = {"new": seeded.is_new, "revoked": seeded.is_revoked}
         print_json({"ok": True, "id": seeded.id, **state})
-    elif settings.verbosity >= 0:
+    elif invocation.verbosity >= 0:
         state_word = "new" if seeded.is_new else "revoked" if seeded.is_revoked else "already there"
         click.echo(f"token {seeded.id}: {state_word}")
 

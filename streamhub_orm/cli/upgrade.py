@@ -1,4 +1,4 @@
-"""`streamhub-db upgrade`."""
+"""`streamhub-db upgrade`: every database brought to this release."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Settings, global_options, lock_timeout_option, print_json
+from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option, print_json
 from streamhub_orm.cli.output import print_table, progress_bar
-from streamhub_orm.upgrade import UpgradeReport
-from streamhub_orm.upgrade import upgrade as run_upgrade
+from streamhub_orm.upgrade import UpgradeReport, upgrade_installation
 from streamhub_orm.upgrade.report import refused_json
 from streamhub_orm.upgrade.run import KEPT_BACKUPS
 
 if TYPE_CHECKING:
-    from streamhub_orm.legacy.sources import RowCounts
+    from streamhub_orm.legacy.accounts import RowCounts
 
 
 @click.command
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 @global_options
 @click.pass_obj
 def upgrade(  # noqa: PLR0913 - one parameter for each option
-    settings: Settings,
+    invocation: Invocation,
     apps: tuple[str, ...],
     jobs: int | None,
     lock_timeout: float,
@@ -47,10 +46,10 @@ def upgrade(  # noqa: PLR0913 - one parameter for each option
 
     Safe to run again at any time: what is done is not done twice, what failed is taken up.
     """
-    settings.refused_document = partial(refused_json, settings.root.absolute(), dry_run=dry_run)
-    with progress_bar(shown=settings.verbosity >= 0 and not settings.json) as progress:
-        report = run_upgrade(
-            settings.root,
+    invocation.refused_document = partial(refused_json, invocation.root.absolute(), dry_run=dry_run)
+    with progress_bar(shown=invocation.verbosity >= 0 and not invocation.json) as progress:
+        report = upgrade_installation(
+            invocation.root,
             apps=apps,
             jobs=jobs,
             dry_run=dry_run,
@@ -58,10 +57,10 @@ def upgrade(  # noqa: PLR0913 - one parameter for each option
             keep_backups=keep_backups,
             progress=progress,
         )
-    if settings.json:
+    if invocation.json:
         print_json(report.to_json())
     else:
-        _print_report(report, settings.verbosity)
+        _print_report(report, invocation.verbosity)
     _print_failures(report)
     return 1 if report.failed else 0
 

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.cache import Counters, DatabaseCache
-from streamhub_orm.databases.limits import affordable_apps, affordable_leases
-from streamhub_orm.databases.open_database import READY_CONNECTIONS, Lease, OpenDatabase
-from streamhub_orm.databases.preparation import Preparation
-from streamhub_orm.databases.session_block import SessionBlock
+from streamhub_orm.databases.open_database import (
+    Lease,
+    OpenDatabase,
+    affordable_apps,
+    affordable_leases,
+)
+from streamhub_orm.databases.opener import Opener
+from streamhub_orm.databases.sessions import SessionBlock
 from streamhub_orm.engine.engines import FileEngine
 
 if TYPE_CHECKING:
@@ -52,10 +56,8 @@ class Databases:
         """
         self.place = DataDir.find(Path(data_dir))
         self.auto_upgrade = auto_upgrade
-        self.max_open_apps = (
-            affordable_apps(READY_CONNECTIONS) if max_open_apps is None else max_open_apps
-        )
-        self._preparation = Preparation(self.place, auto_upgrade=auto_upgrade)
+        self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
+        self._opener = Opener(self.place, auto_upgrade=auto_upgrade)
         self._engine = FileEngine()
         self._make_caches()
 
@@ -79,7 +81,7 @@ class Databases:
     def close(self) -> None:
         """Close every database; the object cannot be used afterwards."""
         self._apps.close()
-        self._preparation.registry.close()
+        self._opener.registry.close()
         self._global.close()
 
     def close_app(self, name: str) -> bool:
@@ -145,7 +147,7 @@ class Databases:
         self._apps: _Cache = DatabaseCache(
             self._open_app,
             self.max_open_apps,
-            most_leases=affordable_leases(self.max_open_apps, READY_CONNECTIONS),
+            most_leases=affordable_leases(self.max_open_apps),
             barred=apps,
         )
         self._global: _Cache = DatabaseCache(self._open_global, 1, barred=own)
@@ -158,13 +160,13 @@ class Databases:
         """
         if self._pid == os.getpid():
             return
-        registry_closed = self._preparation.registry.close_inherited()
+        registry_closed = self._opener.registry.close_inherited()
         apps, own = self._apps.abandon(), self._global.abandon()
-        self._preparation = Preparation(self.place, auto_upgrade=self.auto_upgrade)
+        self._opener = Opener(self.place, auto_upgrade=self.auto_upgrade)
         self._make_caches(apps, own if registry_closed else own | {_GLOBAL})
 
     def _open_app(self, name: str) -> OpenDatabase:
-        return OpenDatabase(self._engine, self._preparation.app(name))
+        return OpenDatabase(self._engine, self._opener.app(name))
 
     def _open_global(self, _: str) -> OpenDatabase:
-        return OpenDatabase(self._engine, self._preparation.global_db())
+        return OpenDatabase(self._engine, self._opener.global_db())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from streamhub_orm.engine.connections import translated
@@ -13,11 +14,42 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from streamhub_orm.databases.cache import DatabaseCache
-    from streamhub_orm.databases.preparation import Prepared
+    from streamhub_orm.databases.opener import ReadyFile
     from streamhub_orm.engine.engines import FileEngine
 
 READY_CONNECTIONS: Final = 2
 """How many connections of one file stay open while nobody uses them."""
+_MOST_APPS: Final = 100
+_FEWEST_LEASES: Final = 8
+_DESCRIPTORS_PER_CONNECTION: Final = 3
+_DESCRIPTORS_FOR_OTHERS: Final = 64
+"""What the program itself has open, and a few files that are being opened or upgraded."""
+
+
+def affordable_apps() -> int:
+    """Return how many apps the limit on open files affords, each with one more connection in use.
+
+    At most 100.
+    """
+    budget = _affordable_connections()
+    if budget is None:
+        return _MOST_APPS
+    return max(1, min(_MOST_APPS, budget // (READY_CONNECTIONS + 1)))
+
+
+def affordable_leases(open_apps: int) -> int | None:
+    """Return how many connections may be in use beside those that are ready; None: any number."""
+    budget = _affordable_connections()
+    if budget is None:
+        return None
+    return max(_FEWEST_LEASES, budget - open_apps * READY_CONNECTIONS)
+
+
+def _affordable_connections() -> int | None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    return (limit - _DESCRIPTORS_FOR_OTHERS) // _DESCRIPTORS_PER_CONNECTION
 
 
 class OpenDatabase:
@@ -27,7 +59,7 @@ class OpenDatabase:
     while, since checking out and in costs more than a look-up by id.
     """
 
-    def __init__(self, engine: FileEngine, prepared: Prepared) -> None:
+    def __init__(self, engine: FileEngine, prepared: ReadyFile) -> None:
         """Open the first connection; raises a `DatabaseFileError`."""
         self.info = prepared.info
         self.migrated = prepared.migrated

@@ -5,7 +5,6 @@ from __future__ import annotations
 import filecmp
 import re
 import shutil
-import sqlite3
 from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -17,11 +16,11 @@ from streamhub_orm.engine.connections import (
     translated,
     write_lock,
 )
-from streamhub_orm.engine.sql_names import quoted
-from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP
-from streamhub_orm.errors import BackupError, CorruptDatabaseError, SpaceError
+from streamhub_orm.engine.integrity import find_damage, refuse_damage, row_counts
+from streamhub_orm.errors import BackupError, SpaceError
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
 _ATTEMPTS_WHILE_WRITTEN: Final = 3
@@ -55,7 +54,7 @@ def back_up(path: Path, *, like: Path) -> Path:
 def copy_to_scratch(path: Path, target: Path) -> None:
     """Copy a database for a rehearsal; `target` must be empty or missing."""
     with translated(path, "copying it for the rehearsal"), closing(open_read_only(path)) as source:
-        _refuse_damaged(path, _damage(source))
+        refuse_damage(path, source)
         _vacuum_into(source, target)
 
 
@@ -78,7 +77,7 @@ def _is_copy(temporary: Path, backup: Path, path: Path) -> bool:
     """Tell whether a backup is byte for byte the same, and not the database under another name."""
     try:
         return not backup.samefile(path) and filecmp.cmp(temporary, backup, shallow=False)
-    except FileNotFoundError:  # pruned under our eyes
+    except FileNotFoundError:  # another process has pruned it meanwhile
         return False
 
 
@@ -88,31 +87,6 @@ def prune_backups(path: Path, *, keep: int, protected: frozenset[str]) -> None:
         if backup.name not in protected:
             with suppress(OSError):  # one that stays costs space, and no run should fail for it
                 remove_database(backup)
-
-
-def is_intact(path: Path) -> bool:
-    """Tell whether `path` is a database that passes quick_check."""
-    try:
-        with closing(open_read_only(path)) as connection:
-            return path.stat().st_size > 0 and _damage(connection) is None
-    except (sqlite3.Error, OSError):
-        return False
-
-
-def require_intact(path: Path) -> None:
-    """Raise `CorruptDatabaseError` where quick_check finds damage."""
-    with translated(path, "checking it"), closing(open_read_only(path)) as connection:
-        _refuse_damaged(path, _damage(connection))
-
-
-def _refuse_damaged(path: Path, damage: str | None) -> None:
-    if damage is not None:
-        raise CorruptDatabaseError(
-            path,
-            f"damage ({damage})",
-            "quick_check to say ok",
-            RESTORE_BACKUP,
-        )
 
 
 def size_bytes(path: Path) -> int:
@@ -147,7 +121,7 @@ def copy_verified(path: Path, target: Path) -> dict[str, int]:
     """
     with closing(open_read_only(path)) as source:
         # The copy shows no damage of an index: VACUUM INTO builds those anew from the rows.
-        _refuse_damaged(path, _damage(source))
+        refuse_damage(path, source)
         for attempt in range(_ATTEMPTS_WHILE_WRITTEN + 1):
             # Counts are comparable only where nobody committed between copy and count.
             with write_lock(path) if attempt == _ATTEMPTS_WHILE_WRITTEN else nullcontext():
@@ -171,7 +145,7 @@ def _vacuum_into(source: sqlite3.Connection, target: Path) -> None:
 
 def _verify(path: Path, target: Path, expected: dict[str, int]) -> None:
     with closing(open_read_only(target)) as copy:
-        damage, found = _damage(copy), row_counts(copy)
+        damage, found = find_damage(copy), row_counts(copy)
     if damage is not None or found != expected:
         raise BackupError(
             path,
@@ -181,28 +155,8 @@ def _verify(path: Path, target: Path, expected: dict[str, int]) -> None:
         )
 
 
-def row_counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """Return the number of rows of every ordinary table, by name.
-
-    sqlite_sequence is left out: VACUUM INTO makes none where no AUTOINCREMENT table is left.
-    """
-    names = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' "
-        "AND name <> 'sqlite_sequence'"
-    ).fetchall()
-    return {
-        name: connection.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0]  # noqa: S608 - an identifier cannot be bound
-        for (name,) in names
-    }
-
-
 def _data_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
-
-
-def _damage(connection: sqlite3.Connection) -> str | None:
-    first = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-    return None if first == "ok" else first
 
 
 def time_stamp() -> str:

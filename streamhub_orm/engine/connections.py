@@ -1,4 +1,4 @@
-"""How a database file is opened: every pragma and every mode of the package has its home here."""
+"""Connections to database files: every pragma and every mode of the package has its home here."""
 
 from __future__ import annotations
 
@@ -60,6 +60,12 @@ def write_lock(path: Path) -> Iterator[None]:
         reader.execute("SELECT 1 FROM sqlite_master").fetchone()
         _begin_amid_writers(holder)
         yield
+
+
+def try_write_lock(path: Path) -> None:
+    """Raise `LockedDatabaseError` where another process writes for longer than the busy timeout."""
+    with translated(path, "asking for its write lock"), write_lock(path):
+        pass
 
 
 def _begin_amid_writers(connection: sqlite3.Connection) -> None:

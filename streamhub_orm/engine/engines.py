@@ -1,9 +1,10 @@
-"""SQLAlchemy engines over our connections: who begins a transaction, and how."""
+"""SQLAlchemy engines over our connections: how a transaction begins, one engine for all files."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import registry
@@ -13,7 +14,7 @@ from streamhub_orm.engine.connections import open_for_session
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from pathlib import Path
 
 READ_ONLY: Final = "read_only"
@@ -54,41 +55,77 @@ class ImmediateDialect(ImmediateBegin, SQLiteDialect_pysqlite):
 registry.register("sqlite.immediate", __name__, "ImmediateDialect")
 
 
-def immediate_engine(
-    creator: Callable[[], sqlite3.Connection], pool: type[sa.Pool], **options: object
-) -> sa.Engine:
-    """Return an engine whose transactions begin with BEGIN IMMEDIATE.
+_Opened = TypeVar("_Opened")
 
-    Values never stand in an error or a log: among them are stream keys, hashes and passwords.
+
+class ConnectionSource(Generic[_Opened]):
+    """The connection that an engine takes next: how one engine serves any number of files.
+
+    One engine for all files means one dialect and one cache of compiled statements. An engine asks
+    its `creator` for a connection and cannot say to which file; so whoever connects lays it ready
+    here first, for this thread or task alone.
     """
-    return sa.create_engine(
-        "sqlite+immediate://", creator=creator, poolclass=pool, hide_parameters=True, **options
-    )
+
+    def __init__(self) -> None:
+        """Have nothing ready."""
+        self._ready: ContextVar[_Opened] = ContextVar("ready")
+
+    @contextmanager
+    def offering(self, connection: _Opened) -> Iterator[None]:
+        """Have this connection ready within the block."""
+        token = self._ready.set(connection)
+        try:
+            yield
+        finally:
+            self._ready.reset(token)
+
+    def take(self) -> _Opened:
+        """Return what is ready; raises where an engine reconnects by itself.
+
+        A lost connection must not come back as one to some other file.
+        """
+        try:
+            return self._ready.get()
+        except LookupError:
+            message = "this engine serves many files: connect through its sessions"
+            raise sa.exc.InvalidRequestError(message) from None
 
 
 class FileEngine:
-    """One engine for any number of files: one dialect and one cache of compiled statements.
+    """One SQLAlchemy engine for any number of files, and for databases in memory.
 
-    The pool keeps nothing: whoever takes a connection holds it.
+    Its transactions begin with BEGIN IMMEDIATE. The pool keeps nothing: whoever takes a connection
+    holds it, and its close closes the file. Values never stand in an error or a log: among them
+    are stream keys, hashes and passwords.
     """
 
     def __init__(self) -> None:
         """Make the engine; nothing is opened."""
-        self._opening = threading.local()
-        self.engine = immediate_engine(self._open, sa.pool.NullPool, pool_reset_on_return=None)
+        self._source: ConnectionSource[sqlite3.Connection] = ConnectionSource()
+        self._engine = sa.create_engine(
+            "sqlite+immediate://",
+            creator=self._source.take,
+            poolclass=sa.pool.NullPool,
+            pool_reset_on_return=None,
+            hide_parameters=True,
+        )
 
     def connect(self, path: Path) -> sa.Connection:
-        """Open a connection to one file; its close closes the file."""
-        self._opening.path = path
-        try:
-            return self.engine.connect()
-        finally:
-            del self._opening.path
+        """Open a file for sessions."""
+        return self.connect_over(open_for_session(path))
 
-    def _open(self) -> sqlite3.Connection:
-        path: Path | None = getattr(self._opening, "path", None)
-        if path is None:
-            # A lost connection must not come back as one to some other file.
-            message = "this engine serves many files: connect through its sessions"
-            raise sa.exc.InvalidRequestError(message)
-        return open_for_session(path)
+    def connect_over(self, opened: sqlite3.Connection) -> sa.Connection:
+        """Return an SQLAlchemy connection over one of sqlite3, which it closes with itself."""
+        try:
+            with self._source.offering(opened):
+                return self._engine.connect()
+        except BaseException:
+            opened.close()
+            raise
+
+
+def raw_connection(connection: sa.Connection) -> sqlite3.Connection:
+    """Return the sqlite3 connection below an SQLAlchemy one."""
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None  # noqa: S101 - only a detached connection has none
+    return driver_connection  # type: ignore[no-any-return]

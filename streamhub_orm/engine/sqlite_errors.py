@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.errors import (
     CorruptDatabaseError,
+    DatabaseFaultError,
     DatabaseFileError,
     DiskError,
     InterruptedWriteError,
@@ -76,7 +77,7 @@ _NO_SPACE = (
     "Free space on this file system, then run again; nothing was changed.",
 )
 # In order: the first name that occurs in SQLite's result code, errno or message decides.
-_CASES: tuple[tuple[str, tuple[type[DatabaseFileError], str, str]], ...] = (
+_CASES: tuple[tuple[str, tuple[type[DatabaseFaultError], str, str]], ...] = (
     (
         "SQLITE_READONLY_ROLLBACK",
         (

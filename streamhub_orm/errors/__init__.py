@@ -1,121 +1,108 @@
-"""Every error this package raises on purpose: one tree, data as attributes.
+"""Errors that this package raises on purpose: one tree, data as attributes.
 
-A message names the file, says what was found and what was expected, and ends with what to do. What
-an error is made with, it keeps as attributes of the same names.
-`exit_code` is the exit status that a command ends with when the error stops it as a whole:
-3 means that nothing was touched.
+A message names the file, says what was found and what was expected, and ends with what to do. Each
+of these is an attribute as well, and so is all that an error is made with; see `StreamHubError`.
 """
 
-from streamhub_orm.errors.access import (
-    AddressError,
-    EmailError,
-    EmailTakenError,
-    LastOwnerError,
-    PasswordHashError,
-    QuotaExceededError,
-    TenantExistsError,
-    TokenFormError,
-    TooManyLinksError,
-    UnknownMembershipError,
-    UnknownRowError,
-    UnknownTenantError,
-    UnknownTokenError,
-    UnknownUserError,
-    UsageUnknownError,
-)
-from streamhub_orm.errors.apps import (
-    AppBusyError,
-    AppExistsError,
-    AppFolderTakenError,
-)
-from streamhub_orm.errors.backup import (
-    ArchiveError,
-    DamagedArchiveError,
-    DatabaseInUseError,
-    HostileArchiveError,
-    NoSuchBackupError,
-)
 from streamhub_orm.errors.base import (
     StoredValueError,
     StreamHubError,
 )
 from streamhub_orm.errors.files import (
+    AppBusyError,
     BackupError,
     CorruptDatabaseError,
+    DatabaseFaultError,
     DatabaseFileError,
+    DatabaseInUseError,
     DataLossError,
     DiskError,
     InterruptedWriteError,
     LockedDatabaseError,
+    LockFileError,
     MigrationFailedError,
     MissingDatabaseError,
     NewerDatabaseError,
     NotADatabaseError,
+    OtherFileSystemError,
     ReadOnlyDatabaseError,
+    RollbackError,
+    RowsLostError,
     SchemaOutdatedError,
     SpaceError,
+    SplitCleanupError,
     UnadoptedDatabaseError,
+    UnfinishedError,
     UnknownStructureError,
+    UpgradeRunningError,
 )
 from streamhub_orm.errors.installation import (
+    AppExistsError,
+    AppFolderTakenError,
     AppNameError,
+    AppsInUseError,
+    ConfigFileError,
+    ConnectionsInUseError,
+    DatabasesClosedError,
     DataDirError,
     DemoTargetError,
+    EnvironmentSettingError,
+    ForkedInSessionError,
+    LogSettingError,
+    MissingExtraError,
+    MissingSecretError,
+    NoCheckoutError,
+    ReportTargetError,
+    SecretsFileError,
+    SettingsError,
+    StrayRowError,
+    UnforeseenError,
     UnknownAppError,
     UnknownRevisionError,
 )
-from streamhub_orm.errors.maintenance import (
-    ReportTargetError,
-    SplitCleanupError,
-)
-from streamhub_orm.errors.media import (
+from streamhub_orm.errors.services import (
+    AddressError,
+    EmailError,
+    EmailTakenError,
+    LastOwnerError,
+    NodeNameError,
+    NodeStatsError,
+    PasswordHashError,
     PluginInstalledError,
+    QuotaExceededError,
+    TenantExistsError,
+    TokenFormError,
+    TooManyLinksError,
     UnknownIngressError,
+    UnknownMembershipError,
+    UnknownNodeError,
     UnknownPluginError,
+    UnknownRowError,
     UnknownTargetError,
+    UnknownTenantError,
+    UnknownTokenError,
+    UnknownUserError,
     UnknownVariantError,
     UnknownVodError,
+    UsageUnknownError,
     VodFieldError,
     VodStateError,
 )
-from streamhub_orm.errors.operations import (
-    LogSettingError,
-    NodeNameError,
-    NodeStatsError,
-    UnknownNodeError,
-)
-from streamhub_orm.errors.runs import (
-    AppsInUseError,
-    ConnectionsInUseError,
-    DatabasesClosedError,
-    ForkedInSessionError,
-    LockFileError,
-    RollbackError,
-    UnfinishedError,
-    UnforeseenError,
-    UpgradeRunningError,
-)
-from streamhub_orm.errors.sessions import (
-    MissingExtraError,
-    StrayRowError,
-)
-from streamhub_orm.errors.settings import (
-    ConfigFileError,
-    EnvironmentSettingError,
-    MissingSecretError,
-    SecretsFileError,
-    SettingsError,
-)
-from streamhub_orm.errors.storage import (
+from streamhub_orm.errors.stores import (
+    ArchiveError,
     ChecksumMismatchError,
+    DamagedArchiveError,
+    HostileArchiveError,
     MissingBucketError,
     MissingObjectError,
+    NoSuchBackupError,
     ObjectExistsError,
     ObjectKeyError,
     StorageError,
     StoreDeniedError,
     StoreFaultError,
     StoreUnreachableError,
+    UnusableArchiveError,
 )
 
 __all__ = [
@@ -134,6 +121,7 @@ __all__ = [
     "DamagedArchiveError",
     "DataDirError",
     "DataLossError",
+    "DatabaseFaultError",
     "DatabaseFileError",
     "DatabaseInUseError",
     "DatabasesClosedError",
@@ -156,18 +144,21 @@ __all__ = [
     "MissingObjectError",
     "MissingSecretError",
     "NewerDatabaseError",
+    "NoCheckoutError",
     "NoSuchBackupError",
     "NodeNameError",
     "NodeStatsError",
     "NotADatabaseError",
     "ObjectExistsError",
     "ObjectKeyError",
+    "OtherFileSystemError",
     "PasswordHashError",
     "PluginInstalledError",
     "QuotaExceededError",
     "ReadOnlyDatabaseError",
     "ReportTargetError",
     "RollbackError",
+    "RowsLostError",
     "SchemaOutdatedError",
     "SecretsFileError",
     "SettingsError",
@@ -200,6 +191,7 @@ __all__ = [
     "UnknownUserError",
     "UnknownVariantError",
     "UnknownVodError",
+    "UnusableArchiveError",
     "UpgradeRunningError",
     "UsageUnknownError",
     "VodFieldError",

@@ -1,10 +1,10 @@
-"""Errors about one database file."""
+"""Errors about one database file or other file of an installation, and about its use."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from streamhub_orm.errors.base import StreamHubError, first_of
+from streamhub_orm.errors.base import StreamHubError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,98 +12,190 @@ if TYPE_CHECKING:
 
 
 class DatabaseFileError(StreamHubError):
-    """Something is wrong with one database file; it was left as it was found."""
+    """Base of errors about one database file; it was left as it was found."""
 
-    def __init__(self, path: Path, found: str, expected: str, todo: str) -> None:
-        """Keep the file, what was `found`, what was `expected` and what `todo`."""
-        super().__init__(path, found, expected, todo)
-        self.path = path
-        self.found = found
-        self.expected = expected
-        self.todo = todo
-
-    def __str__(self) -> str:
-        """Name the file, what was found, what was expected and what to do."""
-        return f"{self.path}: found {self.found}; expected {self.expected}. {self.todo}"
+    path: Path
+    subject = "{path}"
 
 
-class MissingDatabaseError(DatabaseFileError):
-    """There is no file at the path."""
+class DatabaseFaultError(DatabaseFileError):
+    """Base of errors about a database file whose texts come from where the fault was met."""
+
+    found: str
+    expected: str
+    todo: str
 
 
-class NotADatabaseError(DatabaseFileError):
-    """The path holds something else than a SQLite database in a regular file."""
+class MissingDatabaseError(DatabaseFaultError):
+    """Raised when there is no file at the path."""
 
 
-class CorruptDatabaseError(DatabaseFileError):
-    """SQLite finds the file damaged, or an integrity check does."""
+class NotADatabaseError(DatabaseFaultError):
+    """Raised when the path holds something else than a SQLite database in a regular file."""
 
 
-class LockedDatabaseError(DatabaseFileError):
-    """Another process held the file's write lock for longer than the busy timeout."""
+class CorruptDatabaseError(DatabaseFaultError):
+    """Raised when SQLite or an integrity check finds the file damaged."""
 
 
-class ReadOnlyDatabaseError(DatabaseFileError):
-    """The file or its folder cannot be written by this user."""
+class LockedDatabaseError(DatabaseFaultError):
+    """Raised when another process held the file's write lock longer than the busy timeout."""
+
+    public_message = "The database is busy. Try again in a moment."
 
 
-class SpaceError(DatabaseFileError):
-    """The file system has not enough room for the backup or for the new database."""
+class ReadOnlyDatabaseError(DatabaseFaultError):
+    """Raised when this user cannot write the file or its folder."""
 
 
-class NewerDatabaseError(DatabaseFileError):
-    """The file was written by a later release than this one."""
+class SpaceError(DatabaseFaultError):
+    """Raised when the file system has not enough room for the backup or the new database."""
+
+
+class NewerDatabaseError(DatabaseFaultError):
+    """Raised when a later release than this one has written the file."""
+
+
+class UnadoptedDatabaseError(DatabaseFaultError):
+    """Raised when the file has no alembic_version yet; only an upgrade adopts a file."""
+
+
+class DiskError(DatabaseFaultError):
+    """Raised when the operating system reports a fault while the file is read or written."""
+
+
+class InterruptedWriteError(DatabaseFaultError):
+    """Raised when SQLite must roll back the journal of a killed writer before it can read."""
+
+
+class SchemaOutdatedError(DatabaseFaultError):
+    """Raised when the file is behind this release and the caller asked not to upgrade it."""
+
+
+class BackupError(DatabaseFaultError):
+    """Raised when no verified backup could be made, so that the work did not begin."""
+
+
+class RowsLostError(DatabaseFileError):
+    """Raised when a migration would commit other numbers of rows than it says it moves."""
+
+    tables: Sequence[str]
+    found = "{tables:; }"
+    expected = "the rows that were there and those that were imported"
+    todo = "Nothing was changed: all was rolled back. Report it with what -vv shows."
+
+
+class MigrationFailedError(DatabaseFaultError):
+    """Raised when SQLite refuses a statement of a migration or import; all is rolled back."""
+
+
+class RollbackError(DatabaseFaultError):
+    """Raised when the recorded pre-split backup cannot be put back."""
 
 
 class UnknownStructureError(DatabaseFileError):
-    """The tables fit no state that StreamHub databases are known in; `differences` lists why."""
+    """Raised when the tables fit no state that StreamHub databases are known in."""
 
-    def __init__(self, path: Path, differences: Sequence[str]) -> None:
-        """Keep the file and the differences, one line each."""
-        shown = first_of(differences, "; ", 12)
-        super().__init__(
-            path,
-            f"a structure of no known StreamHub release ({shown})",
-            "the tables of schema steps 0 to 8 and their later additions",
-            "Undo the change to its tables or restore a backup, then run again.",
-        )
-        self.differences = tuple(differences)
-
-
-class UnadoptedDatabaseError(DatabaseFileError):
-    """The file has no alembic_version yet, and only an upgrade adopts a file."""
-
-
-class DiskError(DatabaseFileError):
-    """The operating system reported a fault while the file was read or written."""
-
-
-class InterruptedWriteError(DatabaseFileError):
-    """A killed writer left a journal; SQLite must roll it back before the file can be read."""
-
-
-class SchemaOutdatedError(DatabaseFileError):
-    """The file is behind this release and the caller asked not to upgrade it."""
-
-
-class BackupError(DatabaseFileError):
-    """No verified backup could be made, so the work did not begin."""
+    differences: Sequence[str]
+    found = "a structure of no known StreamHub release ({differences:; })"
+    expected = "the tables of schema steps 0 to 8 and their later additions"
+    todo = "Undo the change to its tables or restore a backup, then run again."
 
 
 class DataLossError(DatabaseFileError):
-    """A downgrade would drop rows or values; `losses` lists them."""
+    """Raised when a downgrade would drop rows or values."""
 
-    def __init__(self, path: Path, losses: Sequence[str]) -> None:
-        """Keep the file and the losses, one line each."""
-        super().__init__(
-            path,
-            "data that the downgrade would drop: " + "; ".join(losses),
-            "nothing in the tables, columns and values that the older schema lacks",
-            "Stay at this revision, or pass -x drop-rows=yes (alembic) or --drop-rows "
-            "(streamhub-db) to give these rows up; the backup keeps them.",
-        )
-        self.losses = tuple(losses)
+    losses: Sequence[str]
+    found = "data that the downgrade would drop: {losses:; }"
+    expected = "nothing in the tables, columns and values that the older schema lacks"
+    todo = (
+        "Stay at this revision, or pass -x drop-rows=yes (alembic) or --drop-rows (streamhub-db) "
+        "to give these rows up; the backup keeps them."
+    )
 
 
-class MigrationFailedError(DatabaseFileError):
-    """SQLite refused a statement of the migration or import; all of it was rolled back."""
+class OtherFileSystemError(DatabaseFileError):
+    """Raised when a restore would have to move the file from one file system to another."""
+
+    folder: Path
+    root: Path
+    found = "{folder} on another file system than {root}"
+    expected = "one file system, since files are renamed"
+    todo = "Restore into a folder on that file system, then move the files."
+
+
+class LockFileError(DatabaseFileError):
+    """Raised when another file lies in the place of the installation's lock file."""
+
+    found = "a link, a second name of another file, or no regular file"
+    expected = "the lock file of this installation, or nothing"
+    todo = "Find out who put it there, move it away, then run again; nothing was touched."
+
+
+class AppBusyError(DatabaseFileError):
+    """Raised when an app cannot be deleted because its database is open."""
+
+    name: str
+    holder: str
+    found = "it open in {holder}"
+    expected = "nobody to use an app that is to be deleted"
+    todo = "End its sessions, stop the server, and delete it again."
+    public_message = "The app is in use. End what uses it, then try again."
+
+
+class UnfinishedError(DatabaseFileError):
+    """Raised when a fault comes after work was done that stays; the file is whole."""
+
+    exit_code: ClassVar[int] = 1
+
+    error: DatabaseFileError
+    done: str
+    next_step: str
+    found = "{error.found}"
+    expected = "{error.expected}"
+    todo = "{done} {next_step}"
+
+
+class DatabaseInUseError(StreamHubError):
+    """Raised when a file that is to be replaced is open in another process."""
+
+    users: Sequence[str]
+    found = "databases in use ({users:; })"
+    expected = "to have them alone while they are replaced"
+    todo = "Stop the server and whatever else uses them, then run again; nothing was touched."
+
+
+class UpgradeRunningError(StreamHubError):
+    """Raised when another upgrade holds the installation's lock."""
+
+    lock_path: Path
+    holder: str
+    subject = "{lock_path}"
+    found = "it held by {holder}"
+    expected = "no other upgrade of this installation"
+    todo = "Wait until it ends, or pass --lock-timeout SECONDS to wait for it."
+    public_message = "The service is being upgraded. Try again later."
+
+
+class SplitCleanupError(StreamHubError):
+    """Raised when global copies of moved rows must stay, as not all are where they belong."""
+
+    global_db: Path
+    findings: Sequence[str]
+    more: int = 0
+    subject = "{global_db}"
+    found = "{findings:; }{unlisted}"
+    expected = (
+        "a finished split, and every row of the global streams, vods and ingress_auth in the "
+        "app.db of its app"
+    )
+    todo = (
+        "Nothing was touched. Upgrade first what is not upgraded. A row that is still wanted "
+        "belongs into its app.db; one that was deleted there on purpose, or whose app is gone, can "
+        "be deleted by hand from the global table. Then run again."
+    )
+
+    @property
+    def unlisted(self) -> str:
+        """The clause about rows that the findings leave out; empty where there are none."""
+        return f"; {self.more} more rows are not listed" if self.more else ""

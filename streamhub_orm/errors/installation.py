@@ -1,10 +1,12 @@
-"""Errors about where an installation lies and what is registered in it."""
+"""Errors about an installation: its folder, apps, settings, revisions, and the use of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bisect import bisect
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar
 
-from streamhub_orm.errors.base import StreamHubError, first_of
+from streamhub_orm.errors.base import StreamHubError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,70 +14,272 @@ if TYPE_CHECKING:
 
 
 class DataDirError(StreamHubError):
-    """The folder given as DATA_DIR is not one usable StreamHub installation."""
+    """Raised when the folder given as DATA_DIR is not one usable StreamHub installation."""
 
-    def __init__(self, path: Path, found: str, expected: str, todo: str) -> None:
-        """Keep the folder, what was `found` there, what was `expected` and what `todo`."""
-        super().__init__(f"{path}: found {found}; expected {expected}. {todo}")
-        self.path = path
-        self.found = found
-        self.expected = expected
-        self.todo = todo
+    path: Path
+    found: str
+    expected: str
+    todo: str
+    subject = "{path}"
 
 
 class DemoTargetError(StreamHubError):
-    """The demo installation is asked for in a folder that already holds something."""
+    """Raised when the demo installation is asked for in a folder that holds something."""
 
-    def __init__(self, path: Path) -> None:
-        """Keep the folder."""
-        super().__init__(
-            f"{path}: found a folder that is not empty; expected a new or empty one for the demo "
-            "installation. Name another folder.",
-        )
-        self.path = path
+    path: Path
+    subject = "{path}"
+    found = "a folder that is not empty"
+    expected = "a new or empty one for the demo installation"
+    todo = "Name another folder."
+
+
+class ReportTargetError(StreamHubError):
+    """Raised when the report is asked for under a name that something else has."""
+
+    path: Path
+    found: str
+    subject = "{path}"
+    expected = "a new name in a folder that exists, or an older report"
+    todo = "Name another file."
 
 
 class AppNameError(StreamHubError):
-    """A name that no app can have; names are an allow-list, so nothing else reaches a path."""
+    """Raised for a name that no app can have; names are an allow-list, as they become paths."""
 
-    def __init__(self, name: object, where: str) -> None:
-        """Keep the name and `where` it was read."""
-        super().__init__(
-            f"{where}: found the app name {name!r}; expected 3 to 32 characters a-z, 0-9 and -, "
-            "beginning and ending with a letter or digit. Rename the app or correct the name.",
-        )
-        self.name = name
+    name: object
+    where: str
+    subject = "{where}"
+    found = "the app name {name!r}"
+    expected = "3 to 32 characters a-z, 0-9 and -, beginning and ending with a letter or digit"
+    todo = "Rename the app or correct the name."
+    public_message = "This cannot be the name of an app. Expected are {expected}."
 
 
 class UnknownAppError(StreamHubError):
-    """The app is not in the registry, the global table `apps`."""
+    """Raised when the app is not in the registry, the global table `apps`."""
 
-    def __init__(self, name: str, registry: Path, known: Sequence[str]) -> None:
-        """Keep the name, the global database and the names that are registered there."""
-        shown = first_of(known, ", ", 20)
-        super().__init__(
-            f"{registry}: no app {name!r} in its table apps, found {shown or 'no apps at all'}. "
-            "Name a registered app, or create it first.",
-        )
-        self.name = name
-        self.registry = registry
-        self.known = tuple(known)
+    name: str
+    registry: Path
+    known: Sequence[str]
+    subject = "{registry}"
+    found = "no app {name!r} in its table apps (similar names: {near})"
+    expected = "the name of a registered app"
+    todo = "Correct the name, or create the app first."
+    public_message = "There is no such app."
+
+    @property
+    def near(self) -> tuple[str, ...]:
+        """Up to three registered names that are like the one that was asked for."""
+        names = sorted(self.known)
+        place = bisect(names, self.name)
+        # A comparison takes 30 us: among 10,000 names it would hold up a service for 0.3 s.
+        return tuple(get_close_matches(self.name, names[max(0, place - 500) : place + 500]))
+
+
+class AppExistsError(StreamHubError):
+    """Raised when an app of this name is registered already."""
+
+    name: str
+    subject = "app {name!r}"
+    found = "it in the registry already"
+    expected = "a new name"
+    todo = "Name another."
+    public_message = "This name of an app is taken. Choose another."
+
+
+class AppFolderTakenError(StreamHubError):
+    """Raised when the folder of a new app holds rows that nobody asked to take over."""
+
+    name: str
+    app_db: Path
+    rows: int
+    subject = "{app_db}"
+    found = "{rows} rows of an app that is not registered"
+    expected = "a new or empty folder"
+    todo = "Move it away, or ask to take it over (reuse_folder, --reuse-folder)."
+    public_message = "This name of an app is taken. Choose another."
 
 
 class UnknownRevisionError(StreamHubError):
-    """The revision is in neither history, or not on the way that was asked for."""
+    """Raised when a revision is in neither history, or not on the way that was asked for."""
 
-    def __init__(
-        self,
-        revision: str,
-        world: str,
-        reason: str,
-        todo: str = "`streamhub-db history` lists them.",
-    ) -> None:
-        """Keep the revision and the history's name; say the reason and what to do."""
-        super().__init__(
-            f"{revision!r} is no revision of the {world} history that can be reached: {reason}. "
-            f"{todo}",
-        )
-        self.revision = revision
-        self.world = world
+    revision: str
+    world: str
+    reason: str
+    todo: str = "`streamhub-db history` lists them."
+    found = "the revision {revision!r}: {reason}"
+    expected = "one of the {world} history that can be reached"
+
+
+class NoCheckoutError(StreamHubError):
+    """Raised when a revision is to be written, but the histories are in an installed package."""
+
+    folder: Path
+    subject = "{folder}"
+    found = "a part of an installed package"
+    expected = "a checkout with alembic.ini"
+    todo = "Run this in the project's checkout."
+
+
+class MissingExtraError(StreamHubError, ImportError):
+    """Raised when a part of this package is used whose dependencies are not installed."""
+
+    module: str
+    packages: str
+    extra: str
+    subject = "{module}"
+    found = "no {packages}"
+    expected = "it to be installed"
+    todo = "Install this package with its extra: streamhub-orm[{extra}]."
+
+
+class UnforeseenError(StreamHubError):
+    """Raised for a fault that no part of this package foresaw: all that an operator sees."""
+
+    exit_code: ClassVar[int] = 1
+
+    fault: str
+    found = "{fault}"
+    expected = "no such fault"
+    todo = "What was done is whole; run the same command again, and report it with what -vv shows."
+
+
+# How `Databases` and its sessions are used.
+
+
+class DatabasesClosedError(StreamHubError):
+    """Raised when a `Databases` is used after `close()`."""
+
+    found = "a Databases that is closed"
+    expected = "one that is open"
+    todo = "Open a new one."
+
+
+class AppsInUseError(StreamHubError):
+    """Raised when all apps that may be open at once are in use, and none is freed in time."""
+
+    name: str
+    limit: int
+    seconds: float
+    subject = "app {name!r}"
+    found = "all of the {limit} apps that may be open at once in use for {seconds:g} s"
+    expected = "one to be given back"
+    todo = "End sessions sooner, or raise max_open_apps."
+    public_message = "The service is busy. Try again in a moment."
+
+
+class ConnectionsInUseError(StreamHubError):
+    """Raised when all sessions that the limit on open files allows are open, and none ends."""
+
+    name: str
+    limit: int
+    seconds: float
+    subject = "app {name!r}"
+    found = "all of the {limit} sessions that may be open at once in use for {seconds:g} s"
+    expected = "one to end"
+    todo = (
+        "End sessions sooner, do not open one inside another, or raise the process's limit on open "
+        "files."
+    )
+    public_message = "The service is busy. Try again in a moment."
+
+
+class ForkedInSessionError(StreamHubError):
+    """Raised when the process was forked while its parent was in a session on the database.
+
+    `name` is the app's, and empty for the global database.
+    """
+
+    name: str
+    subject = "{database}"
+    found = "a session under way in the parent when it forked"
+    expected = "none, since SQLite would lose what this process writes"
+    todo = "Fork outside of sessions, or start a new process."
+
+    @property
+    def database(self) -> str:
+        """The database that this process cannot use."""
+        return f"app {self.name!r}" if self.name else "the global database"
+
+
+class StrayRowError(StreamHubError):
+    """Raised when a row of one app's database would be written into another's.
+
+    `owner` is whose the `row` is, and `home` whose session refused it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    row: str
+    owner: str
+    home: str
+    subject = "{row}"
+    found = "a row of {owner}"
+    expected = "one of {home}, as this is its session"
+    todo = "Write it in a session of {owner}; to copy it, make a new object."
+
+
+# Settings: none of these errors shows a secret.
+
+
+class SettingsError(StreamHubError):
+    """Base of errors about a settings file, which was left as it was found."""
+
+    path: Path
+    subject = "{place}"
+    todo = "Correct the file."
+
+    @property
+    def place(self) -> str:
+        """The file, and the line where that is known."""
+        line = getattr(self, "line", None)
+        return f"{self.path}" if line is None else f"{self.path}, line {line}"
+
+
+class ConfigFileError(SettingsError):
+    """Raised when an app's config.yaml is no YAML, or a key holds what it does not take."""
+
+    found: str
+    expected: str
+    line: int | None = None
+
+
+class SecretsFileError(SettingsError):
+    """Raised when secrets.json is no flat JSON object of texts; `found` shows no value."""
+
+    found: str
+    line: int | None = None
+    expected = "one flat JSON object, name to text"
+
+
+class MissingSecretError(SettingsError):
+    """Raised when a secret is neither in secrets.json nor in the environment.
+
+    `name` must be fit to be shown: somebody may have put the secret itself in its place.
+    """
+
+    name: str
+    found = "no entry {name}, and no such environment variable"
+    expected = "the secret in one of them"
+    todo = "Add it to the file, or set it in the environment; config.yaml names it."
+
+
+class EnvironmentSettingError(StreamHubError):
+    """Raised when an environment variable is missing, or holds what its setting does not take."""
+
+    name: str
+    found: str
+    expected: str
+    subject = "{name}"
+    todo = "Set it, then run again."
+
+
+class LogSettingError(StreamHubError, ValueError):
+    """Raised for an invalid limit, file name or retention of the log."""
+
+    setting: str
+    value: object
+    expected: str
+    subject = "{setting}"
+    found = "{value!r}"
+    todo = "Correct it."

@@ -1,4 +1,4 @@
-"""Read something from every app.db: a file at a time, or several at once."""
+"""Reading something from every app.db: a file at a time, or several at once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from streamhub_orm.engine.connections import open_read_only, translated
-from streamhub_orm.errors import SchemaOutdatedError, StreamHubError, UnforeseenError
+from streamhub_orm.errors import SchemaOutdatedError
+from streamhub_orm.fleet.walking import Outcome, attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,12 +30,9 @@ _BATCH: Final = 16
 
 
 @dataclass(frozen=True)
-class Reading(Generic[T]):
+class Reading(Outcome[T]):
     """What one app gave: a value, an error, or that it has no database yet."""
 
-    app: str
-    value: T | None = None
-    error: StreamHubError | None = None
     missing: bool = False
     """No file, a zero-byte one, or one without a table: an open or an upgrade will make it."""
 
@@ -83,27 +81,14 @@ def _read_batch(read_one: Callable[[str], Reading[T]], names: list[str]) -> list
 
 
 def _read_app(place: DataDir, read: Callable[[sqlite3.Connection], T], name: str) -> Reading[T]:
-    try:
-        path = place.app_db(name)
-        if _is_missing(path):
-            return Reading(name, missing=True)
-        return _read_file(path, read, name)
-    except StreamHubError as error:
-        return Reading(name, error=error)
-    except Exception as error:  # noqa: BLE001 - what one app holds must not stop the others
-        unforeseen = UnforeseenError(error)
-        unforeseen.__cause__ = error
-        return Reading(name, error=unforeseen)
+    outcome = attempt(name, partial(_read_file, place, read))
+    return outcome.value or Reading(name, error=outcome.error)
 
 
-def _is_missing(path: Path) -> bool:
-    try:
-        return os.stat(path).st_size == 0  # noqa: PTH116 - Path.stat() costs twice as much
-    except FileNotFoundError:
-        return True
-
-
-def _read_file(path: Path, read: Callable[[sqlite3.Connection], T], name: str) -> Reading[T]:
+def _read_file(place: DataDir, read: Callable[[sqlite3.Connection], T], name: str) -> Reading[T]:
+    path = place.app_db(name)
+    if _is_missing(path):
+        return Reading(name, missing=True)
     with translated(path, "reading"), closing(open_read_only(path)) as connection:
         try:
             return Reading(name, read(connection))
@@ -118,3 +103,10 @@ def _read_file(path: Path, read: Callable[[sqlite3.Connection], T], name: str) -
                 "the tables and columns of this release",
                 "Run `streamhub-db upgrade`.",
             ) from error
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return os.stat(path).st_size == 0  # noqa: PTH116 - Path.stat() costs twice as much
+    except FileNotFoundError:
+        return True

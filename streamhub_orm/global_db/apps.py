@@ -1,4 +1,4 @@
-"""The registry of apps and the tokens of the API."""
+"""The registry of apps, their API tokens, and the ingress credentials of old installations."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from streamhub_orm.schema import SQL_NOW, EnumText, IntBool, JsonText, UtcSql, o
 
 
 class TokenScope(StrEnum):
-    """What a token opens: the whole server, or one app."""
+    """Reach of a token: the whole server, or one app."""
 
     GLOBAL = "global"
     APP = "app"
@@ -74,3 +74,24 @@ class ApiToken(GlobalBase):
     tenant_id: Mapped[str | None] = mapped_column(server_default="platform")
 
     app: Mapped[App | None] = relationship(back_populates="tokens", lazy="raise")
+
+
+class IngressAuth(GlobalBase):
+    """The copy of an ingress's credentials that the split left in place. Nobody writes it any more.
+
+    The live row is `streamhub_orm.app_db.IngressAuth`.
+    """
+
+    __tablename__ = "ingress_auth"
+    __table_args__ = (Index("idx_ingress_auth_app", "app"),)
+
+    ingress_id: Mapped[str] = mapped_column(primary_key=True)
+
+    app: Mapped[str]
+    room: Mapped[str | None]
+    stream_key: Mapped[str | None]
+    password_hash: Mapped[str | None]
+    password_salt: Mapped[str | None]
+    requires_password: Mapped[bool] = mapped_column(IntBool, server_default=text("0"))
+    validated_at: Mapped[datetime | None] = mapped_column(UtcSql)
+    created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)

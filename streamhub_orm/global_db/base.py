@@ -1,11 +1,19 @@
-"""The base of the global models: one MetaData, one way to show a row."""
+"""Base of the global models, and the table of markers of one-time work."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from sqlalchemy import MetaData
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from streamhub_orm.schema import ANNOTATION_TYPES, NAMING_CONVENTION, describe
+from streamhub_orm.schema import (
+    ANNOTATION_TYPES,
+    NAMING_CONVENTION,
+    SQL_NOW,
+    UtcSql,
+    describe,
+    utc_now,
+)
 
 
 class GlobalBase(DeclarativeBase):
@@ -19,8 +27,19 @@ class GlobalBase(DeclarativeBase):
     type_annotation_map = ANNOTATION_TYPES
 
     shown_columns: ClassVar[tuple[str, ...]] = ()
-    """What repr() shows; the primary key if empty. Never a secret."""
+    """Columns that repr() shows, never a secret; the primary key if empty."""
 
     def __repr__(self) -> str:
         """Show the row without its secrets and without a query."""
         return describe(self, self.shown_columns)
+
+
+class Meta(GlobalBase):
+    """A marker such as `per_app_split_done`. Written by the split, here and in the Node core."""
+
+    __tablename__ = "_streamhub_meta"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+
+    value: Mapped[str | None]
+    updated_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW, onupdate=utc_now)

@@ -1,4 +1,4 @@
-"""What is cheaper for all rows at once than row by row: secondary indices and CHECKs."""
+"""Deferred constraints: secondary indices and CHECKs, cheaper for all rows at once than by row."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.sql_names import quoted
-from streamhub_orm.legacy.sources import TABLES
+from streamhub_orm.engine.sql import quoted
+from streamhub_orm.legacy.accounts import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,10 +1,10 @@
-"""When a source row and a row of the app.db are the same: the keys of the split's rules."""
+"""Matching of a source row with a row of the app.db: the keys of the split's rules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.legacy.sources import columns_of
+from streamhub_orm.engine.sql import columns_of
 
 if TYPE_CHECKING:
     import sqlite3

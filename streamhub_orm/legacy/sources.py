@@ -1,24 +1,29 @@
-"""The places where rows of an app may lie: vods.db, global streams/vods, global ingress_auth."""
+"""Sources of an app's legacy rows: vods.db, global streams and vods, global ingress_auth."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamhub_orm.engine.connections import attach_read_only
+from streamhub_orm.legacy.bookkeeping import is_split
+from streamhub_orm.legacy.global_rows import read_global_rows
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
     from pathlib import Path
+
+    from streamhub_orm.legacy.accounts import Fingerprint
+    from streamhub_orm.legacy.global_rows import GlobalRows
 
 # At 400 rows both ways take the same time, at 20,000 indices after the rows take two thirds.
 _MANY_ROWS: Final = 1_000
 _MANY_BYTES: Final = 512 * 1024
 _BYTES_PER_ROW: Final = 400
 """What a row of vods.db takes with its indices, roughly."""
-
-TABLES: Final = ("streams", "vods", "ingress_auth")
-SPLIT_DONE: Final = "per_app_split_done"
 
 VODS_DB, GLOBAL_ROWS, GLOBAL_INGRESS = "vods_db", "global_rows", "global_ingress"
 
@@ -63,6 +68,20 @@ MARKERS: Final = frozenset(source.marker for source in SOURCES)
 
 
 @dataclass(frozen=True)
+class GlobalState:
+    """The global database as a source of legacy rows."""
+
+    split_done: bool
+    """Whether `per_app_split_done` is 1."""
+    rows: GlobalRows
+
+
+def read_global_state(connection: sqlite3.Connection) -> GlobalState:
+    """Read it through an open connection to the global database, whatever its schema step."""
+    return GlobalState(is_split(connection), read_global_rows(connection))
+
+
+@dataclass(frozen=True)
 class LegacyFiles:
     """Where the legacy rows of one app may lie."""
 
@@ -70,10 +89,8 @@ class LegacyFiles:
     app_id: int
     global_db: Path
     vods_db: Path
-    split_done: bool
-    """Whether `per_app_split_done` was 1 when the run began."""
-    global_rows: int
-    """How many legacy rows of the app the global database holds."""
+    find_global: Callable[[], GlobalState]
+    """Asked only where something is to be imported or counted: an app at head costs no look."""
     row_index: Path | None = None
     """Where a run over many apps has looked up whose the global rows are."""
 
@@ -82,9 +99,19 @@ class LegacyFiles:
         """The values that `Source.row_filter` names."""
         return {"app": self.app, "app_id": self.app_id}
 
+    @cached_property
+    def global_state(self) -> GlobalState:
+        """The global database, looked at once."""
+        return self.find_global()
+
+    @property
+    def global_rows(self) -> int:
+        """How many legacy rows of the app the global database holds."""
+        return self.global_state.rows.of(self.app, self.app_id)
+
     def hold_rows(self) -> bool:
         """Tell whether there is anything to import; a zero-byte vods.db holds nothing."""
-        return self.global_rows > 0 or self.vods_db_bytes() > 0
+        return self.vods_db_bytes() > 0 or self.global_rows > 0
 
     def are_large(self) -> bool:
         """Tell whether secondary indices are built faster after the rows than with them."""
@@ -96,44 +123,28 @@ class LegacyFiles:
 
     def vods_db_bytes(self) -> int:
         """Return the size of vods.db; 0 where there is none."""
-        try:
-            return self.vods_db.stat().st_size
-        except FileNotFoundError:
-            return 0
+        return _size_and_time(str(self.vods_db))[0]
+
+    def fingerprint(self, source: Source) -> Fingerprint:
+        """Return what tells whether a source has changed since it was last looked at.
+
+        For vods.db size and time of the file and of a -wal that holds something; for the global
+        tables the largest rowid of each.
+        """
+        if source.name != VODS_DB:
+            return [self.global_state.rows.highest[table] for table in source.tables]
+        size, time = _size_and_time(str(self.vods_db))
+        wal_size, wal_time = _size_and_time(f"{self.vods_db}-wal")
+        return [size, time, wal_size, wal_time if wal_size else 0] if size else None
 
 
-@dataclass(slots=True)
-class RowCounts:
-    """A number of rows per moved table."""
-
-    streams: int = 0
-    vods: int = 0
-    ingress_auth: int = 0
-
-    def add(self, table: str, count: int) -> None:
-        """Add to the number of one table."""
-        setattr(self, table, getattr(self, table) + count)
-
-    def __add__(self, other: RowCounts) -> RowCounts:
-        """Add table by table."""
-        return RowCounts(*(getattr(self, name) + getattr(other, name) for name in TABLES))
-
-    @property
-    def total(self) -> int:
-        """The rows of all tables together."""
-        return self.streams + self.vods + self.ingress_auth
-
-
-@dataclass(slots=True)
-class Account:
-    """What became of the legacy rows of one app."""
-
-    imported: RowCounts = field(default_factory=RowCounts)
-    """Rows that were copied into the app.db."""
-    superseded: RowCounts = field(default_factory=RowCounts)
-    """Rows whose place in the app.db is taken by one of the same key and other content."""
-    unmatched: RowCounts = field(default_factory=RowCounts)
-    """Rows of a source that was done before which are not found in the app.db."""
+def _size_and_time(path: str) -> tuple[int, int]:
+    """Return size and time of change (ns) of a file; zeros where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - two for each of thousands of apps
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def attach_sources(connection: sqlite3.Connection, files: LegacyFiles) -> list[Source]:
@@ -150,13 +161,3 @@ def attach_sources(connection: sqlite3.Connection, files: LegacyFiles) -> list[S
         attach_read_only(connection, files.vods_db, "legacy_db")
         return sources
     return [source for source in sources if source.name != VODS_DB]
-
-
-def columns_of(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
-    """Return the stored columns of a table in order; empty where there is no such table."""
-    return [
-        str(name)
-        for (name,) in connection.execute(
-            "SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden = 0", (table, schema)
-        )
-    ]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.sql import columns_of, quoted
 from streamhub_orm.legacy.matching import same_row
-from streamhub_orm.legacy.sources import SOURCES, columns_of
+from streamhub_orm.legacy.sources import SOURCES
 
 if TYPE_CHECKING:
     import sqlite3

@@ -1,1 +1,1 @@
-"""The operator's tools: look at the databases, shrink them, and clear them of what may go."""
+"""Upkeep of the databases: their health and sizes shown, space given back, data deleted."""

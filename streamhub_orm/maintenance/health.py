@@ -1,16 +1,17 @@
-"""How each database is: its size, what of it is unused, what its tables hold; read-only."""
+"""Health of each database: size, unused pages, rows and bytes of its tables; read-only."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import row_counts, wal_bytes
+from streamhub_orm.engine.backups import wal_bytes
 from streamhub_orm.engine.connections import reading
-from streamhub_orm.engine.integrity import broken_references, integrity_faults
-from streamhub_orm.errors import StreamHubError
-from streamhub_orm.maintenance.selection import Selection, iter_databases
+from streamhub_orm.engine.integrity import broken_references, integrity_faults, row_counts
+from streamhub_orm.maintenance.selection import Selection, handle_each
+from streamhub_orm.maintenance.sizes import read_pages
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,16 +21,13 @@ if TYPE_CHECKING:
     from streamhub_orm.maintenance.selection import Database
     from streamhub_orm.migrations.states import State
 
-_PAGES: Final = """
-    SELECT page_size, page_count, freelist_count
-    FROM pragma_page_size, pragma_page_count, pragma_freelist_count"""
 DBSTAT_OPTION: Final = "ENABLE_DBSTAT_VTAB"
 """SQLite's word for having been built with dbstat, which knows the pages of each table."""
 
 
 @dataclass(frozen=True)
 class TableHealth:
-    """What one table takes."""
+    """Rows and bytes of one table."""
 
     table: str
     rows: int
@@ -39,7 +37,7 @@ class TableHealth:
 
 @dataclass
 class Health:
-    """What was found in one file. Sizes are in bytes; None where the file could not be read."""
+    """Facts about one file. Sizes are in bytes; None where the file could not be read."""
 
     name: str
     """`global`, or the name of the app."""
@@ -54,9 +52,9 @@ class Health:
     tables: list[TableHealth] = field(default_factory=list)
     """The largest first."""
     integrity: list[str] | None = None
-    """What integrity_check says, unless it says ok; None where it was not asked."""
+    """Findings of integrity_check, none for ok; None where it was not run."""
     foreign_keys: list[str] | None = None
-    """Rows that point to no row; None where that was not asked."""
+    """Rows that point to no row; None where foreign_key_check was not run."""
     error: str | None = None
 
     @property
@@ -91,38 +89,33 @@ def read_health(
     every page, so the whole of each file is read either way. Raises `DataDirError` where there
     is no installation, `UnknownAppError` for an app that is not registered.
     """
-    place = DataDir.find(data_dir)
-    for database in iter_databases(place, selection or Selection()):
-        yield _health_of(database, full=full)
+    begin, measure = _begin, partial(_measure, full=full)
+    return handle_each(DataDir.find(data_dir), selection or Selection(), begin, measure)
 
 
-def _health_of(database: Database, *, full: bool) -> Health:
-    found = database.look()
-    health = Health(database.name, database.path, found.state, found.revision)
-    if database.path is None or found.error is not None:
-        health.error = str(found.error)
-        return health
-    try:
-        with reading(database.path) as connection:
-            connection.execute("BEGIN")  # one snapshot for all that follows
-            _measure(connection, database.path, health)
-            if full:
-                health.integrity = integrity_faults(connection)
-                health.foreign_keys = broken_references(connection)
-    except StreamHubError as error:
-        health.error = str(error)
-    return health
+def _begin(database: Database) -> Health:
+    state = database.state
+    return Health(database.name, database.path, state.state, state.revision)
 
 
-def _measure(connection: sqlite3.Connection, path: Path, health: Health) -> None:
-    health.size_bytes, health.wal_bytes = path.stat().st_size, wal_bytes(path)
-    health.page_size, health.pages, health.freelist_pages = connection.execute(_PAGES).fetchone()
+def _measure(path: Path, health: Health, *, full: bool) -> None:
+    with reading(path) as connection:
+        connection.execute("BEGIN")  # one snapshot for all that follows
+        health.size_bytes, health.wal_bytes = path.stat().st_size, wal_bytes(path)
+        health.page_size, health.pages, health.freelist_pages = read_pages(connection)
+        health.tables = _tables(connection)
+        if full:
+            health.integrity = integrity_faults(connection)
+            health.foreign_keys = broken_references(connection)
+
+
+def _tables(connection: sqlite3.Connection) -> list[TableHealth]:
     sizes = _bytes_by_table(connection)
     tables = [
         TableHealth(table, rows, sizes.get(table, 0) if sizes is not None else None)
         for table, rows in row_counts(connection).items()
     ]
-    health.tables = sorted(tables, key=lambda it: (-(it.bytes or 0), -it.rows, it.table))
+    return sorted(tables, key=lambda it: (-(it.bytes or 0), -it.rows, it.table))
 
 
 def _bytes_by_table(connection: sqlite3.Connection) -> dict[str, int] | None:

@@ -1,4 +1,4 @@
-"""Deleting an app's local files: only in the folders below the app's own, and through no link."""
+"""Deletion of an app's local files, only in the folders below its own and through no link."""
 
 from __future__ import annotations
 

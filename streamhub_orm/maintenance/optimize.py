@@ -1,20 +1,20 @@
-"""Make databases small and quick again: statistics, indices, unused pages, -wal."""
+"""Optimization of databases: statistics, indices, unused pages, -wal."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import require_intact, size_bytes
+from streamhub_orm.engine.backups import size_bytes
 from streamhub_orm.engine.connections import open_for_migration, translated
+from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import LockedDatabaseError, SpaceError, StreamHubError
-from streamhub_orm.maintenance.backup_first import back_up_first
-from streamhub_orm.maintenance.replicas import find_replication
-from streamhub_orm.maintenance.selection import Selection, iter_databases
+from streamhub_orm.maintenance.selection import Selection, back_up_first, handle_each
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,7 +32,7 @@ FAILED: Final = "failed"
 
 @dataclass(frozen=True)
 class Step:
-    """What became of one step on one database."""
+    """Outcome of one step on one database."""
 
     name: str
     result: str = OK
@@ -42,7 +42,7 @@ class Step:
 
 @dataclass
 class Optimized:
-    """What became of one database. Sizes are in bytes, with the -wal."""
+    """Outcome for one database. Sizes are in bytes, with the -wal."""
 
     name: str
     """`global`, or the name of the app."""
@@ -56,7 +56,7 @@ class Optimized:
 
     @property
     def reclaimed_bytes(self) -> int:
-        """By how much it is smaller now; below 0 where it grew, as statistics are new."""
+        """Bytes that it has shrunk by; below 0 where it grew, as by new statistics."""
         if self.before_bytes is None or self.after_bytes is None:
             return 0
         return self.before_bytes - self.after_bytes
@@ -83,31 +83,25 @@ def optimize(data_dir: Path, selection: Selection | None = None) -> Iterator[Opt
     """
     place = DataDir.find(data_dir)
     with run_lock(place.lock_path, like=place.global_db):
-        for database in iter_databases(place, selection or Selection()):
-            yield _optimized(database, like=place.global_db)
+        operate = partial(_optimize, like=place.global_db)
+        yield from handle_each(place, selection or Selection(), _begin, operate)
 
 
-def _optimized(database: Database, *, like: Path) -> Optimized:
-    result = Optimized(database.name, database.path)
-    found = database.look()
-    if database.path is None or found.error is not None:
-        result.error = str(found.error)
-        return result
-    path = database.path
-    try:
-        with translated(path, "optimizing it"):
-            result.before_bytes = size_bytes(path)
-            backup = back_up_first(path, like=like)
-            result.backup = backup.path
-            with closing(open_for_migration(path)) as connection:
-                _run_steps(connection, path, result)
-            result.after_bytes = size_bytes(path)
-        require_intact(path)
-        backup.drop()  # the file holds what it held, and is whole
-        result.backup = None
-    except StreamHubError as error:
-        result.error = str(error)
-    return result
+def _begin(database: Database) -> Optimized:
+    return Optimized(database.name, database.path)
+
+
+def _optimize(path: Path, result: Optimized, *, like: Path) -> None:
+    with translated(path, "optimizing it"):
+        result.before_bytes = size_bytes(path)
+        backup = back_up_first(path, like=like)
+        result.backup = backup.path
+        with closing(open_for_migration(path)) as connection:
+            _run_steps(connection, path, result)
+        result.after_bytes = size_bytes(path)
+    require_intact(path)
+    backup.drop()  # the file holds what it held, and is whole
+    result.backup = None
 
 
 def _run_steps(connection: sqlite3.Connection, path: Path, result: Optimized) -> None:
@@ -145,7 +139,7 @@ def _vacuum(connection: sqlite3.Connection, path: Path) -> Step:
 
 
 def _checkpoint(connection: sqlite3.Connection, path: Path) -> Step:
-    replication = find_replication(connection, path)
+    replication = _find_replication(connection, path)
     if replication is not None:
         reason = f"replicated by Litestream ({replication}), which goes on from this -wal"
         return Step(_CHECKPOINT, SKIPPED, reason)
@@ -155,6 +149,22 @@ def _checkpoint(connection: sqlite3.Connection, path: Path) -> Step:
     return Step(_CHECKPOINT)
 
 
+def _find_replication(connection: sqlite3.Connection, path: Path) -> str | None:
+    """Return what tells that a database is replicated; None where nothing does.
+
+    Litestream keeps a folder beside the database (unless it was given another place) and two
+    tables in it. Both outlast its process, which may be down just now and will want to go on with
+    the -wal where it stopped: so they count whether it runs or not.
+    """
+    folder = path.with_name(f".{path.name}-litestream")
+    if folder.is_dir():
+        return f"the folder {folder.name} beside it"
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name IN (?, ?)"
+    found = connection.execute(query, _LITESTREAM_TABLES).fetchone()
+    return None if found is None else f"its table {found[0]}"
+
+
+_LITESTREAM_TABLES: Final = ("_litestream_seq", "_litestream_lock")
 _CHECKPOINT: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 _STEPS: Final[dict[str, Callable[[sqlite3.Connection, Path], Step]]] = {
     **{name: _statement(name) for name in ("PRAGMA optimize", "ANALYZE", "REINDEX")},

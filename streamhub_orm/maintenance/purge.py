@@ -1,4 +1,4 @@
-"""Clear an app of its recordings, its log lines, or of all that its use has left; the app stays."""
+"""Deletion of an app's recordings, log lines, or all that its use has left; the app stays."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from streamhub_orm.databases import Databases
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
+from streamhub_orm.maintenance.selection import back_up_first
 from streamhub_orm.registry import read_registry
 from streamhub_orm.services.app_stores import store_for_app
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streamhub_orm.storage import ObjectStore
 
 LISTED: Final = 1000
-"""How many recordings that stay are named at most."""
+"""Recordings that stay and are named, at most."""
 COUNTED: Final = (
     "vods",
     "vod_variants",
@@ -39,7 +39,7 @@ _ROWS_AT_ONCE: Final = 5000
 
 
 class Scope(StrEnum):
-    """What of an app is deleted."""
+    """Kinds of data that are deleted."""
 
     VODS = "vods"
     """Recordings and their variants, with objects, snapshots and local files."""
@@ -51,7 +51,7 @@ class Scope(StrEnum):
 
 @dataclass
 class Purge:
-    """What a purge deleted, or in a dry run would delete."""
+    """Outcome of a purge, or in a dry run what it would delete."""
 
     data_dir: Path
     app: str
@@ -65,7 +65,7 @@ class Purge:
     """The first of them."""
     backups: list[Path] = field(default_factory=list)
     error: str | None = None
-    """Why the run ended early; the same command takes up what is left."""
+    """Reason why the run ended early; the same command takes up what is left."""
 
     @property
     def ok(self) -> bool:

@@ -1,4 +1,4 @@
-"""Deleting recordings in batches: first their objects and files, then the rows of those now gone.
+"""Deletion of recordings in batches: first their objects and files, then the rows of those gone.
 
 A kill in between leaves rows whose objects are gone; the next run asks for these once more, which
 a store takes for done, and deletes the rows. No row goes before what it alone can name.
@@ -32,13 +32,13 @@ _CHANGED: Final = "it was changed meanwhile; run again"
 _DOWN: Final = (StoreUnreachableError, StoreDeniedError, MissingBucketError)
 
 
-class Doomed(NamedTuple):
-    """A recording with all that is to go with it."""
+class Recording(NamedTuple):
+    """A recording with all that is deleted with it, or a variant that is left without one."""
 
     id: int
     name: str
     keys: frozenset[str]
-    """Of its file, its snapshot and its variants."""
+    """Keys of its file, its snapshot and its variants in the store."""
     is_uploaded: bool
     local_path: str | None
     variants: int
@@ -54,18 +54,18 @@ class Kept(NamedTuple):
 
 @dataclass
 class Batch:
-    """What became of one batch."""
+    """Outcome of one batch."""
 
     vods: int
     variants: int
     objects: int
     kept: list[Kept]
     fault: str | None = None
-    """Why the store will do nothing for any recording, so that asking on is in vain."""
+    """Reason why the store fails for every recording, so that the run ends here."""
 
 
 class VodPurge:
-    """Deletes the recordings of one app."""
+    """Deletion of the recordings of one app."""
 
     def __init__(self, databases: Databases, app: str, store: ObjectStore | None) -> None:
         """Work on `app`; `store` is None where the app has none."""
@@ -74,45 +74,45 @@ class VodPurge:
         self._store = store
 
     def run(self) -> Iterator[Batch]:
-        """Yield the outcome of each batch; ends where the store does nothing any more.
+        """Yield the outcome of each batch; ends where the store fails for all.
 
-        Variants whose recording is gone already come last.
+        Variants whose recording no longer exists come last.
         """
-        for kind in (VODS, STRAYS):
+        for statements in (_VODS, _VARIANTS_LEFT):
             last_id = _BEFORE_ALL
-            while doomed := self._next(kind, last_id):
-                batch = self._purge(kind, doomed)
+            while vods := self._next(statements, last_id):
+                batch = self._purge(statements, vods)
                 yield batch
                 if batch.fault is not None:
                     return
-                last_id = doomed[-1].id
+                last_id = vods[-1].id
 
-    def _next(self, kind: Kind, last_id: int) -> list[Doomed]:
+    def _next(self, statements: _Statements, last_id: int) -> list[Recording]:
         with self._databases.app_connection(self._app, read_only=True) as connection:
-            rows = connection.exec_driver_sql(kind.next_rows, (last_id, BATCH))
-            return [_doomed(*row) for row in rows]
+            found = connection.exec_driver_sql(statements.next_rows, (last_id, BATCH))
+            return [_recording(*row) for row in found]
 
-    def _purge(self, kind: Kind, doomed: list[Doomed]) -> Batch:
-        keys = sorted({key for vod in doomed for key in vod.keys}) if self._store else []
+    def _purge(self, statements: _Statements, vods: list[Recording]) -> Batch:
+        keys = sorted({key for vod in vods for key in vod.keys}) if self._store else []
         failed = self._store.delete_many(keys) if self._store and keys else {}
-        reasons = {vod.id: self._reason(vod, failed) for vod in doomed}
-        gone = self._delete_rows(kind, [vod for vod in doomed if reasons[vod.id] is None])
-        for vod in doomed:
+        reasons = {vod.id: self._reason(vod, failed) for vod in vods}
+        gone = self._delete_rows(statements, [vod for vod in vods if reasons[vod.id] is None])
+        for vod in vods:
             if reasons[vod.id] is None and vod.id not in gone:
                 reasons[vod.id] = _CHANGED
         return Batch(
-            vods=len(gone) if kind is VODS else 0,
-            variants=sum(vod.variants for vod in doomed if vod.id in gone),
+            vods=len(gone) if statements is _VODS else 0,
+            variants=sum(vod.variants for vod in vods if vod.id in gone),
             objects=len(keys) - len(failed),
             kept=[
                 Kept(vod.id, vod.name, reason)
-                for vod in doomed
+                for vod in vods
                 if (reason := reasons[vod.id]) is not None
             ],
             fault=self._fault(keys[0]) if keys and len(failed) == len(keys) else None,
         )
 
-    def _reason(self, vod: Doomed, failed: dict[str, str]) -> str | None:
+    def _reason(self, vod: Recording, failed: dict[str, str]) -> str | None:
         """Return why a recording must stay; None once its objects and its local file are gone."""
         if self._store is None and vod.keys and vod.is_uploaded:
             return _NO_STORE
@@ -122,13 +122,13 @@ class VodPurge:
             return delete_local_file(self._databases.place, self._app, vod.local_path)
         return None
 
-    def _delete_rows(self, kind: Kind, doomed: list[Doomed]) -> set[int]:
+    def _delete_rows(self, statements: _Statements, vods: list[Recording]) -> set[int]:
         """Delete the rows that still name just what is gone, and return their ids."""
-        known = {vod.id: vod for vod in doomed}
+        known = {vod.id: vod for vod in vods}
         with self._databases.app_connection(self._app) as connection:
-            found = connection.exec_driver_sql(kind.same_rows, (json.dumps(list(known)),))
-            gone = {vod.id for row in found if (vod := _doomed(*row)) == known[vod.id]}
-            for statement in kind.deletions:
+            found = connection.exec_driver_sql(statements.same_rows, (json.dumps(list(known)),))
+            gone = {vod.id for row in found if (vod := _recording(*row)) == known[vod.id]}
+            for statement in statements.deletions:
                 connection.exec_driver_sql(statement, (json.dumps(sorted(gone)),))
         return gone
 
@@ -145,8 +145,8 @@ class VodPurge:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """The statements for one kind of row."""
+class _Statements:
+    """SQL for one kind of rows."""
 
     columns: str
     source: str
@@ -164,14 +164,14 @@ class Kind:
         return f"SELECT {self.columns} FROM {self.source} AND r.id IN {_LIST}"  # noqa: S608
 
 
-def _doomed(*row: Any) -> Doomed:  # noqa: ANN401 - what SQLite holds
+def _recording(*row: Any) -> Recording:  # noqa: ANN401 - what SQLite holds
     number, name, is_uploaded, local_path, keys, variants = row
     named = frozenset(key for key in json.loads(keys) if key)
-    return Doomed(number, name, named, bool(is_uploaded), local_path, variants)
+    return Recording(number, name, named, bool(is_uploaded), local_path, variants)
 
 
 _LIST: Final = "(SELECT value FROM json_each(?))"
-VODS: Final = Kind(
+_VODS: Final = _Statements(
     columns="""r.id, r.name, r.s3_url IS NOT NULL, r.local_path,
         (SELECT json_group_array(key) FROM (
            SELECT r.file_key AS key UNION ALL SELECT r.snapshot_key
@@ -183,9 +183,9 @@ VODS: Final = Kind(
         f"DELETE FROM vods WHERE id IN {_LIST}",  # noqa: S608
     ),
 )
-STRAYS: Final = Kind(
+_VARIANTS_LEFT: Final = _Statements(
     columns="r.id, 'variant ' || r.id, TRUE, NULL, json_array(r.file_key), 1",
     source="vod_variants r WHERE r.vod_id NOT IN (SELECT id FROM vods)",
     deletions=(f"DELETE FROM vod_variants WHERE id IN {_LIST}",),  # noqa: S608
 )
-"""Variants whose recording is gone."""
+"""Variants whose recording no longer exists."""

@@ -1,18 +1,23 @@
-"""Which databases of an installation an operation is for, and where each lies."""
+"""Databases that an operation is for: handled one by one, and backed up before a change."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from streamhub_orm.data_dir import require_app_name
-from streamhub_orm.errors import StreamHubError
+from streamhub_orm.durable_files import remove_leftovers
+from streamhub_orm.engine.backups import back_up, list_backups
+from streamhub_orm.engine.connections import translated
+from streamhub_orm.errors import MissingDatabaseError, StreamHubError
+from streamhub_orm.fleet import attempt
 from streamhub_orm.migrations.states import FileState, State, look_at
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
@@ -35,42 +40,117 @@ class Database:
     name: str
     """`global`, or the name of the app."""
     world: World
-    path: Path | None = None
+    path: Path | None
     """None where the app's name leads to no path that may be used."""
-    error: StreamHubError | None = None
-
-    def look(self) -> FileState:
-        """Find the state of the file; one that cannot be used is in it with its error."""
-        if self.path is None:
-            return FileState(State.BROKEN, error=self.error)
-        return look_at(self.path, self.world)
+    state: FileState
+    """The state of the file before the operation."""
 
 
-def iter_databases(place: DataDir, selection: Selection) -> Iterator[Database]:
-    """Yield what was selected, the global database first, then apps in the registry's order.
+class Record(Protocol):
+    """Record of the operation on one database."""
 
-    A registry that cannot be read is the fault of the global database: where that was selected
-    too, it is yielded alone, and whoever looks at it finds out. Otherwise its `DatabaseFileError`
-    is raised, and `UnknownAppError` for a name that is not registered.
+    error: str | None
+    """Reason why the database cannot be used, or that ended the operation on it."""
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def handle_each(  # noqa: PLR0913 - the operation in two halves, and its two conditions
+    place: DataDir,
+    selection: Selection,
+    begin: Callable[[Database], AnyRecord],
+    operate: Callable[[Path, AnyRecord], None],
+    *,
+    may_be_missing: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Iterator[AnyRecord]:
+    """Yield what became of each database selected, the global one first, then apps as registered.
+
+    `begin` makes the record of one database and `operate` fills it, unless the database cannot be
+    used. A `StreamHubError` from there is recorded as well, and the next database follows. Where an
+    app's database `may_be_missing`, that is no error: the first session makes it. `progress` is
+    told how many are done, and of how many.
+
+    A registry that cannot be read is the fault of the global database, which is then yielded alone
+    with that error; where it was not selected, the `DatabaseFileError` is raised. Raises
+    `UnknownAppError` for an app that is not registered, before the first database is touched.
     """
-    if selection.with_global:
-        yield Database("global", GLOBAL, place.global_db)
+    apps, fault = _find_apps(place, selection)
+    chosen = [("global", GLOBAL)] if selection.with_global else []
+    chosen += [(app, APP) for app in apps]
+    for done, (name, world) in enumerate(chosen, start=1):
+        database = _look(place, name, world)
+        record = begin(database)
+        error = database.state.error
+        if may_be_missing and world is APP and isinstance(error, MissingDatabaseError):
+            error = None
+        elif error is None and database.path is not None:
+            error = attempt(name, partial(_operate, operate, database.path, record)).error
+        if error is None and world is GLOBAL:
+            error = fault
+        if error is not None:
+            record.error = str(error)
+        yield record
+        progress(done, len(chosen))
+
+
+def _find_apps(place: DataDir, selection: Selection) -> tuple[Iterable[str], StreamHubError | None]:
+    """Return the names of the apps that were selected; none, and why, for a broken registry."""
     if selection.apps == ():
-        return
+        return (), None
     try:
         registry = read_registry(place.global_db)
-    except StreamHubError:
+    except StreamHubError as error:
         if selection.with_global:
-            return
+            return (), error
         raise
     registry.require(selection.apps or ())
-    for name in registry.ids if selection.apps is None else selection.apps:
-        yield _app_database(place, name)
+    return registry.ids if selection.apps is None else selection.apps, None
 
 
-def _app_database(place: DataDir, name: str) -> Database:
-    try:
-        require_app_name(name, f"a row of table apps in {place.global_db}")
-        return Database(name, APP, place.app_db(name))
-    except StreamHubError as error:
-        return Database(name, APP, error=error)
+def _operate(
+    operate: Callable[[Path, AnyRecord], None], path: Path, record: AnyRecord, _name: str
+) -> None:
+    operate(path, record)
+
+
+def _look(place: DataDir, name: str, world: World) -> Database:
+    found = attempt(name, partial(_path_of, place, world))
+    if found.value is None:
+        return Database(name, world, None, FileState(State.BROKEN, error=found.error))
+    return Database(name, world, found.value, look_at(found.value, world))
+
+
+def _path_of(place: DataDir, world: World, name: str) -> Path:
+    if world is GLOBAL:
+        return place.global_db
+    require_app_name(name, f"a row of table apps in {place.global_db}")
+    return place.app_db(name)
+
+
+@dataclass(frozen=True)
+class FirstBackup:
+    """A verified backup of one file."""
+
+    path: Path
+    is_new: bool
+    """Whether this run made it; an equal one of an earlier run serves as well."""
+
+    def drop(self) -> None:
+        """Remove it, if this run made it: what it holds is in the file itself."""
+        if self.is_new:
+            self.path.unlink()
+
+
+def back_up_first(path: Path, *, like: Path) -> FirstBackup:
+    """Clear away what killed runs left beside a database, and back it up.
+
+    Until then the backup of a run that was killed just after it was made has a second name, and
+    would not be taken for one. Raises what `back_up` raises.
+    """
+    with translated(path, "clearing what killed runs left beside it"):
+        remove_leftovers(path.parent)
+        known = list_backups(path)
+    backup = back_up(path, like=like)
+    return FirstBackup(backup, backup not in known)

@@ -1,17 +1,16 @@
-"""What each app takes: its database's bytes, and those of its recordings as they are recorded."""
+"""Sizes of each app: its database's bytes, and those of its recordings as their rows say."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import wal_bytes
 from streamhub_orm.engine.connections import reading
-from streamhub_orm.errors import MissingDatabaseError, StreamHubError
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.fleet import VodTotal, vod_totals
-from streamhub_orm.legacy.sources import columns_of
-from streamhub_orm.maintenance.selection import Selection, iter_databases
+from streamhub_orm.maintenance.selection import Selection, handle_each
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,17 +20,20 @@ if TYPE_CHECKING:
     from streamhub_orm.maintenance.selection import Database
 
 _NEXT_UNIT: Final = 1024
+_PAGES: Final = """
+    SELECT page_size, page_count, freelist_count
+    FROM pragma_page_size, pragma_page_count, pragma_freelist_count"""
 
 
 @dataclass
 class Sizes:
-    """What one app, the global database or the whole server takes, in bytes."""
+    """Bytes that one app, the global database or the whole server takes."""
 
     name: str
     db_bytes: int = 0
     wal_bytes: int = 0
     vods: dict[str, VodTotal] = field(default_factory=dict)
-    """By status."""
+    """Recordings by status."""
     variants: VodTotal = field(default_factory=VodTotal)
     """Further files of the recordings, such as renditions."""
     error: str | None = None
@@ -88,7 +90,7 @@ class ServerSizes:
 
     @property
     def failed(self) -> list[Sizes]:
-        """Those that could not be read; their recordings count for nothing here."""
+        """Databases that could not be read; their recordings count for nothing here."""
         return [sizes for sizes in (self.global_, *self.apps) if sizes.error is not None]
 
     def to_json(self) -> dict[str, Any]:
@@ -110,20 +112,51 @@ def read_sizes(data_dir: Path, apps: Iterable[str] = ()) -> ServerSizes:
     """
     place = DataDir.find(data_dir)
     selection = Selection(apps=tuple(apps) or None)
-    found = [_sizes_of(database) for database in iter_databases(place, selection)]
-    global_, *others = found
+    global_, *others = handle_each(place, selection, _begin, _measure, may_be_missing=True)
     others.sort(key=lambda sizes: (-sizes.total_bytes, sizes.name))
     return ServerSizes(place.root, global_, others)
 
 
-def read_vod_sizes(connection: sqlite3.Connection) -> dict[str, VodTotal]:
+def _begin(database: Database) -> Sizes:
+    return Sizes(database.name)
+
+
+def _measure(path: Path, sizes: Sizes) -> None:
+    with reading(path) as connection:
+        read_file_sizes(connection, path, sizes)
+
+
+def read_file_sizes(connection: sqlite3.Connection, path: Path, sizes: Sizes) -> None:
+    """Read what `sizes` names, an app's database or the global one, all on one snapshot."""
+    connection.execute("BEGIN")
+    sizes.db_bytes, sizes.wal_bytes = path.stat().st_size, wal_bytes(path)
+    if sizes.name != "global":
+        sizes.vods = _read_vod_sizes(connection)
+        sizes.variants = _read_variant_sizes(connection)
+
+
+class Pages(NamedTuple):
+    """Pages of one file, as its header counts them."""
+
+    page_bytes: int
+    total: int
+    unused: int
+    """Pages that hold nothing, which VACUUM gives back."""
+
+
+def read_pages(connection: sqlite3.Connection) -> Pages:
+    """Return the pages of a file."""
+    return Pages(*connection.execute(_PAGES).fetchone())
+
+
+def _read_vod_sizes(connection: sqlite3.Connection) -> dict[str, VodTotal]:
     """Return what an app's recordings add up to, by status."""
     if "size_bytes" not in columns_of(connection, "main", "vods"):
         return {}
     return dict(vod_totals(connection).by_status)
 
 
-def read_variant_sizes(connection: sqlite3.Connection) -> VodTotal:
+def _read_variant_sizes(connection: sqlite3.Connection) -> VodTotal:
     """Return what the variants of an app's recordings add up to."""
     if not columns_of(connection, "main", "vod_variants"):
         return VodTotal()
@@ -144,23 +177,3 @@ def in_bytes(count: int | None) -> str:
             return f"{size:.1f} {unit}"
         size /= _NEXT_UNIT
     return f"{size:.1f} PiB"
-
-
-def _sizes_of(database: Database) -> Sizes:
-    sizes = Sizes(database.name)
-    found = database.look()
-    path = database.path
-    if path is None or found.error is not None:
-        missing = isinstance(found.error, MissingDatabaseError) and database.name != "global"
-        sizes.error = None if missing else str(found.error)
-        return sizes
-    try:
-        with reading(path) as connection:
-            sizes.db_bytes, sizes.wal_bytes = path.stat().st_size, wal_bytes(path)
-            if database.name != "global":
-                connection.execute("BEGIN")
-                sizes.vods = read_vod_sizes(connection)
-                sizes.variants = read_variant_sizes(connection)
-    except StreamHubError as error:
-        sizes.error = str(error)
-    return sizes

@@ -1,4 +1,4 @@
-"""The clean-up that the split leaves open: the global copies of moved rows go, once all is proved.
+"""Clean-up after the split: the global copies of moved rows are deleted once all is proved.
 
 What a row must meet is the split's own rule after an import: its identity is found in its app.db,
 whatever else changed, since rows live on there. So a row that was superseded goes too: another one
@@ -10,39 +10,44 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import (
-    is_intact,
-    require_intact,
-    size_bytes,
+from streamhub_orm.engine.backups import size_bytes
+from streamhub_orm.engine.connections import (
+    attach_read_only,
+    open_for_migration,
+    reading,
+    translated,
 )
-from streamhub_orm.engine.connections import open_for_migration, reading, translated
+from streamhub_orm.engine.integrity import is_intact, require_intact
 from streamhub_orm.engine.run_lock import run_lock
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import SplitCleanupError, StreamHubError
-from streamhub_orm.legacy.sources import RowCounts
-from streamhub_orm.maintenance.backup_first import back_up_first
+from streamhub_orm.legacy.accounts import TABLES, RowCounts
+from streamhub_orm.legacy.bookkeeping import CLEANUP_BACKUP, read_meta, split_transaction
+from streamhub_orm.legacy.global_rows import count_global_rows
+from streamhub_orm.legacy.meta import write_value
+from streamhub_orm.maintenance.selection import back_up_first
+from streamhub_orm.maintenance.sizes import read_pages
 from streamhub_orm.maintenance.split_proof import prove_split
-from streamhub_orm.migrations.global_file import CLEANUP_BACKUP, empty_legacy_tables, read_meta
-from streamhub_orm.registry import count_global_rows
 
 
 @dataclass
 class SplitCleanup:
-    """What a clean-up did, or in a dry run would do."""
+    """Outcome of a clean-up, or in a dry run what it would do."""
 
     data_dir: Path
     dry_run: bool
     removed: RowCounts = field(default_factory=RowCounts)
     """Rows that are gone from the global tables."""
     differing: RowCounts = field(default_factory=RowCounts)
-    """Those among them whose like in the app.db has other content, and is what counts."""
+    """Rows among them whose like in the app.db has other content, which is what counts."""
     backup: Path | None = None
     reclaimed_bytes: int = 0
     error: str | None = None
-    """Why the rows are gone but their space could not be given back."""
+    """Reason why the rows are deleted but their space could not be given back."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `split cleanup --json`."""
@@ -72,7 +77,9 @@ def clean_up_split(data_dir: Path, *, dry_run: bool = False) -> SplitCleanup:
         result.removed, result.differing = proof.rows, proof.differing
         return result
     with run_lock(place.lock_path, like=place.global_db):
-        if count_global_rows(place.global_db).total:
+        with reading(place.global_db) as connection:
+            rows = count_global_rows(connection).all
+        if rows.total:
             _empty(place, result)
         if result.removed.total or _was_killed_before_vacuum(place):
             _reclaim(place, result)
@@ -85,7 +92,7 @@ def _empty(place: DataDir, result: SplitCleanup) -> None:
     backup = back_up_first(path, like=path)
     try:
         proof = prove_split(place, backup.path)
-        empty_legacy_tables(path, backup=backup.path)
+        _empty_legacy_tables(path, backup=backup.path)
     except SplitCleanupError:
         backup.drop()  # nothing was changed, so nothing needs it
         raise
@@ -115,4 +122,26 @@ def _was_killed_before_vacuum(place: DataDir) -> bool:
     if read_meta(place.global_db, CLEANUP_BACKUP) is None:
         return False
     with reading(place.global_db) as connection:
-        return bool(connection.execute("PRAGMA freelist_count").fetchone()[0])
+        return read_pages(connection).unused > 0
+
+
+def _empty_legacy_tables(path: Path, *, backup: Path) -> None:
+    """Delete every row of the global streams, vods and ingress_auth; the tables stay.
+
+    Raises `SplitCleanupError` where these tables are not, row by row, what the `backup` holds;
+    then nothing was changed.
+    """
+    with split_transaction(path) as connection:
+        attach_read_only(connection, backup, "backup")
+        for table in TABLES:
+            if columns_of(connection, "main", table):
+                if not connection.execute(_IS_SAME.format(table=table)).fetchone()[0]:
+                    finding = f"rows of {table} that came or changed since the backup was made"
+                    raise SplitCleanupError(path, [finding])
+                connection.execute(f"DELETE FROM main.{table}")  # noqa: S608 - a constant
+        write_value(connection, CLEANUP_BACKUP, str(backup), once=True)
+
+
+_IS_SAME: Final = """
+    SELECT (SELECT count(*) FROM main.{table}) = (SELECT count(*) FROM backup.{table})
+       AND NOT EXISTS (SELECT * FROM main.{table} EXCEPT SELECT * FROM backup.{table})"""

@@ -1,4 +1,4 @@
-"""The proof that the global copies of moved rows are needed no more, or what speaks against it."""
+"""Proof that no global copy of a moved row is needed any more, or the reasons against it."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import SplitCleanupError, StreamHubError
-from streamhub_orm.legacy.row_index import build_row_index
-from streamhub_orm.legacy.sources import RowCounts
-from streamhub_orm.legacy.verifying import verify_global_rows
-from streamhub_orm.migrations.app_files import is_done
-from streamhub_orm.migrations.states import State
-from streamhub_orm.migrations.upgrading import look_for_upgrade
+from streamhub_orm.legacy.accounts import RowCounts
+from streamhub_orm.legacy.global_rows import build_row_index, count_global_rows, list_orphans
+from streamhub_orm.legacy.proof import verify_global_rows
+from streamhub_orm.legacy.sources import GlobalState, LegacyFiles
+from streamhub_orm.migrations.states import State, is_done, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
-from streamhub_orm.registry import count_global_rows, list_orphans, read_registry
+from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamhub_orm.data_dir import DataDir
-    from streamhub_orm.registry import Registry
 
 LISTED: Final = 1000
-"""How many rows a refusal names at most."""
+"""Rows that a refusal names at most."""
 
 
 @dataclass
 class Proof:
-    """What was found out about the rows of the global streams, vods and ingress_auth."""
+    """Findings about the rows of the global streams, vods and ingress_auth."""
 
     rows: RowCounts
     differing: RowCounts = field(default_factory=RowCounts)
-    """Those whose like in the app.db has other content: it has lived on, or came first."""
+    """Rows whose like in the app.db has other content: it was changed since, or came first."""
     findings: list[str] = field(default_factory=list)
-    """What speaks against deleting them."""
+    """Reasons against deleting them."""
     unlisted: int = 0
 
     def add_rows(self, what: str, rows: list[str], count: int) -> None:
@@ -43,7 +44,7 @@ class Proof:
 
     @property
     def room(self) -> int:
-        """How many more rows may be named."""
+        """Number of rows that may still be named."""
         return max(LISTED - len(self.findings), 0)
 
 
@@ -57,31 +58,40 @@ def prove_split(place: DataDir, global_db: Path) -> Proof:
     if state.error is not None:
         raise state.error
     registry = read_registry(global_db)
-    proof = Proof(count_global_rows(global_db))
+    with reading(global_db) as connection:
+        rows = count_global_rows(connection)
+    proof = Proof(rows.all)
     if state.state is not State.CURRENT:
         proof.findings.append("a global database that is not at head")
     if not registry.split_done:
         proof.findings.append("a split that is not marked as done")
     orphans = list_orphans(global_db, limit=LISTED)
-    proof.add_rows("a row of no registered app", orphans, registry.orphans.total)
+    proof.add_rows("a row of no registered app", orphans, rows.orphans(registry.ids).total)
     with TemporaryDirectory(prefix="streamhub-proof-") as folder:
         row_index = build_row_index(global_db, Path(folder) / "rows")
-        for name in filter(registry.has_global_rows, registry.ids):
-            _prove_app(place, registry, name, row_index, proof)
+        source = GlobalState(registry.split_done, rows)
+
+        def legacy_files(name: str) -> LegacyFiles:
+            vods_db = place.legacy_db(name)
+            app_id = registry.ids[name]
+            return LegacyFiles(name, app_id, global_db, vods_db, lambda: source, row_index)
+
+        for name, app_id in registry.ids.items():
+            if rows.of(name, app_id):
+                _prove_app(place, name, legacy_files, proof)
     if proof.findings:
         raise SplitCleanupError(place.global_db, proof.findings, proof.unlisted)
     return proof
 
 
 def _prove_app(
-    place: DataDir, registry: Registry, name: str, row_index: Path, proof: Proof
+    place: DataDir, name: str, legacy_files: Callable[[str], LegacyFiles], proof: Proof
 ) -> None:
     try:
-        path, vods_db = place.app_db(name), place.legacy_db(name)
-        if not is_done(look_for_upgrade(path, APP, recover=False)):
+        path, files = place.app_db(name), legacy_files(name)
+        if not is_done(look_for_upgrade(path, APP, recover=False), APP):
             proof.findings.append(f"the app {name}, which is not upgraded")
             return
-        files = registry.legacy_files(name, vods_db, row_index)
         found = verify_global_rows(path, files, examples=proof.room)
     except StreamHubError as error:
         proof.findings.append(f"the app {name}, which cannot be asked ({error})")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.sql import quoted
 from streamhub_orm.errors import UnknownStructureError
 from streamhub_orm.migrations.references import reference_structure, reference_structures
+from streamhub_orm.migrations.revisions import stamp
 from streamhub_orm.migrations.structure import Drift, Structure, compare, read_structure
-from streamhub_orm.migrations.transaction import raw_connection, stamp
 from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def adoptable_revision(raw: sqlite3.Connection, world: World, path: Path) -> str
         if (signatures - before) & present:
             reached = revision
         before = signatures
-    refused = _not_completable(world, reference_structure(world, reached), found)
+    refused = _views_in_the_way(raw, world)
+    refused += _not_completable(world, reference_structure(world, reached), found)
     if refused:
         raise UnknownStructureError(path, refused)
     return reached
@@ -69,6 +71,13 @@ def _require_world(raw: sqlite3.Connection, world: World, path: Path) -> None:
     if ours - {"alembic_version"} and world.first_table not in names:
         only = f"table {world.first_table} is missing, there is only {', '.join(sorted(ours))}"
         raise UnknownStructureError(path, [only])
+
+
+def _views_in_the_way(raw: sqlite3.Connection, world: World) -> list[str]:
+    """Return the views that bear the name of a table; SQLite would write through none of them."""
+    tables = reference_structure(world, world.head).tables.keys() | world.foreign_tables
+    views = raw.execute("SELECT name FROM main.sqlite_master WHERE type = 'view' ORDER BY name")
+    return [f"{name} is a view, not a table" for (name,) in views if name.lower() in tables]
 
 
 def _not_completable(world: World, expected: Structure, found: Structure) -> list[str]:

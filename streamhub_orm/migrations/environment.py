@@ -1,4 +1,4 @@
-"""What both env.py files delegate to: which files an Alembic command means, and how each is run.
+"""Alembic environment, which both env.py delegate to: the files a command means, each run apart.
 
 Only `upgrade` adopts and imports; the commands that only read open their files read-only, so they
 cannot write an unadopted one.
@@ -6,8 +6,8 @@ cannot write an unadopted one.
 
 from __future__ import annotations
 
+import logging
 import os
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,30 +16,33 @@ from typing import TYPE_CHECKING, Any, Final
 from alembic import context, util
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import create_empty, require_no_stray_wal
-from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import open_read_only, translated
 from streamhub_orm.engine.engines import READ_ONLY
-from streamhub_orm.errors import NotADatabaseError, StreamHubError
-from streamhub_orm.legacy.importing import import_legacy
-from streamhub_orm.legacy.sources import VODS_MARKER, Account
-from streamhub_orm.migrations.autogenerate import comparison_options, database_at_head
-from streamhub_orm.migrations.downgrading import Change, change_adopted
-from streamhub_orm.migrations.legacy_files import require_importable
-from streamhub_orm.migrations.states import State, missing, read_state
-from streamhub_orm.migrations.transaction import engine_on, keep_user_version
-from streamhub_orm.migrations.upgrading import imports_pending, look_for_upgrade, transform
+from streamhub_orm.errors import NotADatabaseError, StreamHubError, UnforeseenError
+from streamhub_orm.fleet import walk
+from streamhub_orm.migrations.app_file import upgrade_app_file
+from streamhub_orm.migrations.authoring import comparison_options
+from streamhub_orm.migrations.downgrading import change_adopted
+from streamhub_orm.migrations.global_file import upgrade_global_file
+from streamhub_orm.migrations.revisions import (
+    Route,
+    connect_over,
+    database_in_memory,
+    keep_user_version,
+    last_of,
+)
+from streamhub_orm.migrations.states import missing
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
-from streamhub_orm.registry import Registry, read_registry
+from streamhub_orm.registry import find_legacy_files, read_registry
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
 
     import sqlalchemy as sa
 
     from streamhub_orm.legacy.sources import LegacyFiles
 
+_log: Final = logging.getLogger(__name__)
 _WRITING: Final = {"upgrade", "downgrade", "do_stamp"}
 _COMPARING: Final = {"retrieve_migrations"}
 _OFFLINE_HEADER: Final = """\
@@ -65,10 +68,11 @@ def run_environment(name: str) -> None:
     if context.is_offline_mode():
         _print_sql(world)
     elif handed is not None:
-        _run_on_engine(handed, world)
+        with handed.connect() as connection:
+            _compare(connection, world)
     elif _command() in _COMPARING:
-        with database_at_head(world) as engine:
-            _run_on_engine(engine, world)
+        with database_in_memory(world) as connection:
+            _compare(connection, world)
     else:
         try:
             _run_on_files(world)
@@ -94,8 +98,8 @@ def _print_sql(world: World) -> None:
         context.run_migrations()
 
 
-def _run_on_engine(engine: sa.Engine, world: World) -> None:
-    with engine.connect() as connection, connection.begin():
+def _compare(connection: sa.Connection, world: World) -> None:
+    with connection.begin():
         _run_steps(connection, world, **comparison_options(world))
 
 
@@ -110,90 +114,73 @@ def _run_steps(connection: sa.Connection, world: World, **options: Any) -> None:
 
 
 def _run_on_files(world: World) -> None:
-    """Run the command on each file; one that fails does not stop the rest."""
+    """Run the command on each file; one that fails does not stop the rest.
+
+    A fault in a revision's own code is raised as it is, so that its author sees where it came from.
+    """
     command = _command()
-    failures = []
-    for find_target in _targets(world):
-        try:
-            _run_on_file(command, find_target(), world)
-        except (StreamHubError, util.CommandError) as error:
-            failures.append(str(error))
+    route = Route(_destination, lambda connection: _run_steps(connection, world))
+    targets = _targets(world)
+    outcomes = walk(targets, lambda name: _run_on_file(command, targets[name](), world, route))
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    failures = [str(_unwrapped(error)) for error in errors]
+    for error in map(_unwrapped, errors):
+        if not isinstance(error, StreamHubError | util.CommandError):
+            _log.error("%s", "\n".join(failures))
+            raise error
     if failures:
         raise util.CommandError("\n".join(failures))
 
 
-def _run_on_file(command: str, target: Target, world: World) -> None:
-    if command == "upgrade":
-        _upgrade(target, world)
-    elif command in _WRITING:
-        _change_adopted(command, target, world)
-    else:
+def _unwrapped(error: StreamHubError) -> BaseException:
+    return error.__cause__ or error if isinstance(error, UnforeseenError) else error
+
+
+def _run_on_file(command: str, target: Target, world: World, route: Route) -> None:
+    if command not in _WRITING:
         _read(target, world)
+    elif command != "upgrade":
+        name, drop_rows = command.removeprefix("do_"), command != "downgrade" or _drops_rows()
+        change_adopted(target.path, world, route, name, like=target.owner, drop_rows=drop_rows)
+    elif world is APP:
+        upgrade_app_file(target.path, target.files, route=route)
+    else:
+        upgrade_global_file(target.path, route=route)
 
 
-def _upgrade(target: Target, world: World) -> None:
-    if target.files is not None:
-        require_no_stray_wal(target.path)
-        create_empty(target.path, like=target.owner)
-    found = look_for_upgrade(target.path, world)
-    if found.revision is not None:
-        reached = _destination(found.revision)
-        importing = target.files is not None and reached == world.head and imports_pending(found)
-        if reached == found.revision and not importing:
-            return
-    if target.files is not None and VODS_MARKER not in found.markers:
-        require_importable(target.files.vods_db)
-    if found.state is not State.MISSING:
-        back_up(target.path, like=target.owner)
-
-    def finish(raw: sqlite3.Connection) -> Account:
-        at_head = read_state(raw, world, target.path).state is State.CURRENT
-        return import_legacy(raw, target.files) if target.files and at_head else Account()
-
-    transform(target.path, world, run=lambda c: _run_steps(c, world), finish=finish)
+def _drops_rows() -> bool:
+    return _arguments().get("drop-rows") == ["yes"]
 
 
-def _change_adopted(command: str, target: Target, world: World) -> None:
-    change_adopted(
-        Change(command.removeprefix("do_"), target.path, world, target.owner),
-        destination=_destination,
-        run=lambda connection: _run_steps(connection, world),
-        guarded=command == "downgrade" and _arguments().get("drop-rows") != ["yes"],
-    )
-
-
-def _destination(revision: str) -> str | None:
+def _destination(revision: str | None) -> str | None:
     """Return where the command's steps lead a file that stands at `revision`."""
     opened = context.get_context()
-    steps = list(opened.opts["fn"]((revision,), opened))
-    if not steps:
-        return revision
-    after = steps[-1].to_revisions
-    return str(after[0]) if after else None
+    return last_of(opened.opts["fn"]((revision,) if revision else (), opened), revision)
 
 
 def _read(target: Target, world: World) -> None:
     if not target.path.exists():
         raise missing(target.path)
-    with translated(target.path, "reading"), closing(open_read_only(target.path)) as raw:
-        engine = engine_on(raw)
-        if target.files is not None:
-            context.config.print_stdout("%s:", target.files.app)
-        with engine.connect() as connection:
-            connection.info[READ_ONLY] = True
-            with connection.begin():
-                _run_steps(connection, world, dont_mutate=True)
+    if target.files is not None:
+        context.config.print_stdout("%s:", target.files.app)
+    with (
+        translated(target.path, "reading"),
+        connect_over(open_read_only(target.path)) as connection,
+    ):
+        connection.info[READ_ONLY] = True
+        with connection.begin():
+            _run_steps(connection, world, dont_mutate=True)
 
 
-def _targets(world: World) -> list[Callable[[], Target]]:
-    """Return what finds each target; finding one can fail, and does not stop the rest."""
+def _targets(world: World) -> dict[str, Callable[[], Target]]:
+    """Return what finds each target, by name; finding one can fail, and does not stop the rest."""
     arguments = _arguments()
     if "path" in arguments:
-        return [partial(_named_target, Path(path).absolute()) for path in arguments["path"]]
+        return {path: partial(_named_target, Path(path).absolute()) for path in arguments["path"]}
     root = arguments.get("data_dir", [os.environ.get("DATA_DIR", ".")])[-1]
     place = DataDir.find(Path(root))
     if world is GLOBAL:
-        return [partial(Target, place.global_db, place.global_db)]
+        return {world.name: partial(Target, place.global_db, place.global_db)}
     registry = read_registry(place.global_db)
     names = arguments.get("app", [])
     if not names:
@@ -201,7 +188,7 @@ def _targets(world: World) -> list[Callable[[], Target]]:
         message = f"name an app by -x app=NAME, or all by -x app=all; apps of {place.root}: {known}"
         raise util.CommandError(message)
     chosen = list(registry.ids) if "all" in names else names
-    return [partial(_app_target, place, registry, name) for name in chosen]
+    return {name: partial(_app_target, place, name) for name in chosen}
 
 
 def _named_target(path: Path) -> Target:
@@ -218,10 +205,8 @@ def _named_target(path: Path) -> Target:
     return Target(path, path)
 
 
-def _app_target(place: DataDir, registry: Registry, name: str) -> Target:
-    registry.require([name])
-    path = place.app_db(name)
-    return Target(path, place.global_db, registry.legacy_files(name, place.legacy_db(name)))
+def _app_target(place: DataDir, name: str) -> Target:
+    return Target(place.app_db(name), place.global_db, find_legacy_files(place, name))
 
 
 def _arguments() -> dict[str, list[str]]:

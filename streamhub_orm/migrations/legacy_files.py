@@ -1,13 +1,14 @@
-"""Whether a legacy vods.db, or global streams and vods, can be imported."""
+"""Legacy vods.db files, and global streams and vods: refused where they cannot be imported."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.backups import require_intact
 from streamhub_orm.engine.connections import reading, roll_back_dead_write
+from streamhub_orm.engine.integrity import require_intact
+from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import InterruptedWriteError, NewerDatabaseError, UnknownStructureError
-from streamhub_orm.legacy.sources import columns_of
+from streamhub_orm.legacy.accounts import TABLES
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.worlds import APP, CORE_USER_VERSION
 
@@ -51,7 +52,8 @@ def require_importable(path: Path, *, recover: bool = True) -> None:
 def require_legacy_tables(connection: sqlite3.Connection, path: Path) -> None:
     """Raise `UnknownStructureError` where legacy streams or vods lack what their rows need."""
     tables = reference_structure(APP, APP.parity).tables
-    missing = []
+    views = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'view'").fetchall()
+    missing = [f"{name} is a view, not a table" for (name,) in views if name.lower() in TABLES]
     for name in _TABLES:
         present = columns_of(connection, "main", name)
         missing += [

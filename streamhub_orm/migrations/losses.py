@@ -1,4 +1,4 @@
-"""What a downgrade would drop: rows of tables, values of columns, rows that a CHECK forbids.
+"""Losses of a downgrade: rows of tables, values of columns, rows that a CHECK forbids.
 
 Derived from the structures before and after, so that no revision needs a guard of its own.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.sql_names import quoted
+from streamhub_orm.engine.sql import quoted
 from streamhub_orm.errors import DataLossError
 from streamhub_orm.migrations.references import reference_structure, seed_rows
 

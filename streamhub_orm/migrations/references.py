@@ -1,14 +1,14 @@
-"""What the history itself builds: the structure at every revision, and a template file."""
+"""Reference of the history itself: the structure at every revision, and a template file."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from functools import cache
 from typing import TYPE_CHECKING
 
+from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.sql import quoted
+from streamhub_orm.migrations.revisions import database_in_memory, run_revisions
 from streamhub_orm.migrations.structure import Structure, read_structure
-from streamhub_orm.migrations.transaction import engine_on, run_upgrade
 
 if TYPE_CHECKING:
     from streamhub_orm.migrations.worlds import World
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 def reference_structures(world: World) -> dict[str, Structure]:
     """Return the structure at each revision, oldest first, built in memory by the history."""
     structures = {}
-    with closing(_memory()) as raw, engine_on(raw).connect() as connection, connection.begin():
+    with database_in_memory(world, world.history[0].revision) as connection:
+        raw = raw_connection(connection)
         for script in world.history:
-            run_upgrade(connection, world, script.revision)
+            with connection.begin():
+                run_revisions(connection, world, script.revision)
             structures[script.revision] = read_structure(raw, world.foreign_tables)
     return structures
 
@@ -35,21 +37,14 @@ def reference_structure(world: World, revision: str | None) -> Structure:
 @cache
 def seed_rows(world: World, table: str, columns: tuple[str, ...]) -> frozenset[tuple[object, ...]]:
     """Return the rows that the history itself puts into a table, such as the platform tenant."""
-    with closing(_memory()) as raw, engine_on(raw).connect() as connection:
-        with connection.begin():
-            run_upgrade(connection, world)
-        selected = ", ".join(f'"{column}"' for column in columns)
-        return frozenset(raw.execute(f'SELECT {selected} FROM "{table}"'))  # noqa: S608
+    selected = ", ".join(quoted(column) for column in columns)
+    query = f"SELECT {selected} FROM {quoted(table)}"  # noqa: S608 - identifiers, quoted
+    with database_in_memory(world) as connection:
+        return frozenset(raw_connection(connection).execute(query))
 
 
 @cache
 def template(world: World) -> bytes:
     """Return the bytes of an empty database at head, in rollback mode."""
-    with closing(_memory()) as raw, engine_on(raw).connect() as connection:
-        with connection.begin():
-            run_upgrade(connection, world)
-        return raw.serialize()
-
-
-def _memory() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:", isolation_level=None)
+    with database_in_memory(world) as connection:
+        return raw_connection(connection).serialize()

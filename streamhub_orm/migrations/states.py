@@ -1,4 +1,4 @@
-"""The state of a database file, found by opening it read-only, without Alembic and an engine."""
+"""State of a database file, found by opening it read-only, without Alembic and an engine."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.connections import reading, roll_back_dead_write
 from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP
 from streamhub_orm.errors import (
     CorruptDatabaseError,
     DatabaseFileError,
+    InterruptedWriteError,
     MissingDatabaseError,
     NewerDatabaseError,
     NotADatabaseError,
     StreamHubError,
     UnadoptedDatabaseError,
 )
+from streamhub_orm.legacy.accounts import ACCOUNT_KEY
+from streamhub_orm.legacy.sources import MARKERS
 from streamhub_orm.migrations.adoption import adoptable_revision
 from streamhub_orm.migrations.worlds import APP, CORE_USER_VERSION, GLOBAL
 
@@ -47,7 +50,15 @@ class FileState:
     revision: str | None = None
     markers: frozenset[str] = frozenset()
     """Keys of `_streamhub_meta` whose value is 1."""
+    account: str | None = None
+    """The record of an app's legacy rows, as it stands in the file."""
     error: StreamHubError | None = None
+
+    def without_account(self) -> FileState:
+        """Return the state alone, which a fleet has few different ones of."""
+        if self.account is None:
+            return self
+        return _found(self.state, self.revision, " ".join(sorted(self.markers)), None)
 
 
 def look_at(path: Path, world: World) -> FileState:
@@ -65,6 +76,32 @@ def look_at(path: Path, world: World) -> FileState:
         return FileState(State.NEWER, error=error)
     except DatabaseFileError as error:
         return FileState(State.BROKEN, error=error)
+
+
+def look_for_upgrade(path: Path, world: World, *, recover: bool = True) -> FileState:
+    """Find the state of a file; raise where it is there and an upgrade must not touch it.
+
+    With `recover`, a journal that a killed writer left is rolled back first.
+    """
+    found = look_at(path, world)
+    if recover and isinstance(found.error, InterruptedWriteError):
+        roll_back_dead_write(path)
+        found = look_at(path, world)
+    if found.error is not None and found.state is not State.MISSING:
+        raise found.error
+    if found.state is State.UNADOPTED:
+        _require_adoptable(path, world)
+    return found
+
+
+def imports_pending(found: FileState) -> bool:
+    """Tell whether an app.db still lacks a marker of the split."""
+    return not found.markers >= MARKERS
+
+
+def is_done(found: FileState, world: World) -> bool:
+    """Tell whether a file is at head and, if it is an app.db, has its legacy rows."""
+    return found.state is State.CURRENT and not (world is APP and imports_pending(found))
 
 
 def _size(path: Path) -> int:
@@ -89,39 +126,42 @@ def read_state(connection: sqlite3.Connection, world: World, path: Path) -> File
             "one row",
             RESTORE_BACKUP,
         )
-    revision, version, markers = rows[0] if rows else _read_piecemeal(connection)
+    revision, version, markers, account = rows[0] if rows else _read_piecemeal(connection)
     _require_known_version(path, version)
     if revision is not None and not world.knows(revision):
         _refuse_other_world(path, revision, world)
         raise newer(path, f"revision {revision}", f"a revision of the {world.name} history")
     if revision is None and not _has_tables(connection):
         return FileState(State.MISSING, error=missing(path))
-    return _found(_state_at(revision, world), revision, markers or "")
+    return _found(_state_at(revision, world), revision, markers or "", account)
 
 
 @lru_cache(maxsize=64)
-def _found(state: State, revision: str | None, markers: str) -> FileState:
+def _found(state: State, revision: str | None, markers: str, account: str | None) -> FileState:
     """Return the same object for files in the same state: a fleet has few different ones."""
-    return FileState(state, revision, frozenset(markers.split()))
+    return FileState(state, revision, frozenset(markers.split()), account)
 
 
 # One statement for the common case: a fleet at head is opened, asked this, and closed.
-_ADOPTED: Final = """
-    SELECT version_num, user_version,
-           (SELECT group_concat(key, ' ') FROM _streamhub_meta WHERE value = '1')
-    FROM alembic_version, pragma_user_version"""
+_MARKERS: Final = "(SELECT group_concat(key, ' ') FROM _streamhub_meta WHERE value = '1')"
+_ACCOUNT: Final = f"(SELECT value FROM _streamhub_meta WHERE key = '{ACCOUNT_KEY}')"  # noqa: S608
+_ADOPTED: Final = f"""
+    SELECT version_num, user_version, {_MARKERS}, {_ACCOUNT}
+    FROM alembic_version, pragma_user_version"""  # noqa: S608 - constants of this module
 
 
-def _read_piecemeal(connection: sqlite3.Connection) -> tuple[str | None, int, str | None]:
+def _read_piecemeal(
+    connection: sqlite3.Connection,
+) -> tuple[str | None, int, str | None, str | None]:
     """Read the same where alembic_version or `_streamhub_meta` is missing or empty."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    revision = markers = None
+    revision = markers = account = None
     if "alembic_version" in tables:
         revision = connection.execute("SELECT max(version_num) FROM alembic_version").fetchone()[0]
     if "_streamhub_meta" in tables:
-        query = "SELECT group_concat(key, ' ') FROM _streamhub_meta WHERE value = '1'"
-        markers = connection.execute(query).fetchone()[0]
-    return revision, connection.execute("PRAGMA user_version").fetchone()[0], markers
+        markers, account = connection.execute(f"SELECT {_MARKERS}, {_ACCOUNT}").fetchone()
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return revision, version, markers, account
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
@@ -151,7 +191,7 @@ def _require_known_version(path: Path, version: int) -> None:
         raise newer(path, f"user_version {version}", f"at most {CORE_USER_VERSION}")
 
 
-def require_adoptable(path: Path, world: World) -> None:
+def _require_adoptable(path: Path, world: World) -> None:
     """Raise `UnknownStructureError` where an unadopted file fits no state of the history."""
     with reading(path) as connection:
         adoptable_revision(connection, world, path)

@@ -1,42 +1,37 @@
-"""Bring one file to head: back it up, then adopt, upgrade and import in one transaction."""
+"""Upgrade of one file: what both kinds of file have in common on their way to head."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, Self
 
-from streamhub_orm.engine.backups import back_up
-from streamhub_orm.engine.connections import roll_back_dead_write
-from streamhub_orm.errors import InterruptedWriteError
-from streamhub_orm.legacy.sources import MARKERS, Account
+from streamhub_orm.engine.backups import copy_to_scratch
+from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.integrity import row_counts
+from streamhub_orm.errors import DatabaseFileError, RowsLostError
+from streamhub_orm.legacy.accounts import Account
 from streamhub_orm.migrations.adoption import adopt
-from streamhub_orm.migrations.states import (
-    FileState,
-    State,
-    look_at,
-    read_state,
-    require_adoptable,
-)
-from streamhub_orm.migrations.transaction import (
-    migration_transaction,
-    raw_connection,
-    run_upgrade,
-)
-from streamhub_orm.migrations.worlds import APP
+from streamhub_orm.migrations.states import State, read_state
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Iterator
 
     import sqlalchemy as sa
 
+    from streamhub_orm.migrations.states import FileState
     from streamhub_orm.migrations.worlds import World
+
+
+_BOOKKEEPING: Final = {"alembic_version", "_streamhub_meta"}
 
 
 @dataclass(frozen=True)
 class Upgraded:
-    """What an upgrade did to one file."""
+    """What an upgrade or downgrade did to one file."""
 
     from_revision: str | None
     """None for a file that was missing or not adopted."""
@@ -45,69 +40,56 @@ class Upgraded:
     account: Account = field(default_factory=Account)
     changed: bool = True
 
+    @classmethod
+    def unchanged(cls, found: FileState) -> Self:
+        """Return the outcome where there was nothing to do."""
+        return cls(found.revision, found.revision, changed=False)
 
-def look_for_upgrade(path: Path, world: World, *, recover: bool = True) -> FileState:
-    """Find the state of a file; raise where it is there and an upgrade must not touch it.
 
-    With `recover`, a journal that a killed writer left is rolled back first.
+def adopt_unless_adopted(connection: sa.Connection, world: World, path: Path) -> None:
+    """Adopt the file inside the transaction, where no other process has done so meanwhile."""
+    if read_state(raw_connection(connection), world, path).state is State.UNADOPTED:
+        adopt(connection, world, path)
+
+
+@contextmanager
+def rows_accounted_for(
+    raw: sqlite3.Connection, path: Path, *, dropping: bool = False
+) -> Iterator[dict[str, int]]:
+    """Compare the rows of every table before and after the block, inside its transaction.
+
+    The block says in the yielded dictionary how many rows a table gained; a table it says nothing
+    of may only grow, by what a revision inserts. With `dropping`, tables may go: what they held was
+    looked at beforehand. Raises `RowsLostError` otherwise.
     """
-    found = look_at(path, world)
-    if recover and isinstance(found.error, InterruptedWriteError):
-        roll_back_dead_write(path)
-        found = look_at(path, world)
-    if found.error is not None and found.state is not State.MISSING:
-        raise found.error
-    if found.state is State.UNADOPTED:
-        require_adoptable(path, world)
-    return found
+    before, gained = row_counts(raw), dict[str, int]()
+    yield gained
+    after = row_counts(raw)
+    wrong = []
+    for name, rows in before.items():
+        if name in _BOOKKEEPING or name.startswith("sqlite_") or (dropping and name not in after):
+            continue
+        found, expected = after.get(name, 0), rows + gained.get(name, 0)
+        if found < expected or (name in gained and found != expected):
+            wrong.append(f"table {name} has {found} rows instead of {expected}")
+    if wrong:
+        raise RowsLostError(path, wrong)
 
 
-def nothing_left(found: FileState, world: World) -> bool:
-    """Tell whether a file is at head and, if it is an app.db, has its legacy rows."""
-    return found.state is State.CURRENT and not (world is APP and imports_pending(found))
+@contextmanager
+def scratch_copy(path: Path, found: FileState) -> Iterator[Path]:
+    """Yield a copy of a file to rehearse on; the path of a missing one where there is nothing yet.
 
-
-def imports_pending(found: FileState) -> bool:
-    """Tell whether an app.db still lacks a marker of the split."""
-    return not found.markers >= MARKERS
-
-
-def upgrade_file(  # noqa: PLR0913 - what the caller knows already is not looked up again
-    path: Path,
-    world: World,
-    *,
-    like: Path,
-    found: FileState | None = None,
-    backup: Path | None = None,
-    finish: Callable[[sqlite3.Connection], Account] = lambda _: Account(),
-) -> Upgraded:
-    """Bring an existing file to head; `finish` runs in the same transaction, at head.
-
-    The caller may hand in the state that it just `found`, and a `backup` made for this upgrade;
-    otherwise a file that holds data is backed up first. Raises a `DatabaseFileError`, and then the
-    file is as it was.
+    It lies in the folder for temporary files (TMPDIR) and is removed at the end. Errors within the
+    block name the original.
     """
-    found = found or look_for_upgrade(path, world)
-    if backup is None and found.state is not State.MISSING:
-        backup = back_up(path, like=like)
-    account = transform(path, world, run=lambda c: run_upgrade(c, world), finish=finish)
-    return Upgraded(found.revision, world.head, backup, account)
-
-
-def transform(
-    path: Path,
-    world: World,
-    *,
-    run: Callable[[sa.Connection], None],
-    finish: Callable[[sqlite3.Connection], Account] = lambda _: Account(),
-) -> Account:
-    """Adopt the file if it is not yet, `run` revisions and `finish`, in one transaction.
-
-    Read again inside the transaction: another process may have upgraded the file meanwhile.
-    """
-    with migration_transaction(path) as connection:
-        raw = raw_connection(connection)
-        if read_state(raw, world, path).state is State.UNADOPTED:
-            adopt(connection, world, path)
-        run(connection)
-        return finish(raw)
+    with TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
+        scratch = Path(folder) / path.name
+        try:
+            if found.state is not State.MISSING:
+                copy_to_scratch(path, scratch)
+            yield scratch
+        except DatabaseFileError as error:
+            if error.path == scratch:
+                error.path = path
+            raise

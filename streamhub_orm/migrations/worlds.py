@@ -1,4 +1,4 @@
-"""The two kinds of database, and where the history of each lies."""
+"""Worlds: the two kinds of database, and where the history of each lies."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What both databases share: naming, column types, ranges of time and how a row shows itself."""
+"""Column types, ranges of time and naming that both databases share."""
 
-from streamhub_orm.schema.describe import describe
-from streamhub_orm.schema.naming import ANNOTATION_TYPES, NAMING_CONVENTION, SQL_NOW
+from streamhub_orm.schema.tables import ANNOTATION_TYPES, NAMING_CONVENTION, SQL_NOW, describe
 from streamhub_orm.schema.time_ranges import TimeRange, comparable
 from streamhub_orm.schema.types import (
     EnumText,

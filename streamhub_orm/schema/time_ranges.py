@@ -1,4 +1,4 @@
-"""Which rows lie in a range of time, right for both stored formats, and by the column's index."""
+"""Conditions for a range of time: right for both stored formats, and by the column's index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Z: Final = sa.literal_column("'Z'", sa.Text)
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """From `since`, inclusive, to `until`, exclusive; None is no end on that side.
+    """Range of time from `since`, inclusive, to `until`, exclusive; None is no end on that side.
 
     Both are aware datetimes; anything else raises `StoredValueError`. A range with an end holds no
     row whose time is NULL. A stored time with an offset other than Z, which nothing in the field

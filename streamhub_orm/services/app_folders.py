@@ -13,7 +13,7 @@ from streamhub_orm.app_db import AppBase, Meta, Stream, Vod
 from streamhub_orm.durable_files import file_mode, remove_database, remove_leftovers, sync
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.errors import AppBusyError, AppFolderTakenError
-from streamhub_orm.migrations.app_files import bring_app_to_head
+from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.settings import AppConfig, save_app_config
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def make_app_folder(
     new = [path for path in (app_db, config_path, app_db.parent) if not path.exists()]
     remove_leftovers(app_db.parent)
     try:
-        bring_app_to_head(app_db, files)
+        upgrade_app_file(app_db, files)
         if config is not None or not config_path.exists():
             document = AppConfig(config_path, dict(config or {}))
             with translated(config_path, "writing it"):
@@ -103,7 +103,7 @@ def require_nobody_has_it_open(name: str, app_db: Path) -> None:
         fold_wal_in(app_db)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorname.startswith("SQLITE_BUSY"):
-            raise AppBusyError(name, app_db, "another process or Databases") from error
+            raise AppBusyError(app_db, name, "another process or Databases") from error
     except sqlite3.DatabaseError:
         pass
 

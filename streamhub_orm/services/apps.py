@@ -175,7 +175,7 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
     except DatabaseFileError as error:
         done = f"The app {name!r} is deleted from the registry, its folder is not."
         todo = "End its sessions; to remove the folder, delete the app again with purge (--purge)."
-        raise UnfinishedError(error, done, todo) from error
+        raise UnfinishedError(error.path, error, done, todo) from error
 
 
 def _remove_folder(databases: Databases, name: str) -> None:
@@ -190,5 +190,5 @@ def _close(databases: Databases, name: str) -> None:
     deadline = time.monotonic() + _WAIT_SECONDS
     while not databases.close_app(name):
         if time.monotonic() > deadline:
-            raise AppBusyError(name, databases.place.app_db(name), "this process")
+            raise AppBusyError(databases.place.app_db(name), name, "this process")
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""An app's config.yaml, read and written so that the Node core means the same by it."""
+"""Reading and writing an app's config.yaml, with the same meaning as in the Node core."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes a text that either version of YAML would take for something else."""
+    """Dumper that quotes a text which either version of YAML would take for something else."""
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -154,7 +154,7 @@ def _line_of(node: yaml.Node | None, keys: tuple[str, ...]) -> int | None:
 
 
 def kind_of(value: object) -> str:
-    """Return what a value is, in words that show nothing of it."""
+    """Return the kind of a value, in words that show nothing of it."""
     names = {
         str: "a text",
         list: "a list",

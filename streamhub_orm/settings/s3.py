@@ -1,4 +1,4 @@
-"""Where an app's objects lie: the section `s3` of its config.yaml, with the keys it refers to."""
+"""S3 settings of an app: section `s3` of its config.yaml, with the access keys it refers to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEFAULT_REGION: Final = "us-east-1"
 
 
 class Provider(StrEnum):
-    """Whose S3 it is."""
+    """Vendor of the S3 service."""
 
     AWS = "aws"
     WASABI = "wasabi"
@@ -41,7 +41,7 @@ def is_plain_url(value: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class S3Settings:
-    """All that a client needs; the repr hides the keys."""
+    """Settings that a client of the bucket needs; the repr hides the access keys."""
 
     bucket: str
     access_key: str = field(repr=False)
@@ -53,7 +53,7 @@ class S3Settings:
     force_path_style: bool = False
     """Whether the bucket stands in the path of a URL instead of in its host name."""
     prefix: str = ""
-    """What object keys begin with; no slash at either end."""
+    """Beginning of the object keys; no slash at either end."""
     public_url: str | None = None
     """Base of the URLs under which everybody can read the objects; None for the endpoint's."""
 
@@ -87,7 +87,7 @@ def s3_settings_of(
 
 @dataclass(frozen=True)
 class _Section:
-    """Reads single values; each fault names the line."""
+    """Reader of single values; each fault names the line."""
 
     config: AppConfig
     values: dict[Any, Any]

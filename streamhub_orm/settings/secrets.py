@@ -1,9 +1,10 @@
-"""secrets.json: a flat JSON object of names and texts, readable by its owner alone."""
+"""Reading and writing secrets.json, a flat JSON object that only its owner can read."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MODE: Final = 0o600
+_NAME: Final = re.compile(r"[A-Z0-9_.-]{1,64}|[a-z0-9_.-]{1,64}")
+"""What people name secrets. The secrets themselves mix cases: somebody may have put one here."""
 
 
 class Secrets(Mapping[str, str]):
@@ -49,7 +52,8 @@ class Secrets(Mapping[str, str]):
         variables = os.environ if environment is None else environment
         value = self._values.get(name) or variables.get(name)
         if not value:
-            raise MissingSecretError(name, self.path)
+            shown = name if _NAME.fullmatch(name) else "of the name that config.yaml gives"
+            raise MissingSecretError(self.path, shown)
         return value
 
 

@@ -1,4 +1,4 @@
-"""What the stores have in common: the name, the prefix, the file on this side."""
+"""Common part of the stores: name, prefix, and the local file of a transfer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BaseStore(ABC):
-    """The part of `ObjectStore` that does not depend on where the objects lie."""
+    """Part of `ObjectStore` that does not depend on where the objects lie."""
 
     def __init__(self, name: str, prefix: str) -> None:
         """Keep the name for errors, and the prefix of all keys."""
@@ -63,7 +63,7 @@ class BaseStore(ABC):
         return reader.info
 
     def _require_absent(self, key: str) -> None:
-        """Raise `ObjectExistsError` before a file is sent in vain; keys may forbid to look."""
+        """Raise `ObjectExistsError` before a file is sent; the keys may not allow to look."""
         try:
             self.head(key)
         except (MissingObjectError, StoreDeniedError):
@@ -74,7 +74,7 @@ class BaseStore(ABC):
         return require_key(self.name, self.prefix, key)
 
     def _whole_prefix(self, prefix: str) -> str:
-        """Return what listed keys begin with; other apps' keys may begin with our prefix's text."""
+        """Return the start of listed keys; other apps' keys may begin with our prefix's text."""
         if prefix:
             return object_key(self.prefix, self._whole_key(prefix))
         return f"{self.prefix}/" if self.prefix else ""

@@ -1,4 +1,4 @@
-"""What every object store does. tests/storage/ holds each implementation to it."""
+"""Contract of the object stores. tests/storage/ holds each implementation to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What a store says about one object."""
+    """Facts that a store gives about one object."""
 
     key: str
     """The whole key, prefix included; every method takes it as it takes the short one."""
@@ -24,7 +24,7 @@ class ObjectInfo:
     etag: str
     """The store's own mark of the content; equal marks mean equal content, no more."""
     modified_at: datetime
-    """When the object was put, in UTC."""
+    """Time at which the object was put, in UTC."""
     sha256: str | None = None
     """Hex SHA-256 that was recorded at `put`; None in listings, and for what others wrote."""
 
@@ -39,7 +39,7 @@ class ObjectStore(Protocol):
     name: str
     """Endpoint and bucket, or the folder: what errors call the store."""
     prefix: str
-    """What all keys begin with; no slash at either end."""
+    """Beginning of all keys; no slash at either end."""
 
     def put(
         self, path: Path, key: str, *, sha256: str | None = None, no_clobber: bool = False

@@ -1,4 +1,4 @@
-"""Keys and URLs: which keys there may be, the rule of the prefix, and where a browser finds one."""
+"""Keys and URLs of objects: valid keys, the rule of the prefix, the public URL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def object_key(prefix: str, key: str) -> str:
 
 
 def require_key(store: str, prefix: str, key: str) -> str:
-    """Return the whole key of an object; raises `ObjectKeyError` for what is none."""
+    """Return the whole key of an object; raises `ObjectKeyError` if it is invalid."""
     reason = _fault(key) or _fault(object_key(prefix, key))
     if reason is not None:
         raise ObjectKeyError(store, key, reason)
@@ -49,7 +49,7 @@ def _fault(key: str) -> str | None:
 
 
 def require_seconds(seconds: int) -> int:
-    """Return how long a presigned URL holds; raises `ValueError` outside of S3's limits."""
+    """Return the lifetime of a presigned URL; raises `ValueError` outside of S3's limits."""
     if not 1 <= seconds <= _MAX_PRESIGNED_SECONDS:
         message = f"expected 1 to {_MAX_PRESIGNED_SECONDS} seconds, found {seconds}"
         raise ValueError(message)

@@ -1,4 +1,4 @@
-"""An object store in a folder of this machine."""
+"""Object store in a folder of this machine."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class LocalStore(BaseStore):
         return failed
 
     def presigned_url(self, key: str, *, seconds: int = 3600) -> str:
-        """Return a file: URL, which only this machine's own rights guard and which never ends."""
+        """Return a file: URL, which the rights of the file alone guard and which never expires."""
         require_seconds(seconds)
         return self._locate(key)[1].as_uri()
 

@@ -1,4 +1,4 @@
-"""The S3 store: the only module that imports boto3."""
+"""S3 store, the only module that imports boto3."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _PARTS_IN_MEMORY: Final = 4
 _MAX_PARTS: Final = 10_000
 _KEYS_PER_DELETE: Final = 1000
 _ATTEMPTS: Final = 3
-"""Of one request: the first and two retries, with waits that add up to a few seconds."""
+"""Attempts at one request: the first and two retries, whose waits add up to a few seconds."""
 
 _MEETS_EVERY_KEY: Final = (MissingBucketError, StoreDeniedError, StoreUnreachableError)
 _SHA256: Final = re.compile("[0-9a-f]{64}")
@@ -242,7 +242,7 @@ class S3Store(BaseStore):
             raise from_botocore(error, self.name, key) from error
 
     def _has_bucket(self) -> bool:
-        """Tell what a HEAD request does not: whether it is the object or the bucket that misses."""
+        """Tell whether the object or the bucket is missing, which a HEAD request does not say."""
         try:
             self._client.head_bucket(Bucket=self.settings.bucket)
         except ClientError as error:

@@ -1,4 +1,4 @@
-"""What botocore's errors mean, in the words of this package and without a credential."""
+"""Translation of botocore's errors into this package's, without a credential in them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def from_client_error(error: ClientError, store: str, key: str) -> StorageError:
 
 
 def from_botocore(error: BotoCoreError, store: str, key: str) -> StorageError:
-    """Return our error where there was no answer, or none that could be used."""
+    """Return our error where there was no answer, or an unusable one."""
     if isinstance(error, FlexibleChecksumError):
         expected = "bytes of the checksum that the store gives"
         return ChecksumMismatchError(store, key, "other bytes", expected, "Try again.")

@@ -1,4 +1,4 @@
-"""Bytes that are hashed as they pass, and refused where they are not the expected ones."""
+"""Reads and writes that check length and SHA-256 as the bytes pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK_BYTES: Final = 1024 * 1024
 
 
 class VerifiedReader:
-    """Reads an object once, and checks length and SHA-256 before it gives the last bytes."""
+    """Reader of an object, once; it checks length and SHA-256 before it gives the last bytes."""
 
     def __init__(
         self,

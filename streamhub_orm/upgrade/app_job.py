@@ -1,11 +1,15 @@
-"""What an upgrade does for one app, in whichever process, and its entry of the report."""
+"""The job of an upgrade on one app, in whichever process, and its entry of the report."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.migrations import app_files
+from streamhub_orm.legacy.importing import count_unmatched_rows
+from streamhub_orm.migrations.app_file import rehearse_app_file, upgrade_app_file
+from streamhub_orm.migrations.upgrading import Upgraded
 from streamhub_orm.upgrade.preflight import require_writable
 from streamhub_orm.upgrade.report import AppReport
 
@@ -13,9 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamhub_orm.legacy.progress import Progress
-    from streamhub_orm.migrations.upgrading import Upgraded
     from streamhub_orm.upgrade.preflight import Plan
     from streamhub_orm.upgrade.workers import WorkerDiedError
+
+
+def upgrade_app(plan: Plan, name: str, progress: Progress) -> AppReport:
+    """Bring one app to head, with its legacy rows."""
+    return _reported(plan, name, partial(_upgrade, plan, name, progress))
+
+
+def rehearse_app(plan: Plan, name: str, progress: Progress) -> AppReport:
+    """Do the same on a scratch copy."""
+    return _reported(plan, name, partial(_rehearse, plan, name, progress))
+
+
+def count_app(plan: Plan, name: str, _progress: Progress) -> AppReport:
+    """Count the legacy rows that an app at head does not hold."""
+    return _reported(plan, name, partial(_count, plan, name))
 
 
 def died(plan: Plan, name: str, error: WorkerDiedError) -> AppReport:
@@ -25,26 +43,23 @@ def died(plan: Plan, name: str, error: WorkerDiedError) -> AppReport:
     return AppReport(name, error=message)
 
 
-def bring_app(plan: Plan, name: str, progress: Progress) -> AppReport:
-    """Bring one app to head, with its legacy rows."""
+def _upgrade(plan: Plan, name: str, progress: Progress) -> Upgraded:
     path = plan.place.app_db(name)
-
-    def bring() -> Upgraded:
-        require_writable(path)
-        return app_files.bring_app_to_head(path, plan.legacy_files(name), progress)
-
-    return _reported(plan, name, bring)
+    require_writable(path)
+    return upgrade_app_file(path, plan.legacy_files(name), progress=progress)
 
 
-def rehearse_app(plan: Plan, name: str, progress: Progress) -> AppReport:
-    """Do the same on a scratch copy."""
+def _rehearse(plan: Plan, name: str, progress: Progress) -> Upgraded:
     path = plan.place.app_db(name)
+    require_writable(path)
+    return rehearse_app_file(path, plan.legacy_files(name), progress)
 
-    def rehearse() -> Upgraded:
-        require_writable(path)
-        return app_files.rehearse_app(path, plan.legacy_files(name), progress)
 
-    return _reported(plan, name, rehearse)
+def _count(plan: Plan, name: str) -> Upgraded:
+    revision = plan.states[name].revision
+    with reading(plan.place.app_db(name)) as connection:
+        account = count_unmatched_rows(connection, plan.legacy_files(name))
+    return Upgraded(revision, revision, account=account, changed=False)
 
 
 def _reported(plan: Plan, name: str, work: Callable[[], Upgraded]) -> AppReport:
@@ -67,14 +82,3 @@ def _reported(plan: Plan, name: str, work: Callable[[], Upgraded]) -> AppReport:
         outcome.account,
         changed=outcome.changed,
     )
-
-
-def count_unmatched(plan: Plan, name: str, _progress: Progress) -> AppReport:
-    """Count the legacy rows that an app at head does not hold."""
-    revision = plan.states[name].revision
-    report = AppReport(name, revision, revision)
-    try:
-        report.account = app_files.unmatched_of(plan.place.app_db(name), plan.legacy_files(name))
-    except StreamHubError as error:
-        report.error = str(error)
-    return report

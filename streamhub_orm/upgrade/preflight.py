@@ -1,20 +1,23 @@
-"""The look at every file, read-only, before anything is touched."""
+"""Preflight of an upgrade: the look at every file, read-only, before anything is touched."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamhub_orm.data_dir import require_app_name
-from streamhub_orm.engine.backups import require_intact, size_bytes
+from streamhub_orm.engine.backups import size_bytes
 from streamhub_orm.engine.connections import reading
-from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError, StreamHubError
-from streamhub_orm.migrations.app_files import is_done
+from streamhub_orm.engine.integrity import require_intact
+from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError
+from streamhub_orm.fleet import walk
+from streamhub_orm.legacy.importing import recorded_account
+from streamhub_orm.legacy.sources import LegacyFiles, read_global_state
 from streamhub_orm.migrations.legacy_files import require_legacy_tables
-from streamhub_orm.migrations.states import State
-from streamhub_orm.migrations.upgrading import imports_pending, look_for_upgrade
+from streamhub_orm.migrations.states import State, imports_pending, is_done, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
-    from streamhub_orm.legacy.sources import LegacyFiles
+    from streamhub_orm.legacy.accounts import Account
+    from streamhub_orm.legacy.sources import GlobalState
     from streamhub_orm.migrations.states import FileState
     from streamhub_orm.registry import Registry
 
@@ -34,30 +38,38 @@ class Plan:
 
     place: DataDir
     registry: Registry
+    legacy: GlobalState
     global_state: FileState
     selected: list[str] = field(default_factory=list)
     states: dict[str, FileState] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     """Apps that cannot be upgraded, with the reason."""
 
+    accounts: dict[str, Account] = field(default_factory=dict)
+    """What is recorded of the legacy rows of an app that is done, where any is unmatched."""
+    uncounted: set[str] = field(default_factory=set)
+    """Apps that are done, with legacy rows of which nothing valid is recorded."""
     row_index: Path | None = None
     """Whose the global rows are, once that is looked up for the whole run."""
 
     @property
-    def apps_with_rows(self) -> int:
-        """The number of selected apps that have rows in global streams or vods."""
-        ids = self.registry.ids
-        return sum(ids[name] in self.registry.rows_by_id for name in self.selected)
-
-    def has_legacy_rows(self, name: str) -> bool:
-        """Tell whether rows of an app may lie in one of the old places."""
-        in_global = self.registry.has_global_rows(name)
-        return in_global or self.place.legacy_db(name).exists()
+    def needs_row_index(self) -> bool:
+        """Whether more than one app is to be imported or counted from global streams and vods."""
+        counts = self.legacy.rows.counts
+        owners = counts["streams"].keys() | counts["vods"].keys()
+        readers = (*self.to_split, *self.to_upgrade, *self.to_count)
+        return sum(self.registry.ids[name] in owners for name in readers) > 1
 
     def legacy_files(self, name: str) -> LegacyFiles:
         """Return where the legacy rows of one app may lie."""
-        vods_db = self.place.legacy_db(name)
-        return self.registry.legacy_files(name, vods_db, self.row_index)
+        return LegacyFiles(
+            name,
+            self.registry.ids[name],
+            self.place.global_db,
+            self.place.legacy_db(name),
+            lambda: self.legacy,
+            self.row_index,
+        )
 
     @property
     def to_split(self) -> list[str]:
@@ -70,13 +82,18 @@ class Plan:
         return [
             name
             for name in self._workable()
-            if not imports_pending(self.states[name]) and not is_done(self.states[name])
+            if not imports_pending(self.states[name]) and not is_done(self.states[name], APP)
         ]
 
     @property
     def done(self) -> list[str]:
         """The selected apps with nothing left to do."""
-        return [name for name in self._workable() if is_done(self.states[name])]
+        return [name for name in self._workable() if is_done(self.states[name], APP)]
+
+    @property
+    def to_count(self) -> list[str]:
+        """Those of them whose legacy rows are counted, since nothing valid is recorded of them."""
+        return [name for name in self._workable() if name in self.uncounted]
 
     @property
     def unselected_pending(self) -> bool:
@@ -89,13 +106,13 @@ class Plan:
     @property
     def split_can_end(self) -> bool:
         """Whether `per_app_split_done` may be set at the end, if all goes well."""
-        return not (self.registry.split_done or self.errors or self.unselected_pending)
+        return not (self.legacy.split_done or self.errors or self.unselected_pending)
 
     @property
     def changes_global(self) -> bool:
         """Whether the run will write to the global database."""
         behind = self.global_state.state is not State.CURRENT
-        splits = not self.registry.split_done and bool(self.to_split)
+        splits = not self.legacy.split_done and bool(self.to_split)
         return behind or splits or self.split_can_end
 
     def _workable(self) -> Iterable[str]:
@@ -113,18 +130,28 @@ def look_at_everything(place: DataDir, apps: Iterable[str], *, recover: bool) ->
         raise global_state.error
     registry = read_registry(place.global_db)
     registry.require(apps)
-    if registry.rows_by_id:
-        with reading(place.global_db) as connection:
+    with reading(place.global_db) as connection:
+        legacy = read_global_state(connection)
+        if legacy.rows.counts["streams"] or legacy.rows.counts["vods"]:
             require_legacy_tables(connection, place.global_db)
-    plan = Plan(place, registry, global_state, list(apps) or list(registry.ids))
-    for name in registry.ids:
-        try:
-            require_app_name(name, f"a row of table apps in {place.global_db}")
-            place.legacy_db(name)  # refuses a link and a folder
-            plan.states[name] = look_for_upgrade(place.app_db(name), APP, recover=recover)
-        except StreamHubError as error:
-            plan.errors[name] = str(error)
+    plan = Plan(place, registry, legacy, global_state, list(apps) or list(registry.ids))
+    for outcome in walk(registry.ids, partial(_look_at_app, plan, recover=recover)):
+        if outcome.error is not None:
+            plan.errors[outcome.app] = str(outcome.error)
     return plan
+
+
+def _look_at_app(plan: Plan, name: str, *, recover: bool) -> None:
+    require_app_name(name, f"a row of table apps in {plan.place.global_db}")
+    files = plan.legacy_files(name)  # refuses a link and a folder
+    found = look_for_upgrade(plan.place.app_db(name), APP, recover=recover)
+    if is_done(found, APP):
+        account = recorded_account(found.account, files)
+        if account is None and files.hold_rows():
+            plan.uncounted.add(name)
+        elif account is not None and account.unmatched.total:
+            plan.accounts[name] = account
+    plan.states[name] = found.without_account()
 
 
 def require_workable(plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""What an upgrade reports, in the shape of the contract's JSON."""
+"""Report of an upgrade, in the shape of the contract's JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm.legacy.sources import Account, RowCounts
+from streamhub_orm.legacy.accounts import Account, RowCounts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ class GlobalReport:
         }
 
 
-_NOTHING: Final = Account()
+NOTHING: Final = Account()
 """The account of nearly every app, once for all; nothing is ever added to it."""
 
 
@@ -43,7 +43,7 @@ class AppReport:
     from_revision: str | None = None
     to_revision: str | None = None
     backup: str | None = None
-    account: Account = field(default_factory=lambda: _NOTHING)
+    account: Account = field(default_factory=lambda: NOTHING)
     error: str | None = None
     changed: bool = False
 
@@ -74,8 +74,8 @@ class UpgradeReport:
 
     def add(self, app: AppReport) -> None:
         """Add what became of one app; what apps have in common is held in memory once."""
-        if app.account == _NOTHING:
-            app.account = _NOTHING
+        if app.account == NOTHING:
+            app.account = NOTHING
         app.from_revision = app.from_revision and intern(app.from_revision)
         app.to_revision = app.to_revision and intern(app.to_revision)
         self.apps.append(app)

@@ -1,4 +1,4 @@
-"""The story of an upgrade, from the lock to the last app."""
+"""The run of an upgrade, from the lock to the last app."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import remove_aliases, remove_leftovers, temporary_beside
+from streamhub_orm.durable_files import remove_leftovers, temporary_beside
 from streamhub_orm.engine.backups import back_up, prune_backups, time_stamp
-from streamhub_orm.engine.connections import translated
+from streamhub_orm.engine.connections import translated, try_write_lock
+from streamhub_orm.engine.database_files import remove_aliases
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.legacy.progress import silent
-from streamhub_orm.legacy.row_index import build_row_index
-from streamhub_orm.migrations.global_file import (
-    bring_global_to_head,
+from streamhub_orm.legacy.bookkeeping import (
     mark_split_done,
     protected_backups,
     record_split_backup,
-    recorded_backup,
-    rehearse_global,
-    try_write_lock,
 )
-from streamhub_orm.upgrade.app_job import bring_app, count_unmatched, died, rehearse_app
+from streamhub_orm.legacy.global_rows import build_row_index
+from streamhub_orm.legacy.progress import silent
+from streamhub_orm.migrations.global_file import rehearse_global_file, upgrade_global_file
+from streamhub_orm.upgrade.app_job import count_app, died, rehearse_app, upgrade_app
 from streamhub_orm.upgrade.interrupts import Interrupts
 from streamhub_orm.upgrade.preflight import Plan, look_at_everything, require_workable
-from streamhub_orm.upgrade.report import AppReport, GlobalReport, UpgradeReport
+from streamhub_orm.upgrade.report import NOTHING, AppReport, GlobalReport, UpgradeReport
+from streamhub_orm.upgrade.resuming import recorded_backup
 from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 KEPT_BACKUPS: Final = 3
 
 
-def upgrade(  # noqa: PLR0913 - one keyword for each option of the command
+def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the command
     data_dir: Path,
     *,
     apps: Iterable[str] = (),
@@ -87,7 +86,8 @@ def _begin(
     started = time_stamp()
     plan = look_at_everything(place, list(apps), recover=not dry_run)
     require_workable(plan)
-    report = UpgradeReport(place.root, dry_run=dry_run, orphans=plan.registry.orphans)
+    orphans = plan.legacy.rows.orphans(plan.registry.ids)
+    report = UpgradeReport(place.root, dry_run=dry_run, orphans=orphans)
     report.unregistered = list(place.unregistered(set(plan.registry.ids)))
     report.global_ = GlobalReport(plan.global_state.revision, plan.global_state.revision)
     return _Run(plan, report, jobs or os.cpu_count() or 1, progress, started)
@@ -109,17 +109,17 @@ class _Run:
             self._back_up_global()
             if not self._record_backup():
                 return
-        self._on_each("split", bring_app, self.plan.to_split)
-        if self._upgrade_global(self._bring_global):
-            self._on_each("upgrade", bring_app, self.plan.to_upgrade)
-        self._count_done()
+        self._on_each("split", upgrade_app, self.plan.to_split)
+        if self._upgrade_global(self._end_split_and_upgrade):
+            self._on_each("upgrade", upgrade_app, self.plan.to_upgrade)
+        self._report_done()
 
     def rehearse(self) -> None:
         """Do the same on scratch copies, so that counts and failures are those of a real run."""
         self._on_each("split", rehearse_app, self.plan.to_split)
-        if self._upgrade_global(rehearse_global):
+        if self._upgrade_global(rehearse_global_file):
             self._on_each("upgrade", rehearse_app, self.plan.to_upgrade)
-        self._count_done()
+        self._report_done()
 
     def finish(self, seconds: float) -> None:
         """Add what could not be worked on, and put the apps in the registry's order."""
@@ -133,7 +133,7 @@ class _Run:
     def index_rows(self, target: Path) -> None:
         """Look up whose the global rows are, where more than one app will ask."""
         global_db = self.plan.place.global_db
-        if self.plan.apps_with_rows > 1:
+        if self.plan.needs_row_index:
             with translated(global_db, "looking up whose its rows are"):
                 self.plan.row_index = build_row_index(global_db, target)
 
@@ -142,7 +142,7 @@ class _Run:
         """Keep the look-up beside the global database, where the next run finds a dead one's."""
         global_db = self.plan.place.global_db
         with ExitStack() as stack:
-            if self.plan.apps_with_rows > 1:
+            if self.plan.needs_row_index:
                 with translated(global_db, "looking up whose its rows are"):
                     self.index_rows(stack.enter_context(temporary_beside(global_db)))
             yield
@@ -177,19 +177,21 @@ class _Run:
             except StreamHubError as error:
                 self.plan.errors[name] = str(error)
 
-    def _bring_global(self, path: Path) -> Upgraded:
+    def _end_split_and_upgrade(self, path: Path) -> Upgraded:
         """End the split, where every app has its rows, and bring the global database to head."""
         if self.plan.split_can_end and self.report.failed == 0:
             mark_split_done(path)
-        return bring_global_to_head(path, backup=self.report.backup)
+        return upgrade_global_file(path, backup=self.report.backup)
 
-    def _count_done(self) -> None:
-        """Report the apps with nothing left to do; rows of theirs may lie in the old places."""
-        holding = [name for name in self.plan.done if self.plan.has_legacy_rows(name)]
-        self._on_each("count", count_unmatched, holding)
-        for name in set(self.plan.done).difference(holding):
-            revision = self.plan.states[name].revision
-            self.report.add(AppReport(name, revision, revision))
+    def _report_done(self) -> None:
+        """Report the apps with nothing left to do, with their legacy rows as they are recorded."""
+        plan = self.plan
+        self._on_each("count", count_app, plan.to_count)
+        for name in plan.done:
+            if name not in plan.uncounted:
+                revision = plan.states[name].revision
+                account = plan.accounts.get(name, NOTHING)
+                self.report.add(AppReport(name, revision, revision, account=account))
 
     def _back_up_global(self) -> None:
         path = self.plan.place.global_db
@@ -199,7 +201,7 @@ class _Run:
     def _record_backup(self) -> bool:
         """Record the pre-split backup; where that fails, the run ends and names the global file."""
         path, backup = self.plan.place.global_db, self.report.backup
-        split_done = self.plan.registry.split_done
+        split_done = self.plan.legacy.split_done
         if backup is None or (split_done and not self.plan.to_split):
             return True
         try:
@@ -215,10 +217,10 @@ class _Run:
         stopped = "not attempted, since the global database failed; run again when that is cured"
         self.report.apps += [AppReport(name, error=stopped) for name in names]
 
-    def _upgrade_global(self, bring: Callable[[Path], Upgraded]) -> bool:
+    def _upgrade_global(self, work: Callable[[Path], Upgraded]) -> bool:
         report = self.report.global_
         try:
-            outcome = bring(self.plan.place.global_db)
+            outcome = work(self.plan.place.global_db)
         except StreamHubError as error:
             self._stop(error, self.plan.to_upgrade)
             return False

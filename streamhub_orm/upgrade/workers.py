@@ -5,14 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
 from multiprocessing.connection import Connection, wait
+from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from streamhub_orm.legacy.progress import Progress, silent
-from streamhub_orm.upgrade.work_queue import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _WORTH_A_PROCESS: Final = 16
 """Fewer files than this are done sooner than workers are started."""
-_PARENT: Final = 1
-"""The number under which this process takes items, so that no worker begins them."""
+_AHEAD: Final = 1
+_WIDTH: Final = 4
+"""Bytes of an item's number; so few are written and read as a whole."""
 _FORK: Final = multiprocessing.get_context("fork")
 
 Result = TypeVar("Result")
@@ -40,12 +41,27 @@ class _Told(NamedTuple):
     total: int
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
-    number: int
+    """A process, and the numbers of the items that it was handed and has not answered."""
+
     process: multiprocessing.process.BaseProcess
-    answered: int | None = None
-    """The item whose result came last."""
+    answers: Pipe
+    feed: Pipe
+    fed: Pipe
+    """The other end of `feed`, which the parent holds too, to take items back."""
+    items: list[int]
+
+    def hand(self, item: int) -> None:
+        os.write(self.feed.fileno(), item.to_bytes(_WIDTH))
+        self.items.append(item)
+
+    def take_back(self) -> int | None:
+        """Return the next item that was handed and is not begun."""
+        item = _read(self.fed)
+        if item is not None:
+            self.items.remove(item)
+        return item
 
 
 def run_on_each(
@@ -63,83 +79,122 @@ def run_on_each(
     inherit the run's lock and what is already loaded, end when this process ends, and one that
     dies costs only the item it had. At KeyboardInterrupt no new item is begun.
     """
-    waiting = list(items)
-    if jobs <= 1 or len(waiting) < _WORTH_A_PROCESS:
-        yield from ((item, work(item, progress)) for item in waiting)
+    all_items = list(items)
+    if jobs <= 1 or len(all_items) < _WORTH_A_PROCESS:
+        yield from ((item, work(item, progress)) for item in all_items)
         return
-    pool = _Pool(work, waiting, progress)
+    pool = _Pool(work, all_items, progress)
     try:
-        yield from pool.run(min(jobs, len(waiting)))
+        yield from pool.run(min(jobs, len(all_items)))
     finally:
         pool.close()
 
 
 class _Pool(Generic[Result]):
+    """Workers that have one item at hand and one ahead, so that they need not wait for the parent.
+
+    What lies ahead of a worker that is busy with a big file is taken back when another one has
+    nothing to do: whoever reads a number out of the pipe, worker or parent, has that item alone.
+    """
+
     def __init__(
         self, work: Callable[[str, Progress], Result], items: list[str], progress: Progress
     ) -> None:
         self._work = work
         self._items = items
         self._progress = progress
-        self._claims = WorkQueue(len(items))
-        self._numbers = count(_PARENT + 1)
-        self._workers: dict[Pipe, _Worker] = {}
+        self._waiting = deque(range(len(items)))
+        self._workers: list[_Worker] = []
+        self._selector = DefaultSelector()
 
     def run(self, jobs: int) -> Iterator[tuple[str, Result | WorkerDiedError]]:
-        for _ in range(jobs):
-            self._start()
+        for worker in [self._start() for _ in range(jobs)]:
+            self._supply(worker)
         while self._workers:
-            for pipe in wait(list(self._workers)):
-                assert isinstance(pipe, Connection)  # noqa: S101 - they are the keys of _workers
-                try:
-                    answer = pipe.recv()
-                except (EOFError, OSError):
-                    yield from self._bury(pipe)
-                    continue
-                if isinstance(answer, _Told):
-                    self._progress(*answer)
-                    continue
-                item, result = answer
-                self._workers[pipe].answered = item
-                yield self._items[item], result
+            for key, _ in self._selector.select():
+                yield from self._hear(key.data)
 
     def close(self) -> None:
         """Let the workers end what they are at, and begin nothing else."""
-        self._claims.take_all(_PARENT)
-        for pipe in self._workers:
-            pipe.close()
-        for worker in self._workers.values():
-            worker.process.join()
-        self._claims.close()
+        for worker in self._workers:
+            while worker.take_back() is not None:
+                pass
+        while self._workers:
+            self._end(self._workers[0])
+        self._selector.close()
 
-    def _bury(self, pipe: Pipe) -> Iterator[tuple[str, WorkerDiedError]]:
-        """Part with a worker that has ended, and with the item that it took into its grave."""
-        worker = self._workers.pop(pipe)
-        worker.process.join()
-        pipe.close()
-        status = worker.process.exitcode
-        item = self._claims.last_of(worker.number)
-        if status and item is None:
-            # Workers that cannot even begin must come to an end, and every item to an answer.
-            item = self._claims.take(worker.number)
-        if item is not None and (status or item != worker.answered):
-            self._start()
-        if item is not None and item != worker.answered:
-            died = WorkerDiedError(f"its worker process ended with status {status}")
-            yield self._items[item], died
-
-    def _start(self) -> None:
-        ours, theirs = _FORK.Pipe()
-        number = next(self._numbers)
+    def _start(self) -> _Worker:
+        answers, theirs = _FORK.Pipe(duplex=False)
+        fed, feed = _FORK.Pipe(duplex=False)
+        os.set_blocking(fed.fileno(), False)
+        item = self._waiting.popleft()
         # A worker must not hold the parent's ends, or its siblings would never see them close.
-        inherited = [*self._workers, ours]
-        process = _FORK.Process(target=self._serve, args=(number, theirs, inherited), daemon=True)
+        inherited = [answers, feed]
+        inherited += [end for it in self._workers for end in (it.answers, it.feed)]
+        process = _FORK.Process(
+            target=self._serve, args=(item, fed, theirs, inherited), daemon=True
+        )
         with _interrupts_held_back():
             process.start()
         theirs.close()
-        self._workers[ours] = _Worker(number, process)
+        worker = _Worker(process, answers, feed, fed, [item])
+        self._workers.append(worker)
+        self._selector.register(answers, EVENT_READ, worker)
+        return worker
 
-    def _serve(self, number: int, pipe: Pipe, inherited: list[Pipe]) -> None:
+    def _hear(self, worker: _Worker) -> Iterator[tuple[str, Result | WorkerDiedError]]:
+        """Take a worker's next word: how far it is, a result, or its death."""
+        try:
+            answer = worker.answers.recv()
+        except (EOFError, OSError):
+            yield from self._replace(worker)
+            return
+        if isinstance(answer, _Told):
+            self._progress(*answer)
+            return
+        item = worker.items.pop(0)
+        self._supply(worker)
+        yield self._items[item], answer
+
+    def _supply(self, worker: _Worker) -> None:
+        """Keep a worker one item ahead, or end it where nothing is left."""
+        if not worker.items and not self._waiting:
+            self._take_back_one()
+        while self._waiting and len(worker.items) <= _AHEAD:
+            worker.hand(self._waiting.popleft())
+        if not worker.items:
+            self._end(worker)
+
+    def _take_back_one(self) -> None:
+        for other in self._workers:
+            if len(other.items) > _AHEAD and (item := other.take_back()) is not None:
+                self._waiting.append(item)
+                return
+
+    def _replace(self, worker: _Worker) -> Iterator[tuple[str, WorkerDiedError]]:
+        """Start a worker for what is left after one died, which costs the item that it had begun.
+
+        Its first item it has from the start, so workers that cannot even begin come to an end.
+        """
+        while (item := worker.take_back()) is not None:
+            self._waiting.append(item)
+        self._end(worker)
+        if self._waiting:
+            self._supply(self._start())
+        for item in worker.items:
+            status = worker.process.exitcode
+            died = WorkerDiedError(f"its worker process ended with status {status}")
+            yield self._items[item], died
+
+    def _end(self, worker: _Worker) -> None:
+        """Wait for the end of a worker that is dead or gets nothing more to do."""
+        self._selector.unregister(worker.answers)
+        self._workers.remove(worker)
+        for end in (worker.answers, worker.feed, worker.fed):
+            end.close()
+        worker.process.join()
+
+    def _serve(self, item: int, fed: Pipe, answers: Pipe, inherited: list[Pipe]) -> None:
         """Work in a process of its own until nothing is left, or the parent is gone."""
         # Ctrl-C reaches the whole group: the parent decides, a worker ends its file first.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -147,15 +202,27 @@ class _Pool(Generic[Result]):
             end.close()
 
         def tell(phase: str, done: int, total: int) -> None:
-            pipe.send(_Told(phase, done, total))
+            answers.send(_Told(phase, done, total))
 
         progress = silent if self._progress is silent else tell
-        try:
-            while (item := self._claims.take(number)) is not None:
-                pipe.send((item, self._work(self._items[item], progress)))
-        except ConnectionError:
-            pass  # nobody listens any more
+        with suppress(EOFError, ConnectionError):  # the parent's ends are closed
+            while True:
+                answers.send(self._work(self._items[item], progress))
+                while (following := _read(fed)) is None:
+                    wait([fed])
+                item = following
         os._exit(0)
+
+
+def _read(fed: Pipe) -> int | None:
+    """Take a number out of a pipe; None where it holds none now, EOFError where none will come."""
+    try:
+        number = os.read(fed.fileno(), _WIDTH)
+    except BlockingIOError:
+        return None
+    if not number:
+        raise EOFError
+    return int.from_bytes(number)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from streamhub_orm.archives.create import create_backup
+from streamhub_orm.archives.create import create_archive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def installation(make_installation: MakeInstallation) -> Installation:
 @pytest.fixture
 def created(installation: Installation, tmp_path: Path) -> Created:
     """A backup of it."""
-    return create_backup(installation.data_dir, tmp_path / "backups")
+    return create_archive(installation.data_dir, tmp_path / "backups")
 
 
 class MakeArchive(Protocol):

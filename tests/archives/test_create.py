@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.archives.archive import load_manifest
-from streamhub_orm.archives.create import create_backup
+from streamhub_orm.archives.create import create_archive
+from streamhub_orm.archives.format import load_manifest
 from streamhub_orm.archives.verify import verify_archive
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import NotADatabaseError, SpaceError, UpgradeRunningError
@@ -61,7 +61,7 @@ def test_backup_changes_nothing_of_the_installation(
     installation: Installation, tmp_path: Path
 ) -> None:
     before = fingerprint_files(installation.data_dir)
-    create_backup(installation.data_dir, tmp_path / "backups")
+    create_archive(installation.data_dir, tmp_path / "backups")
     assert fingerprint_files(installation.data_dir) == before
 
 
@@ -93,13 +93,13 @@ def test_second_backup_reads_no_unchanged_file_again(
     """It is whole all the same, and what changed is in it."""
     time.sleep(UNPROVABLE_SECONDS)
     folder = tmp_path / "backups"
-    first = create_backup(installation.data_dir, folder)
-    second = create_backup(installation.data_dir, folder)
+    first = create_archive(installation.data_dir, folder)
+    second = create_archive(installation.data_dir, folder)
     assert (first.reused, second.reused) == (0, len(first.manifest.files))
     changed = installation.data_dir / "apps/live/app.db"
     with closing(sqlite3.connect(changed)) as connection, connection:
         connection.execute("DELETE FROM streams")
-    third = create_backup(installation.data_dir, folder)
+    third = create_archive(installation.data_dir, folder)
     assert third.reused == second.reused - 1
     rows = third.manifest.entries["data/apps/live/app.db"].rows
     assert rows is not None
@@ -115,9 +115,9 @@ def test_change_within_the_tick_of_the_backup_is_seen_by_the_next(
     folder = tmp_path / "backups"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE streams SET room = 'before'")
-        create_backup(installation.data_dir, folder)
+        create_archive(installation.data_dir, folder)
         connection.execute("UPDATE streams SET room = 'after'")
-        second = create_backup(installation.data_dir, folder)
+        second = create_archive(installation.data_dir, folder)
     out = extract(second.archive, tmp_path / "out") / "data/apps/live/app.db"
     with closing(sqlite3.connect(out)) as connection:
         assert connection.execute("SELECT DISTINCT room FROM streams").fetchall() == [("after",)]
@@ -128,12 +128,12 @@ def test_file_with_restored_times_is_read_again(installation: Installation, tmp_
     path = installation.data_dir / "apps/live/config.yaml"
     time.sleep(UNPROVABLE_SECONDS)
     folder = tmp_path / "backups"
-    create_backup(installation.data_dir, folder)
+    create_archive(installation.data_dir, folder)
     found = path.stat()
     path.write_text("display_name: Laeufer\n", "utf-8")
     assert path.stat().st_size == found.st_size
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
-    second = create_backup(installation.data_dir, folder)
+    second = create_archive(installation.data_dir, folder)
     out = extract(second.archive, tmp_path / "out")
     assert "Laeufer" in (out / "data/apps/live/config.yaml").read_text("utf-8")
 
@@ -143,12 +143,12 @@ def test_file_is_read_again_where_the_archive_before_is_damaged(
 ) -> None:
     """A fragment is taken over only if it is as it was written."""
     time.sleep(UNPROVABLE_SECONDS)
-    first = create_backup(installation.data_dir, tmp_path / "backups")
+    first = create_archive(installation.data_dir, tmp_path / "backups")
     entry = first.manifest.entries["data/streamhub.db"]
     with first.archive.open("r+b") as file:
         file.seek(entry.offset + entry.packed_bytes // 2)
         file.write(b"damage")
-    second = create_backup(installation.data_dir, tmp_path / "backups")
+    second = create_archive(installation.data_dir, tmp_path / "backups")
     assert second.reused == len(first.manifest.files) - 1
     assert verify_archive(second.archive).ok
 
@@ -161,14 +161,14 @@ def test_backup_without_a_damaged_database_says_so(
     kept = path.read_bytes()
     path.with_name("app.db-wal").unlink(missing_ok=True)
     path.write_bytes(kept[:5000] + b"\xff" * 4000 + kept[9000:])
-    partial = create_backup(installation.data_dir, tmp_path / "backups")
+    partial = create_archive(installation.data_dir, tmp_path / "backups")
     assert not partial.complete
     assert list(partial.manifest.failures) == ["data/apps/live/app.db"]
     assert partial.archive.name.endswith(".incomplete.tar.gz")
     assert "data/apps/tv-2/app.db" in partial.manifest.entries
     assert verify_archive(partial.archive).ok
     path.write_bytes(kept)
-    assert create_backup(installation.data_dir, tmp_path / "backups").complete
+    assert create_archive(installation.data_dir, tmp_path / "backups").complete
 
 
 def test_backup_holds_what_a_busy_writer_committed_before_it(
@@ -179,7 +179,7 @@ def test_backup_holds_what_a_busy_writer_committed_before_it(
     with closing(sqlite3.connect(path, isolation_level=None)) as core:
         core.execute("PRAGMA journal_mode = WAL")
         core.execute("INSERT INTO streams (app_id, stream_id, type) VALUES (1, 'new', 'rtmp')")
-        done = create_backup(installation.data_dir, tmp_path / "backups")
+        done = create_archive(installation.data_dir, tmp_path / "backups")
         out = extract(done.archive, tmp_path / "out")
         with closing(sqlite3.connect(out / "data/apps/tv-2/app.db")) as connection:
             query = "SELECT count(*) FROM streams WHERE stream_id = 'new'"
@@ -192,7 +192,7 @@ def test_backup_while_an_upgrade_runs_is_refused(
 ) -> None:
     lock = installation.global_path.with_name("streamhub.db.lock")
     with run_lock(lock, like=installation.global_path), pytest.raises(UpgradeRunningError):
-        create_backup(installation.data_dir, tmp_path / "backups")
+        create_archive(installation.data_dir, tmp_path / "backups")
     assert not (tmp_path / "backups").exists()
 
 
@@ -201,7 +201,7 @@ def test_backup_that_is_refused_leaves_no_folder(installation: Installation) -> 
     installation.global_path.with_name("streamhub.db-wal").unlink(missing_ok=True)
     installation.global_path.write_bytes(b"garbage" * 1000)
     with pytest.raises(NotADatabaseError):
-        create_backup(installation.data_dir, installation.data_dir / "deep" / "backups")
+        create_archive(installation.data_dir, installation.data_dir / "deep" / "backups")
     assert not (installation.data_dir / "deep").exists()
 
 
@@ -211,7 +211,7 @@ def test_backup_onto_a_full_disk_leaves_no_folder(
     disk = make_disk(4)
     (disk / "filler").write_bytes(bytes(4096))
     with pytest.raises(SpaceError):
-        create_backup(installation.data_dir, disk / "backups")
+        create_archive(installation.data_dir, disk / "backups")
     assert [path.name for path in disk.iterdir()] == ["filler"]
 
 
@@ -222,7 +222,7 @@ def test_backup_that_is_refused_keeps_a_folder_that_was_there(
     installation.global_path.write_bytes(b"garbage" * 1000)
     (tmp_path / "mine").mkdir()
     with pytest.raises(NotADatabaseError):
-        create_backup(installation.data_dir, tmp_path / "mine")
+        create_archive(installation.data_dir, tmp_path / "mine")
     assert (tmp_path / "mine").is_dir()
 
 
@@ -230,13 +230,13 @@ def test_backup_clears_away_what_a_dead_run_left(
     installation: Installation, tmp_path: Path
 ) -> None:
     folder = tmp_path / "backups"
-    first = create_backup(installation.data_dir, folder)
+    first = create_archive(installation.data_dir, folder)
     shutil.copytree(folder, tmp_path / "kept")
     (folder / ".streamhub-backup-another").mkdir()
     mark = next(iter(_scratch_names(installation)))
     (folder / mark).mkdir()
     (folder / mark / "archive").write_bytes(b"half")
-    second = create_backup(installation.data_dir, folder)
+    second = create_archive(installation.data_dir, folder)
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [".streamhub-backup-another", first.archive.name, second.archive.name]
     )
@@ -250,5 +250,5 @@ def _scratch_names(installation: Installation) -> list[str]:
     def look(*_: object) -> None:
         seen.extend(path.name for path in folder.iterdir() if path.is_dir())
 
-    create_backup(installation.data_dir, folder, progress=look)
+    create_archive(installation.data_dir, folder, progress=look)
     return seen

@@ -81,6 +81,22 @@ def test_member_larger_than_the_disk_is_refused_before_it_is_written(
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("name", ["data/secrets.json", "data/streamhub.db", "notes.txt"])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE])
+def test_member_of_a_negative_size_is_refused(
+    tmp_path: Path, make_archive: MakeArchive, name: str, kind: bytes
+) -> None:
+    """To read -1 bytes would mean to read them all."""
+    header = tarfile.TarInfo(name)
+    header.size, header.type = -1, kind
+    archive = make_archive({})
+    with gzip.open(archive, "wb") as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    with pytest.raises(HostileArchiveError, match="-1 bytes"):
+        list(Unpacking(archive).files(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_bomb_in_an_extended_header_costs_no_memory(
     tmp_path: Path, make_archive: MakeArchive
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.archives.names import ArchiveName, Kind, Member, member_named
+from streamhub_orm.archives.names import ArchiveName, Part, PartKind, part_named
 from streamhub_orm.data_dir import DataDir
 
 if TYPE_CHECKING:
@@ -42,22 +42,22 @@ def test_archive_name_of_another_form_is_none(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "name", "path"),
+    ("part", "name", "path"),
     [
-        (Member(Kind.GLOBAL), "data/streamhub.db", "data/streamhub.db"),
-        (Member(Kind.SECRETS), "data/secrets.json", "data/secrets.json"),
-        (Member(Kind.APP, "live"), "data/apps/live/app.db", "apps/live/app.db"),
-        (Member(Kind.LEGACY, "live"), "data/apps/live/vods.db", "apps/live/vods.db"),
-        (Member(Kind.CONFIG, "tv-2"), "data/apps/tv-2/config.yaml", "apps/tv-2/config.yaml"),
+        (Part(PartKind.GLOBAL), "data/streamhub.db", "data/streamhub.db"),
+        (Part(PartKind.SECRETS), "data/secrets.json", "data/secrets.json"),
+        (Part(PartKind.APP, "live"), "data/apps/live/app.db", "apps/live/app.db"),
+        (Part(PartKind.LEGACY, "live"), "data/apps/live/vods.db", "apps/live/vods.db"),
+        (Part(PartKind.CONFIG, "tv-2"), "data/apps/tv-2/config.yaml", "apps/tv-2/config.yaml"),
     ],
 )
 def test_member_has_a_name_in_the_archive_and_a_path_in_an_installation(
-    member: Member, name: str, path: str, tmp_path: Path
+    part: Part, name: str, path: str, tmp_path: Path
 ) -> None:
     place = DataDir.fresh(tmp_path)
-    assert member.name == name
-    assert member_named(name) == member
-    assert member.path_in(place) == place.root / path
+    assert part.name == name
+    assert part_named(name) == part
+    assert part.path_in(place) == place.root / path
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_member_has_a_name_in_the_archive_and_a_path_in_an_installation(
     ],
 )
 def test_path_that_no_member_has_is_none(name: str) -> None:
-    assert member_named(name) is None
+    assert part_named(name) is None

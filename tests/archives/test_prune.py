@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.archives.names import ArchiveName
-from streamhub_orm.archives.prune import Retention, prune_backups
-from streamhub_orm.archives.stored import list_backups, store_backup
+from streamhub_orm.archives.places import archives_in, store_archive
+from streamhub_orm.archives.prune import Retention, prune_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,17 +34,17 @@ def fill(store: ObjectStore, archive: Path, names: list[str]) -> None:
     for name in names:
         aged = archive.with_name(name)
         aged.write_bytes(archive.read_bytes())
-        store_backup(store, aged)
+        store_archive(store, aged)
         aged.unlink()
 
 
 def names_in(store: ObjectStore) -> list[str]:
-    return [str(backup.name) for backup in list_backups(store)]
+    return [str(backup.name) for backup in archives_in(store)]
 
 
 def test_backups_older_than_the_days_go(object_store: ObjectStore, archive: Path) -> None:
     fill(object_store, archive, [name_of(days) for days in (0, 29, 31, 400)])
-    pruned = prune_backups(object_store, Retention(30), now=NOW)
+    pruned = prune_store(object_store, Retention(30), now=NOW)
     assert pruned.removed == [name_of(31), name_of(400)]
     assert names_in(object_store) == [name_of(0), name_of(29)]
     assert (pruned.good, pruned.kept) == (name_of(0), 2)
@@ -54,7 +54,7 @@ def test_backups_beyond_the_count_go(object_store: ObjectStore, archive: Path) -
     """An incomplete one takes no place of a complete one."""
     names = [name_of(0, complete=False), name_of(1), name_of(2), name_of(3)]
     fill(object_store, archive, names)
-    prune_backups(object_store, Retention(0, 2), now=NOW)
+    prune_store(object_store, Retention(0, 2), now=NOW)
     assert names_in(object_store) == names[:3]
 
 
@@ -62,7 +62,7 @@ def test_newest_good_backup_stays_whatever_its_age(
     object_store: ObjectStore, archive: Path
 ) -> None:
     fill(object_store, archive, [name_of(90, complete=False), name_of(100), name_of(200)])
-    prune_backups(object_store, Retention(30), now=NOW)
+    prune_store(object_store, Retention(30), now=NOW)
     assert names_in(object_store) == [name_of(100)]
 
 
@@ -72,7 +72,7 @@ def test_backup_that_does_not_verify_is_not_the_good_one(
     """The newest is cut off, so the one before it must stay, though it is too old."""
     fill(local_store, archive, [name_of(40), name_of(50)])
     (local_store.folder / name_of(0)).write_bytes(archive.read_bytes()[:-100])
-    pruned = prune_backups(local_store, Retention(30), now=NOW)
+    pruned = prune_store(local_store, Retention(30), now=NOW)
     assert pruned.good == name_of(40)
     assert names_in(local_store) == [name_of(0), name_of(40)]
 
@@ -80,14 +80,14 @@ def test_backup_that_does_not_verify_is_not_the_good_one(
 def test_where_no_backup_is_good_all_stay(local_store: LocalStore) -> None:
     for days in (100, 200):
         (local_store.folder / name_of(days)).write_bytes(b"not an archive")
-    pruned = prune_backups(local_store, Retention(30, 1), now=NOW)
+    pruned = prune_store(local_store, Retention(30, 1), now=NOW)
     assert (pruned.good, pruned.removed, pruned.kept) == (None, [], 2)
     assert len(names_in(local_store)) == 2
 
 
 def test_rehearsed_pruning_removes_nothing(local_store: LocalStore, archive: Path) -> None:
     fill(local_store, archive, [name_of(0), name_of(100)])
-    pruned = prune_backups(local_store, Retention(30), now=NOW, dry_run=True)
+    pruned = prune_store(local_store, Retention(30), now=NOW, dry_run=True)
     assert pruned.removed == [name_of(100)]
     assert names_in(local_store) == [name_of(0), name_of(100)]
 
@@ -99,5 +99,5 @@ def test_other_files_are_no_backups(local_store: LocalStore, archive: Path) -> N
         path = local_store.folder / other
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"mine")
-    prune_backups(local_store, Retention(30, 1), now=NOW)
+    prune_store(local_store, Retention(30, 1), now=NOW)
     assert all((local_store.folder / other).exists() for other in others)

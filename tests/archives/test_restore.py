@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.archives.create import create_backup
+from streamhub_orm.archives.create import create_archive
 from streamhub_orm.archives.restore import restore_archive, undo_restore
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.run_lock import run_lock
@@ -72,7 +72,7 @@ def test_restore_brings_back_every_row_and_secret(
     secrets = found.global_path.with_name("secrets.json")
     secrets.write_text('{"K": "v"}', "utf-8")
     before = tables_of(found.data_dir)
-    archive = create_backup(found.data_dir, tmp_path / "backups").archive
+    archive = create_archive(found.data_dir, tmp_path / "backups").archive
     spoil(found)
     restore_archive(archive, found.data_dir)
     assert tables_of(found.data_dir) == before
@@ -229,6 +229,23 @@ def test_undo_of_what_no_restore_made_is_refused(
     assert fingerprint_files(installation.data_dir).items() >= before.items()
 
 
+@pytest.mark.parametrize(
+    "record",
+    [b"[" * 200_000, b'{"files": ' + b"9" * 5_000 + b"}", b'{"files": []}', b"\xff", b"{}"],
+    ids=["deep", "long number", "list", "no text", "nothing"],
+)
+def test_undo_with_an_unreadable_record_is_refused(
+    installation: Installation, created: Created, record: bytes
+) -> None:
+    restored = restore_archive(created.archive, installation.data_dir)
+    assert restored.set_aside is not None
+    (restored.set_aside / "restored.json").write_bytes(record)
+    before = fingerprint_files(installation.data_dir)
+    with pytest.raises(ArchiveError, match="no readable restored"):
+        undo_restore(restored.set_aside, installation.data_dir)
+    assert fingerprint_files(installation.data_dir) == before
+
+
 def test_restore_of_one_app_touches_no_other(installation: Installation, created: Created) -> None:
     before = tables_of(installation.data_dir)
     spoil(installation)
@@ -313,7 +330,7 @@ def test_incomplete_backup_is_restored_only_when_asked_for(
     path = installation.data_dir / "apps/tv-2/app.db"
     path.write_bytes(b"ruined, and longer than nothing")
     path.with_name("app.db-wal").unlink(missing_ok=True)
-    archive = create_backup(installation.data_dir, tmp_path / "backups").archive
+    archive = create_archive(installation.data_dir, tmp_path / "backups").archive
     with pytest.raises(ArchiveError, match=r"lacks data/apps/tv-2/app\.db"):
         restore_archive(archive, installation.data_dir)
     restored = restore_archive(archive, installation.data_dir, allow_incomplete=True)

@@ -341,11 +341,11 @@ def test_verbose_shows_the_files_and_twice_verbose_their_revisions(fresh: Path) 
     assert run_command("--data-dir", fresh, "downgrade", "a0008", "--app", "live").status == 0
     upgraded = run_command(*upgrade, "-v")
     log = [line for line in upgraded.stderr.splitlines() if line.startswith(("INFO", "DEBUG"))]
-    assert log == [f"INFO streamhub_orm.migrations.transaction: migrating {app_db}"]
+    assert log == [f"INFO streamhub_orm.migrations.revisions: migrating {app_db}"]
 
     lowered = run_command("--data-dir", fresh, "-vv", "downgrade", "a0008", "--app", "live")
     steps = [line for line in lowered.stderr.splitlines() if line.startswith("DEBUG")]
-    assert steps == [f"DEBUG streamhub_orm.migrations.transaction: {app_db}: a0009 -> a0008"]
+    assert steps == [f"DEBUG streamhub_orm.migrations.revisions: {app_db}: a0009 -> a0008"]
     assert " -> a0001" not in lowered.stderr
 
 

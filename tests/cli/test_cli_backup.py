@@ -188,6 +188,26 @@ def test_incomplete_backup_ends_with_one_and_names_the_file(installation: Instal
     assert "data/apps/live/app.db is not in the backup" in outcome.stderr
 
 
+def test_database_without_a_table_is_left_out_and_named(installation: Installation) -> None:
+    installation.app_db("live").write_bytes(b"")
+    outcome = run_in_process("--data-dir", installation.data_dir, "backup", "create")
+    assert outcome.status == 0, outcome
+    assert "warning: data/apps/live/app.db is left out: it has no table" in outcome.stdout
+    assert backup(installation, "create")["left_out"] == ["data/apps/live/app.db"]
+
+
+def test_empty_database_in_a_backup_ends_verify_with_one(
+    installation: Installation, tmp_path: Path
+) -> None:
+    archive = tmp_path / "other.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("data/apps/live/app.db"))
+    outcome = run_in_process("--data-dir", installation.data_dir, "backup", "verify", archive)
+    assert outcome.status == 1
+    assert f"Error: {archive}: data/apps/live/app.db has no table" in outcome.stderr
+    assert refused(installation, "restore", archive, "--app", "live")[0] == 3
+
+
 @pytest.mark.parametrize("words", [("restore", "nothing"), ("verify",), ("undo", "nowhere")])
 def test_what_is_not_there_is_refused_with_what_is(
     installation: Installation, words: tuple[str, ...]
@@ -207,7 +227,7 @@ def test_latest_where_there_is_no_folder_of_backups_says_which_folder(
     status, report = refused(installation, command, "latest")
     assert status == 3
     folder = installation.data_dir / "backups"
-    assert f"{folder}: no complete backup; found none" in str(report["error"])
+    assert f"{folder}: found none; expected a complete backup" in str(report["error"])
 
 
 def test_latest_is_an_incomplete_backup_only_where_that_is_allowed(
@@ -219,7 +239,7 @@ def test_latest_is_an_incomplete_backup_only_where_that_is_allowed(
     name = Path(str(report["archive"])).name
     status, report = refused(installation, "restore", "latest")
     assert status == 3
-    assert f"no complete backup; found {name}" in str(report["error"])
+    assert f"found {name}; expected a complete backup" in str(report["error"])
     restored = backup(installation, "restore", "latest", "--allow-incomplete")
     assert str(restored["source"]).endswith(name)
 

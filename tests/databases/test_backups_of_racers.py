@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
 from streamhub_orm.engine.backups import list_backups
 from tests.support.faults.starting_line import StartingLine
 from tests.support.installations import Options
@@ -16,8 +18,9 @@ OPENERS = 6
 ROUNDS = 6
 
 
+@pytest.mark.parametrize("plain", [False, True], ids=["sessions", "plain alembic"])
 def test_processes_that_open_one_old_app_at_once_leave_one_backup(
-    make_installation: MakeInstallation,
+    make_installation: MakeInstallation, *, plain: bool
 ) -> None:
     """Whoever comes second finds the work done, or the same backup there already."""
     installation = make_installation("pre_tenancy", options=Options(killed_writers=False))
@@ -27,7 +30,8 @@ def test_processes_that_open_one_old_app_at_once_leave_one_backup(
     with StartingLine() as line:
         for _ in range(ROUNDS):
             labels = [f"opener {number}" for number in range(OPENERS)]
-            left = line.start([("open", str(data_dir), "tv-2", label) for label in labels])
+            runs = [("open", str(data_dir), "tv-2", label) for label in labels]
+            left = line.start([("alembic", str(data_dir), "tv-2")] * OPENERS if plain else runs)
             assert [(it.status, it.stderr) for it in left.values()] == [(0, "")] * OPENERS
             counts.append(len(list_backups(path)))
             shutil.rmtree(path.parent)

@@ -20,7 +20,7 @@ from streamhub_orm.databases import Counters
 from streamhub_orm.databases import cache as databases_cache
 from streamhub_orm.databases.cache import DatabaseCache
 from streamhub_orm.databases.open_database import OpenDatabase
-from streamhub_orm.databases.preparation import Prepared
+from streamhub_orm.databases.opener import ReadyFile
 from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.errors import (
@@ -58,7 +58,7 @@ class Opener:
         if name.startswith("bad"):
             raise missing(path)
         path.touch()
-        database = OpenDatabase(self.engine, Prepared(path, {}, migrated=False))
+        database = OpenDatabase(self.engine, ReadyFile(path, {}, migrated=False))
         self.databases.append(database)
         return database
 

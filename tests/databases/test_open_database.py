@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from streamhub_orm import Databases
 from streamhub_orm.app_db import RestreamTarget, Vod
 from streamhub_orm.databases.open_database import READY_CONNECTIONS, OpenDatabase
-from streamhub_orm.databases.preparation import Prepared
+from streamhub_orm.databases.opener import ReadyFile
 from streamhub_orm.engine.engines import FileEngine, ImmediateDialect
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def database(tmp_path: Path) -> Iterator[OpenDatabase]:
     path = tmp_path / "one.db"
     path.touch()
-    opened = OpenDatabase(FileEngine(), Prepared(path, {}, migrated=False))
+    opened = OpenDatabase(FileEngine(), ReadyFile(path, {}, migrated=False))
     yield opened
     opened.close()
 

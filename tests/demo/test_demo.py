@@ -6,19 +6,16 @@ import hashlib
 import sqlite3
 from contextlib import closing
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from streamhub_orm import demo
 from streamhub_orm.data_dir import DataDir, require_app_name
-from streamhub_orm.demo import ERAS, mixed, write_demo, write_era
+from streamhub_orm.demo import ERAS, write_demo
 from streamhub_orm.errors import DemoTargetError
-from streamhub_orm.upgrade import upgrade
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-MOVED_TABLES = {"streams", "vods", "ingress_auth"}
+from streamhub_orm.upgrade import upgrade_installation
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -40,9 +37,9 @@ def test_demo_is_the_same_at_every_call(tmp_path: Path) -> None:
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
-@pytest.mark.parametrize("era", ["demo", *ERAS])
-def test_every_database_is_sound_and_closed(tmp_path: Path, era: str) -> None:
-    write_demo(tmp_path) if era == "demo" else write_era(tmp_path, era)
+@pytest.mark.parametrize("era", [None, *ERAS])
+def test_every_database_is_sound_and_closed(tmp_path: Path, era: str | None) -> None:
+    write_demo(tmp_path, era)
     databases = [path for path in tmp_path.rglob("*.db*") if path.stat().st_size]
     assert databases
     for path in databases:
@@ -51,13 +48,16 @@ def test_every_database_is_sound_and_closed(tmp_path: Path, era: str) -> None:
         assert query(path, "PRAGMA foreign_key_check") == []
 
 
-@pytest.mark.parametrize("era", ERAS)
-def test_era_registers_the_apps_it_names(tmp_path: Path, era: str) -> None:
-    apps = [app.name for app in write_era(tmp_path, era)]
-    data_dir = DataDir.find(tmp_path)
-    assert query(data_dir.global_db, "SELECT name FROM apps ORDER BY id") == apps
-    for app in apps:
+@pytest.mark.parametrize("era", [None, *ERAS])
+def test_demo_registers_the_apps_whose_stories_it_tells(tmp_path: Path, era: str | None) -> None:
+    write_demo(tmp_path, era)
+    text = (tmp_path / "DEMO.txt").read_text(encoding="utf-8").partition("Apps:")[2]
+    told = dict(line.split(maxsplit=1) for line in text.splitlines() if line.startswith("    "))
+    registered = query(DataDir.find(tmp_path).global_db, "SELECT name FROM apps ORDER BY id")
+    assert registered == list(told)
+    for app in registered:
         require_app_name(app)
+        assert (tmp_path / "apps" / app / "recordings").is_dir()
 
 
 def test_demo_shows_every_era(tmp_path: Path) -> None:
@@ -81,21 +81,26 @@ def test_demo_shows_every_era(tmp_path: Path) -> None:
 def test_demo_holds_colliding_ids_orphans_and_both_timestamp_formats(tmp_path: Path) -> None:
     write_demo(tmp_path)
     path = DataDir.find(tmp_path).global_db
-    ours = f"FROM vods WHERE app_id = {mixed.RADIO}"
+    ours = "FROM vods WHERE app_id = (SELECT id FROM apps WHERE name = 'radio')"
     assert set(query(path, f"SELECT id {ours}")) & set(
         query(tmp_path / "apps/radio/vods.db", "SELECT id FROM vods")
     )
     assert query(path, "SELECT id FROM vods WHERE app_id NOT IN (SELECT id FROM apps)")
     assert query(path, "SELECT app FROM ingress_auth WHERE app NOT IN (SELECT name FROM apps)")
     assert set(query(path, f"SELECT substr(started_at, 11, 1) {ours}")) == {" ", "T"}
-    assert list(DataDir.find(tmp_path).unregistered(set(mixed.APPS))) == ["old-test"]
+    registered = set(query(path, "SELECT name FROM apps"))
+    assert list(DataDir.find(tmp_path).unregistered(registered)) == ["old-test"]
 
 
-def test_demo_explains_itself_and_guards_its_keys(tmp_path: Path) -> None:
-    apps = write_demo(tmp_path)
-    text = (tmp_path / "DEMO.txt").read_text(encoding="utf-8")
-    assert all(app.name in text and app.story in text for app in apps)
-    assert (tmp_path / "data/secrets.json").stat().st_mode & 0o777 == 0o600
+def test_keys_and_backup_of_an_installation_are_for_its_owner_alone(tmp_path: Path) -> None:
+    write_demo(tmp_path, "node_split")
+    (backup,) = query(
+        tmp_path / "data/streamhub.db",
+        "SELECT value FROM _streamhub_meta WHERE key = 'per_app_split_backup'",
+    )
+    for path in (tmp_path / "data/secrets.json", Path(backup)):
+        assert path.parent == tmp_path / "data"
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_target_that_holds_anything_is_refused_untouched(tmp_path: Path) -> None:
@@ -109,18 +114,18 @@ def test_target_that_is_a_file_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.touch()
     with pytest.raises(DemoTargetError):
-        write_era(target, "monolith")
+        write_demo(target, "monolith")
 
 
 def test_failure_half_way_leaves_an_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(root: Path) -> None:
-        (root / "data").mkdir()
-        (root / "file").touch()
+    def fail(path: Path, dump: str, data_dir: Path) -> None:
+        assert (data_dir / "DEMO.txt").exists()
+        assert path.parent.is_dir()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mixed, "write_mixed", fail)
+    monkeypatch.setattr(demo, "_build_database", fail)
     with pytest.raises(KeyboardInterrupt):
         write_demo(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -129,7 +134,7 @@ def test_failure_half_way_leaves_an_empty_folder(
 def test_upgrade_accounts_for_every_row_of_the_demo(tmp_path: Path) -> None:
     """The numbers follow from the rows that each app is given; see DEMO.txt for its story."""
     write_demo(tmp_path)
-    report = upgrade(tmp_path, jobs=1)
+    report = upgrade_installation(tmp_path, jobs=1)
     assert report.error is None
     assert {app.app: astuple(app.account.imported) for app in report.apps} == {
         "live": (5, 6, 2),
@@ -159,8 +164,8 @@ def test_upgrade_accounts_for_every_row_of_the_demo(tmp_path: Path) -> None:
 def test_upgrade_of_an_era_imports_what_is_not_there_yet(
     tmp_path: Path, era: str, imported: tuple[int, int, int]
 ) -> None:
-    write_era(tmp_path, era)
-    report = upgrade(tmp_path, jobs=1)
+    write_demo(tmp_path, era)
+    report = upgrade_installation(tmp_path, jobs=1)
     assert report.error is None
     assert astuple(report.total("imported")) == imported
-    assert not upgrade(tmp_path, jobs=1).changed
+    assert not upgrade_installation(tmp_path, jobs=1).changed

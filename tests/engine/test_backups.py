@@ -16,15 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.engine.backups import (
-    back_up,
-    is_intact,
-    list_backups,
-    require_intact,
-    row_counts,
-    size_bytes,
-)
+from streamhub_orm.engine.backups import back_up, list_backups, size_bytes
 from streamhub_orm.engine.connections import open_read_only
+from streamhub_orm.engine.integrity import is_intact, require_intact, row_counts
 from streamhub_orm.errors import (
     CorruptDatabaseError,
     DatabaseFileError,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.durable_files import (
-    create_empty,
     make_folder,
     publish,
     remove_database,
@@ -20,6 +19,7 @@ from streamhub_orm.durable_files import (
     temporary_beside,
     write_whole,
 )
+from streamhub_orm.engine.database_files import create_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ from streamhub_orm.fleet import (
     read_apps,
     vod_totals,
 )
-from streamhub_orm.fleet.names import OF_TENANT
 from streamhub_orm.fleet.readings import ACTIVE_STREAMS
+from streamhub_orm.registry import OF_TENANT
 from tests.fleet.conftest import NAMES
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.demo.eras import MONOLITH_STEPS
 from streamhub_orm.errors import MigrationFailedError
-from streamhub_orm.legacy.row_index import build_row_index
-from streamhub_orm.legacy.sources import LegacyFiles
-from streamhub_orm.migrations.app_files import bring_app_to_head, create_app_db
+from streamhub_orm.legacy.global_rows import GlobalRows, build_row_index
+from streamhub_orm.legacy.sources import GlobalState, LegacyFiles
+from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.structure import compare, read_structure
 from streamhub_orm.migrations.worlds import APP
+from tests.support.installations.ddl import apply_monolith
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +31,7 @@ def _legacy_rows(folder: Path, rows: int, *, bad: str = "") -> LegacyFiles:
     """Write a monolith's global database with so many recordings; `bad` spoils the last one."""
     path = folder / "streamhub.db"
     with closing(sqlite3.connect(path)) as connection, connection:
-        for step in MONOLITH_STEPS:
-            connection.executescript(step)
+        apply_monolith(connection)
         connection.execute("PRAGMA ignore_check_constraints = ON")
         connection.execute("INSERT INTO apps (name) VALUES ('live')")
         connection.executemany(
@@ -45,7 +44,16 @@ def _legacy_rows(folder: Path, rows: int, *, bad: str = "") -> LegacyFiles:
         )
         if bad:
             connection.execute(bad)
-    return LegacyFiles("live", 1, path, folder / "vods.db", split_done=False, global_rows=2 * rows)
+    return LegacyFiles("live", 1, path, folder / "vods.db", lambda: _state(rows))
+
+
+def _state(rows: int) -> GlobalState:
+    """Return what a look at a global database with so many streams and recordings finds."""
+    highest = {"streams": rows, "vods": rows, "ingress_auth": 0}
+    counts: dict[str, dict[object, int]] = {
+        table: {1: number} if number else {} for table, number in highest.items()
+    }
+    return GlobalState(split_done=False, rows=GlobalRows(highest, counts))
 
 
 @pytest.mark.parametrize("rows", [FEW, MANY])
@@ -63,7 +71,7 @@ def test_row_that_breaks_a_check_is_named_and_no_file_appears(
     """CHECKs that are looked at after the rows refuse what they would have refused before."""
     files = _legacy_rows(tmp_path, rows, bad=bad)
     with pytest.raises(MigrationFailedError, match=f"CHECK constraint failed .*{named}"):
-        create_app_db(tmp_path / "apps/live/app.db", files)
+        upgrade_app_file(tmp_path / "apps/live/app.db", files)
     assert list((tmp_path / "apps/live").iterdir()) == []
 
 
@@ -74,11 +82,11 @@ def test_app_db_that_is_there_without_rows_takes_them_with_every_index(
     """A Node core that forgot the rows left such a file; an index of the operator's stays."""
     files = _legacy_rows(tmp_path, rows)
     path = tmp_path / "apps/live/app.db"
-    create_app_db(path, replace(files, global_rows=0))
+    upgrade_app_file(path, replace(files, find_global=lambda: _state(0)))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM _streamhub_meta")
         connection.execute("CREATE INDEX own ON vods (name)")
-    account = bring_app_to_head(path, files).account
+    account = upgrade_app_file(path, files).account
     assert (account.imported.streams, account.imported.vods) == (rows, rows)
     with closing(sqlite3.connect(path)) as connection:
         found = compare(reference_structure(APP, APP.head), read_structure(connection))
@@ -101,8 +109,8 @@ def test_rows_of_a_watched_app_come_in_parts_and_all_of_them(
         files = replace(files, row_index=build_row_index(files.global_db, tmp_path / "rows"))
     told: list[tuple[str, int, int]] = []
     watched, silent = tmp_path / "watched/app.db", tmp_path / "silent/app.db"
-    create_app_db(watched, files, lambda *what: told.append(what))
-    create_app_db(silent, files)
+    upgrade_app_file(watched, files, progress=lambda *what: told.append(what))
+    upgrade_app_file(silent, files)
     rows = [done for phase, done, _ in told if phase == "rows of live"]
     assert rows == sorted(rows)
     assert len(rows) > 3
@@ -126,7 +134,7 @@ def test_file_filled_before_its_indices_is_what_the_history_builds(
 ) -> None:
     """Every index is there and whole, and the CHECKs hold for what comes later."""
     path = tmp_path / "apps/live/app.db"
-    account = create_app_db(path, _legacy_rows(tmp_path, rows)).account
+    account = upgrade_app_file(path, _legacy_rows(tmp_path, rows)).account
     assert (account.imported.streams, account.imported.vods) == (rows, rows)
     with closing(sqlite3.connect(path)) as connection:
         assert compare(reference_structure(APP, APP.head), read_structure(connection)).lines() == []

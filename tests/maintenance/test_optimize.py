@@ -60,6 +60,15 @@ def rows_of(path: Path) -> object:
     return database.tables
 
 
+def test_optimize_with_an_unknown_app_is_refused_before_the_global_database_is_touched(
+    data_dir: Path,
+) -> None:
+    before = fingerprint_files(data_dir)
+    outcome = run_in_process("--data-dir", data_dir, "optimize", "--global", "--app", "nobody")
+    assert outcome.status == 3
+    assert fingerprint_files(data_dir) == before
+
+
 def test_optimize_does_its_steps_in_order_and_gives_the_space_back(hollow: Path) -> None:
     path = app_db(hollow, "live")
     before, rows = path.stat().st_size, rows_of(path)

@@ -12,9 +12,9 @@ import pytest
 from streamhub_orm.engine.backups import back_up, list_backups, prune_backups
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import SpaceError, SplitCleanupError
+from streamhub_orm.legacy.bookkeeping import protected_backups
 from streamhub_orm.maintenance import split_cleanup, split_proof
 from streamhub_orm.maintenance.split_cleanup import clean_up_split
-from streamhub_orm.migrations.global_file import protected_backups
 from tests.maintenance.conftest import query, run_sql
 from tests.support.installations import Options
 from tests.support.installations.commands import run_in_process

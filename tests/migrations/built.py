@@ -8,13 +8,22 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.migrations.app_file import upgrade_app_file
+from streamhub_orm.migrations.global_file import upgrade_global_file
 from streamhub_orm.migrations.references import reference_structure, template
 from streamhub_orm.migrations.structure import Drift, compare, read_structure
+from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streamhub_orm.migrations.upgrading import Upgraded
     from streamhub_orm.migrations.worlds import World
+
+
+def upgrade_file(path: Path, world: World) -> Upgraded:
+    """Bring a file of either world to head; nothing is imported."""
+    return upgrade_global_file(path) if world is GLOBAL else upgrade_app_file(path, None)
 
 
 def drift_of(path: Path, world: World, revision: str | None = None) -> Drift:

@@ -12,9 +12,8 @@ import pytest
 from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.errors import MigrationFailedError, UnknownStructureError
 from streamhub_orm.migrations.states import State, look_at
-from streamhub_orm.migrations.upgrading import upgrade_file
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
-from tests.migrations.built import bytes_of, drift_of, executed, query
+from tests.migrations.built import bytes_of, drift_of, executed, query, upgrade_file
 from tests.support.installations.ddl import (
     APP_STEPS,
     GLOBAL_MONOLITH,
@@ -72,7 +71,7 @@ def test_adoption_of_any_step_reaches_head_whatever_user_version_claims(
         executed(path, f"PRAGMA user_version = {0 if claimed == 'too low' else 8}")
     before = query(path, READ_FIRST_ROW[world])
 
-    done = upgrade_file(path, world, like=path)
+    done = upgrade_file(path, world)
 
     assert_at_head(path, world)
     assert (done.from_revision, done.to_revision) == (None, world.head)
@@ -86,7 +85,7 @@ def test_adoption_of_one_addition_alone_completes_the_others(tmp_path: Path, nam
     """One thing that the Node core adds at run time is there, and none of those before it."""
     lowest = max(GLOBAL_RUNTIME[it].step for it in close_over_needs([name]))
     path = node_file(tmp_path / "node.db", GLOBAL, max(lowest, 1), [name])
-    upgrade_file(path, GLOBAL, like=path)
+    upgrade_file(path, GLOBAL)
     assert_at_head(path, GLOBAL)
     assert query(path, "SELECT tenant_id FROM apps") == [("platform",)]
 
@@ -107,7 +106,7 @@ def test_adoption_of_a_random_combination_reaches_head(tmp_path: Path, seed: int
         executed(path, "".join(GLOBAL_MONOLITH.values()))
     executed(path, f"PRAGMA user_version = {chance.randint(0, 8)}")
 
-    upgrade_file(path, GLOBAL, like=path)
+    upgrade_file(path, GLOBAL)
 
     assert_at_head(path, GLOBAL)
     assert query(path, READ_FIRST_ROW[GLOBAL]) == [(7, "zażółć", "2024-01-01 00:00")]
@@ -133,7 +132,7 @@ def test_adoption_leaves_what_is_not_ours_alone(tmp_path: Path, world: World, st
         " INSERT INTO billing VALUES (NULL, new.id); END;",
     )
 
-    upgrade_file(path, world, like=path)
+    upgrade_file(path, world)
 
     assert_at_head(path, world)
     assert query(path, "SELECT * FROM billing") == [(1, "żółw")]
@@ -173,7 +172,7 @@ def test_adoption_of_an_unknown_structure_is_refused_untouched(
     path = executed(node_file(tmp_path / "node.db", world, 1), script)
     before = bytes_of(tmp_path)
     with pytest.raises(UnknownStructureError) as refused:
-        upgrade_file(path, world, like=path)
+        upgrade_file(path, world)
     assert any(named in line for line in refused.value.differences), refused.value.differences
     assert str(path) in str(refused.value)
     assert named in str(refused.value)
@@ -184,11 +183,13 @@ def test_adoption_that_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) 
     """Completed columns, stamp and user_version roll back together when a later step fails."""
     path = node_file(tmp_path / "node.db", GLOBAL, 5)
     executed(
-        path, "CREATE TRIGGER no BEFORE INSERT ON tenants BEGIN SELECT RAISE(ABORT, 'no'); END"
+        path,
+        "CREATE UNIQUE INDEX one_each ON tenants (plan);"
+        "INSERT INTO tenants (id, name, plan) VALUES ('tnt_1', 'First', 'platform')",
     )
     before = query(path, "SELECT name, sql FROM sqlite_master")
-    with pytest.raises(MigrationFailedError, match="no while upgrading it"):
-        upgrade_file(path, GLOBAL, like=path)
+    with pytest.raises(MigrationFailedError, match=r"UNIQUE constraint .* while upgrading it"):
+        upgrade_file(path, GLOBAL)
     assert query(path, "SELECT name, sql FROM sqlite_master") == before
     assert query(path, "PRAGMA user_version") == [(5,)]
     assert look_at(path, GLOBAL).state is State.UNADOPTED
@@ -201,7 +202,7 @@ def test_adoption_of_a_file_without_a_byte_builds_all_of_it_without_a_backup(
     """An interrupted open leaves an empty file: it holds nothing, so nothing is backed up."""
     path = tmp_path / "empty.db"
     path.touch()
-    done = upgrade_file(path, world, like=path)
+    done = upgrade_file(path, world)
     assert_at_head(path, world)
     assert done.backup is None
     assert list_backups(path) == []
@@ -211,5 +212,5 @@ def test_adoption_of_a_file_with_an_empty_alembic_version_is_as_without_it(tmp_p
     """A table alembic_version without a row says nothing about the revision."""
     path = node_file(tmp_path / "node.db", APP, 6)
     executed(path, "CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
-    upgrade_file(path, APP, like=path)
+    upgrade_file(path, APP)
     assert_at_head(path, APP)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.errors import DatabaseFileError, UnknownStructureError
-from streamhub_orm.migrations.upgrading import upgrade_file
 from streamhub_orm.migrations.worlds import APP, GLOBAL
-from tests.migrations.built import at_head, bytes_of, executed, query
+from tests.migrations.built import at_head, bytes_of, executed, query, upgrade_file
 from tests.support.installations.ddl import (
     APP_STEPS,
     GLOBAL_MONOLITH,
@@ -49,7 +48,7 @@ def test_adoption_inserts_the_platform_tenant_where_it_is_absent(tmp_path: Path,
     path = global_file(tmp_path / "node.db", step)
     if step > 4:
         executed(path, "DELETE FROM quotas; DELETE FROM tenants")
-    upgrade_file(path, GLOBAL, like=path)
+    upgrade_file(path, GLOBAL)
     assert query(path, "SELECT id, name, plan FROM tenants") == [
         ("platform", "Platform", "platform")
     ]
@@ -60,7 +59,7 @@ def test_adoption_keeps_a_platform_tenant_that_an_operator_changed(tmp_path: Pat
     """Insert if absent: a renamed tenant and edited quotas stay as they are."""
     edit = "UPDATE tenants SET name = 'Mine'; UPDATE quotas SET max_apps = 3"
     path = global_file(tmp_path / "node.db", 8, script=edit)
-    upgrade_file(path, GLOBAL, like=path)
+    upgrade_file(path, GLOBAL)
     assert query(path, "SELECT id, name FROM tenants") == [("platform", "Mine")]
     assert query(path, "SELECT max_apps FROM quotas") == [(3,)]
 
@@ -83,7 +82,7 @@ def test_adoption_repeats_the_tenancy_backfill_for_rows_written_since(
     """NULL becomes platform, a token of one app takes its app's tenant, the others keep theirs."""
     columns = ("apps.tenant_id", "api_tokens.tenant_id", *more)
     path = global_file(tmp_path / "node.db", 8, columns, TENANCY)
-    upgrade_file(path, GLOBAL, like=path)
+    upgrade_file(path, GLOBAL)
     assert query(path, "SELECT id, tenant_id FROM apps ORDER BY id") == [
         (1, "acme"),
         (2, "platform"),
@@ -105,7 +104,7 @@ def test_adoption_of_one_tenancy_column_fills_the_other(tmp_path: Path) -> None:
       ('of the app', 'a', 'app', 1), ('of all', 'b', 'global', 1);
     """
     path = global_file(tmp_path / "node.db", 8, ["apps.tenant_id"], rows)
-    upgrade_file(path, GLOBAL, like=path)
+    upgrade_file(path, GLOBAL)
     assert query(path, "SELECT tenant_id FROM api_tokens ORDER BY id") == [("acme",), ("platform",)]
 
 
@@ -114,7 +113,7 @@ def test_adoption_of_a_monolith_keeps_its_streams_and_vods(tmp_path: Path) -> No
     rows = "INSERT INTO vods (id, app_id, name) VALUES (9, 1, 'ż')"
     script = "".join(GLOBAL_MONOLITH.values()) + rows
     path = global_file(tmp_path / "node.db", 4, script=script)
-    upgrade_file(path, GLOBAL, like=path)
+    upgrade_file(path, GLOBAL)
     assert query(path, "SELECT id, app_id, name FROM vods") == [(9, 1, "ż")]
     assert query(path, "SELECT count(*) FROM streams") == [(0,)]
 
@@ -127,7 +126,7 @@ def test_file_of_an_app_in_the_place_of_the_global_one_is_refused_untouched(
     path = app_file(tmp_path / "streamhub.db", step)
     before = bytes_of(tmp_path)
     with pytest.raises(UnknownStructureError):
-        upgrade_file(path, GLOBAL, like=path)
+        upgrade_file(path, GLOBAL)
     assert bytes_of(tmp_path) == before
 
 
@@ -140,7 +139,7 @@ def test_global_file_in_the_place_of_an_apps_is_refused_untouched(
     path = global_file(tmp_path / "app.db", step, script=legacy)
     before = bytes_of(tmp_path)
     with pytest.raises(UnknownStructureError):
-        upgrade_file(path, APP, like=path)
+        upgrade_file(path, APP)
     assert bytes_of(tmp_path) == before
 
 
@@ -154,5 +153,5 @@ def test_file_that_the_other_world_has_adopted_is_refused_untouched(
     before = bytes_of(tmp_path)
     wrong = GLOBAL if found == "app" else APP
     with pytest.raises(DatabaseFileError, match=worlds[found].head):
-        upgrade_file(path, wrong, like=path)
+        upgrade_file(path, wrong)
     assert bytes_of(tmp_path) == before

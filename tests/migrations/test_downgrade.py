@@ -11,9 +11,8 @@ from streamhub_orm.errors import DataLossError, UnadoptedDatabaseError, UnknownR
 from streamhub_orm.init import make_installation
 from streamhub_orm.migrations.downgrading import downgrade_file
 from streamhub_orm.migrations.states import State, look_at
-from streamhub_orm.migrations.upgrading import upgrade_file
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
-from tests.migrations.built import at_head, bytes_of, drift_of, executed, query
+from tests.migrations.built import at_head, bytes_of, drift_of, executed, query, upgrade_file
 from tests.support.installations.commands import run_alembic, run_in_process
 from tests.support.installations.ddl import APP_STEPS
 
@@ -126,7 +125,7 @@ def test_downgrade_of_a_file_without_own_rows_goes_to_base_and_up_again(
     tables = {name for (name,) in query(path, "SELECT name FROM sqlite_master")}
     assert tables <= {"alembic_version", "sqlite_sequence", "sqlite_autoindex_alembic_version_1"}
 
-    upgrade_file(path, world, like=path)
+    upgrade_file(path, world)
 
     assert drift_of(path, world).lines() == []
     assert look_at(path, world).state is State.CURRENT
@@ -159,7 +158,7 @@ def test_downgrade_past_the_platform_tenant_keeps_its_members_and_quotas(tmp_pat
         ("u", "platform", "owner")
     ]
     assert query(path, "SELECT tenant_id, max_apps FROM quotas") == [("platform", 7)]
-    upgrade_file(path, GLOBAL, like=path)
+    upgrade_file(path, GLOBAL)
     assert query(path, "SELECT tenant_id, max_apps FROM quotas") == [("platform", 7)]
 
 
@@ -170,7 +169,7 @@ def test_downgrade_to_parity_and_up_again_keeps_rows_and_user_version(tmp_path: 
     before = query(path, "SELECT * FROM users")
     downgrade_file(path, GLOBAL, GLOBAL.parity, like=path)
     assert query(path, "PRAGMA user_version") == [(8,)]
-    upgrade_file(path, GLOBAL, like=path)
+    upgrade_file(path, GLOBAL)
     assert query(path, "SELECT * FROM users") == before
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from streamhub_orm.settings import BackupSettings
+from streamhub_orm.settings import ArchiveSettings
 from tests.project.test_docs import parse
 
 UNITS: Final = Path(__file__).parents[2] / "packaging/systemd"
@@ -49,7 +49,7 @@ def test_timer_starts_the_service_of_its_name(timer: Path) -> None:
 def test_example_of_the_environment_names_variables_that_are_read() -> None:
     text = (UNITS / "backup.env").read_text("utf-8")
     pairs = re.findall(r"^#?([A-Z0-9_]+)=(.*)$", text, re.MULTILINE)
-    found = BackupSettings.load({**dict(pairs), "BACKUP_S3_BUCKET": ""})
+    found = ArchiveSettings.load({**dict(pairs), "BACKUP_S3_BUCKET": ""})
     assert found.local_dir == Path("/var/backups/streamhub")
     known = {"DATA_DIR", "LOG_RETENTION_DAYS", "BACKUP_LOCAL_DIR", "BACKUP_RETENTION_DAYS"}
     bucket = {"BUCKET", "ENDPOINT", "REGION", "PREFIX", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"}

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from streamhub_orm import Databases
 from streamhub_orm.cli import cli
-from streamhub_orm.cli.options import Settings
+from streamhub_orm.cli.options import Invocation
 from streamhub_orm.demo import write_demo
 from streamhub_orm.global_db import ServerLog
 from streamhub_orm.services.nodes import register_origin
@@ -105,7 +105,7 @@ def parse(arguments: list[str]) -> None:
     name: str | None = "streamhub-db"
     context, left = None, list(arguments)
     while command is not None:
-        context = command.make_context(name, left, parent=context, obj=Settings())
+        context = command.make_context(name, left, parent=context, obj=Invocation())
         if not isinstance(command, click.Group):
             return
         name, command, left = command.resolve_command(
@@ -164,7 +164,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None) -> object:
     command = ["--data-dir", str(data_dir), "--json", *arguments]
     result = CliRunner().invoke(
-        cli, command, input=standard_input, obj=Settings(), standalone_mode=False
+        cli, command, input=standard_input, obj=Invocation(), standalone_mode=False
     )
     assert result.exception is None, result.output
     return json.loads(result.stdout)

@@ -278,10 +278,11 @@ def test_apps_are_listed_by_tenant(databases: Databases) -> None:
     assert names(databases, "nobody") == []
 
 
-def test_get_of_an_unknown_app_names_those_that_there_are(databases: Databases) -> None:
+def test_get_of_an_unknown_app_names_those_that_are_like_it(databases: Databases) -> None:
+    create(databases, "tv-3")
     with databases.global_session(read_only=True) as session:
         assert apps.find(session, "tv-2") is None
-        with pytest.raises(UnknownAppError, match="found live"):
+        with pytest.raises(UnknownAppError, match=r"no app 'tv-2' .*\(similar names: tv-3\)"):
             apps.get(session, databases.place, "tv-2")
 
 

@@ -227,7 +227,7 @@ def test_only_legal_moves_are_made(app_session: Session, found: VodStatus, to: V
     with pytest.raises(VodStateError) as raised:
         vods.set_status(app_session, vod_id, to, size_bytes=5)
     assert (raised.value.found, raised.value.wanted) == (found, to)
-    assert set(raised.value.expected) == vods._SOURCES[to]
+    assert set(raised.value.sources) == vods._SOURCES[to]
     assert raw(app_session, vod_id) == before
 
 

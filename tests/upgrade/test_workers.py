@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,11 +29,6 @@ ITEMS = [f"item-{number:02}" for number in range(24)]
 def length_and_process(item: str, _progress: Progress) -> tuple[int, int]:
     time.sleep(0.01)  # long enough for every process to get its share
     return len(item), os.getpid()
-
-
-def slow_first(item: str, _progress: Progress) -> str:
-    time.sleep(0.3 if item == ITEMS[0] else 0)
-    return item.upper()
 
 
 def die_on(victims: dict[str, int], item: str, _progress: Progress) -> str:
@@ -64,9 +61,9 @@ def is_alive(process: int) -> bool:
 
 def test_results_come_for_every_item_from_other_processes() -> None:
     """Each item is answered once, by one of as many processes as there are jobs."""
-    found = dict(run_on_each(length_and_process, ITEMS, jobs=3))
-    assert sorted(found) == ITEMS
-    answers = [it for it in found.values() if not isinstance(it, WorkerDiedError)]
+    found = list(run_on_each(length_and_process, ITEMS, jobs=3))
+    assert sorted(item for item, _ in found) == ITEMS
+    answers = [it for _, it in found if not isinstance(it, WorkerDiedError)]
     assert [length for length, _ in answers] == [7] * len(ITEMS)
     processes = {process for _, process in answers}
     assert len(processes) == 3
@@ -74,11 +71,19 @@ def test_results_come_for_every_item_from_other_processes() -> None:
     assert not any(map(is_alive, processes))
 
 
-def test_results_come_in_the_order_in_which_they_end() -> None:
-    """One slow item holds no other up; item and result belong together."""
-    found = list(run_on_each(slow_first, ITEMS, jobs=2))
+def wait_for_others(folder: Path, item: str, _progress: Progress) -> str:
+    """Take as long with the first item as all the others take, the one ahead of it included."""
+    if item == ITEMS[0]:
+        wait_until(lambda: len(list(folder.iterdir())) == len(ITEMS) - 1)
+    (folder / item).touch()
+    return item.upper()
+
+
+def test_big_item_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """The others go on in their order; what was meant for the busy worker is done at the end."""
+    found = list(run_on_each(partial(wait_for_others, tmp_path), ITEMS, jobs=2))
+    assert [item for item, _ in found] == [ITEMS[1], *ITEMS[3:], ITEMS[2], ITEMS[0]]
     assert [result for _, result in found] == [item.upper() for item, _ in found]
-    assert found[-1] == (ITEMS[0], ITEMS[0].upper())
 
 
 @pytest.mark.parametrize(("items", "jobs"), [(ITEMS[:15], 4), (ITEMS, 1), ([], 4)])
@@ -100,6 +105,31 @@ def test_worker_that_dies_costs_only_the_item_it_had(victims: list[str]) -> None
             assert "status -9" in str(result)
         else:
             assert result == item
+
+
+def note_under_a_timer(log: Path, item: str, _progress: Progress) -> str:
+    """Note that the item is begun; a signal ends this process a few items later."""
+    with log.open("a") as file:
+        file.write(f"{item}\n")
+    if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # not pytest's own, which would raise
+        instant = random.Random(item).uniform(0.0001, 0.003)  # noqa: S311 - not for secrets
+        signal.setitimer(signal.ITIMER_REAL, instant)
+    return item
+
+
+def test_workers_that_are_killed_at_any_instant_cost_one_item_each(tmp_path: Path) -> None:
+    """In the work, in an answer or on the way to the next item: none is lost, none done twice."""
+    items = [f"item-{number:04}" for number in range(800)]
+    log = tmp_path / "begun"
+    found = list(run_on_each(partial(note_under_a_timer, log), items, jobs=3))
+    assert Counter(item for item, _ in found) == Counter(items)
+    died = {item: str(result) for item, result in found if isinstance(result, WorkerDiedError)}
+    assert len(died) > 3
+    assert all(f"status -{signal.SIGALRM}" in message for message in died.values())
+    begun = log.read_text().split()
+    assert len(begun) == len(set(begun))
+    assert set(items).difference(died) <= set(begun)
 
 
 def test_worker_whose_work_raises_costs_only_the_item_it_had(
@@ -219,9 +249,9 @@ from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 
 os.register_at_fork(after_in_child=lambda: os._exit(9))
 items = [str(number) for number in range(24)]
-found = dict(run_on_each(lambda item, progress: item, items, jobs=2))
-assert list(found) == items, found
-assert all(isinstance(it, WorkerDiedError) and "status 9" in str(it) for it in found.values())
+found = list(run_on_each(lambda item, progress: item, items, jobs=2))
+assert sorted(int(item) for item, _ in found) == list(range(24)), found
+assert all(isinstance(it, WorkerDiedError) and "status 9" in str(it) for _, it in found)
 """
 
 

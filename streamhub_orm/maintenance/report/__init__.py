@@ -1,5 +1,5 @@
 """One HTML page about all databases of an installation, to be looked at or sent on."""
 
-from streamhub_orm.maintenance.report.writing import write_report
+from streamhub_orm.maintenance.report.page import write_report
 
 __all__ = ["write_report"]

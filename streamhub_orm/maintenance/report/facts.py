@@ -1,19 +1,19 @@
-"""What the page tells about a fleet: a few numbers per app, and sums; read without writing."""
+"""Facts that the page shows: a few numbers of each database and their sums; read-only."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import list_backups, wal_bytes
-from streamhub_orm.engine.connections import reading
-from streamhub_orm.errors import MissingDatabaseError, StreamHubError
-from streamhub_orm.legacy.sources import columns_of
-from streamhub_orm.maintenance.selection import Selection, iter_databases
-from streamhub_orm.maintenance.sizes import Sizes, read_variant_sizes, read_vod_sizes
+from streamhub_orm.engine.backups import list_backups
+from streamhub_orm.engine.connections import reading, translated
+from streamhub_orm.engine.sql import columns_of
+from streamhub_orm.maintenance.selection import Selection, handle_each
+from streamhub_orm.maintenance.sizes import Sizes, read_file_sizes, read_pages
 
 if TYPE_CHECKING:
     import sqlite3
@@ -42,13 +42,13 @@ class DatabaseFacts:
     unused_pages: int = 0
     page_size: int = 0
     backups: int = 0
-    """How many backups lie beside it."""
+    """Number of the backups beside it."""
     backup_bytes: int = 0
     error: str | None = None
 
     @property
     def unused_bytes(self) -> int:
-        """What VACUUM would give back."""
+        """Bytes that VACUUM would give back."""
         return self.unused_pages * self.page_size
 
     @property
@@ -76,7 +76,7 @@ class FleetFacts:
 
     @property
     def failed(self) -> list[DatabaseFacts]:
-        """Those that cannot be used, with the reason."""
+        """Databases that cannot be used; each has an `error`."""
         return [database for database in self.databases if database.error is not None]
 
     @property
@@ -91,53 +91,41 @@ class FleetFacts:
 def read_fleet(data_dir: Path, progress: Progress = lambda *_: None) -> FleetFacts:
     """Read the facts of every database; one that cannot be read stops no other."""
     place = DataDir.find(data_dir)
-    first, *others = iter_databases(place, Selection())
     months: Counter[str] = Counter()
-    fleet = FleetFacts(place.root, _facts_of(first, months), months=months)
-    for done, database in enumerate(others, start=1):
-        fleet.apps.append(_facts_of(database, months))
-        progress("reading", done, len(others))
+    measure = partial(_measure, months=months)
+    global_, *apps = handle_each(
+        place,
+        Selection(),
+        _begin,
+        measure,
+        may_be_missing=True,
+        progress=partial(progress, "reading"),
+    )
+    fleet = FleetFacts(place.root, global_, apps, months)
     for backup in list_backups(place.global_db):
         made = backup.name.partition(".bak-")[2]
         fleet.global_backups.append((made, backup.stat().st_size))
     return fleet
 
 
-def _facts_of(database: Database, months: Counter[str]) -> DatabaseFacts:
-    found = database.look()
-    sizes = Sizes(database.name)
-    facts = DatabaseFacts(database.name, database.world.head, found.state, found.revision, sizes)
-    path = database.path
-    if path is None or found.error is not None:
-        created_on_demand = isinstance(found.error, MissingDatabaseError)
-        is_fault = database.name == "global" or not created_on_demand
-        facts.error = str(found.error) if is_fault else None
-        return facts
-    try:
-        with reading(path) as connection:
-            connection.execute("BEGIN")
-            _measure(connection, path, facts)
-            if database.name != "global":
-                _read_recordings(connection, sizes, months)
+def _begin(database: Database) -> DatabaseFacts:
+    state, sizes = database.state, Sizes(database.name)
+    return DatabaseFacts(database.name, database.world.head, state.state, state.revision, sizes)
+
+
+def _measure(path: Path, facts: DatabaseFacts, *, months: Counter[str]) -> None:
+    with reading(path) as connection:
+        read_file_sizes(connection, path, facts.sizes)
+        facts.page_size, facts.pages, facts.unused_pages = read_pages(connection)
+        if facts.name != "global":
+            _add_months(connection, months)
+    with translated(path, "listing its backups"):
         for backup in list_backups(path):
             facts.backups += 1
             facts.backup_bytes += backup.stat().st_size
-    except (StreamHubError, OSError) as error:
-        facts.error = str(error)
-    return facts
 
 
-def _measure(connection: sqlite3.Connection, path: Path, facts: DatabaseFacts) -> None:
-    facts.sizes.db_bytes, facts.sizes.wal_bytes = path.stat().st_size, wal_bytes(path)
-    numbers = connection.execute(
-        "SELECT * FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
-    ).fetchone()
-    facts.pages, facts.unused_pages, facts.page_size = numbers
-
-
-def _read_recordings(connection: sqlite3.Connection, sizes: Sizes, months: Counter[str]) -> None:
-    sizes.vods = read_vod_sizes(connection)
-    sizes.variants = read_variant_sizes(connection)
+def _add_months(connection: sqlite3.Connection, months: Counter[str]) -> None:
     if "started_at" not in columns_of(connection, "main", "vods"):
         return
     query = "SELECT substr(started_at, 1, 7), total(size_bytes) FROM vods GROUP BY 1"

@@ -1,14 +1,17 @@
-"""From the facts of a fleet to one HTML page that needs nothing else."""
+"""HTML page about a fleet, which loads nothing else; written whole, and over no other file."""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamhub_orm import __version__
-from streamhub_orm.errors import MissingExtraError
-from streamhub_orm.maintenance.report.charts import NARROW, WIDE, Bar, column_chart
+from streamhub_orm.durable_files import write_whole
+from streamhub_orm.engine.connections import translated
+from streamhub_orm.errors import MissingExtraError, ReportTargetError
+from streamhub_orm.maintenance.report.facts import read_fleet
 from streamhub_orm.maintenance.sizes import in_bytes
 from streamhub_orm.migrations.states import State
 
@@ -17,56 +20,102 @@ if TYPE_CHECKING:
 
     import jinja2
 
-    from streamhub_orm.maintenance.report.charts import ColumnChart
-    from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts
+    from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts, Progress
 
 SHOWN: Final = 15
-"""How many apps a list of the page shows; the sums are of all."""
+"""Apps that a list of the page shows; the sums are of all."""
 MONTHS: Final = 24
+_MONTHS_IN_A_COLUMN: Final = 12
 BACKUPS: Final = 6
+_BEGINNING: Final = "<!doctype html>"
 _EXTRA: Final = "report"
 _COMMAND: Final = "report --html"
 _MIB: Final = 1024**2
 _SIZE_CLASSES: Final = (
-    ("256 KiB", _MIB // 4),
-    ("1 MiB", _MIB),
-    ("4 MiB", 4 * _MIB),
-    ("16 MiB", 16 * _MIB),
-    ("64 MiB", 64 * _MIB),
-    ("256 MiB", 256 * _MIB),
-    ("1 GiB", 1024 * _MIB),
+    ("up to 256 KiB", _MIB // 4),
+    ("up to 1 MiB", _MIB),
+    ("up to 4 MiB", 4 * _MIB),
+    ("up to 16 MiB", 16 * _MIB),
+    ("up to 64 MiB", 64 * _MIB),
+    ("up to 256 MiB", 256 * _MIB),
+    ("up to 1 GiB", 1024 * _MIB),
     ("more", None),
 )
 _UNUSED_CLASSES: Final = (
-    ("1 %", 1),
-    ("5 %", 5),
-    ("10 %", 10),
-    ("25 %", 25),
-    ("50 %", 50),
+    ("up to 1 %", 1),
+    ("up to 5 %", 5),
+    ("up to 10 %", 10),
+    ("up to 25 %", 25),
+    ("up to 50 %", 50),
     ("more", None),
 )
+
+
+class Bar(NamedTuple):
+    """A line of a chart: a name, a bar as long as its value is large, and the value in words."""
+
+    label: str
+    value: int
+    shown: str
+    remark: str = ""
+    is_muted: bool = False
+
+
+def write_report(
+    data_dir: Path, target: Path, *, progress: Progress = lambda *_: None
+) -> FleetFacts:
+    """Write the page about an installation to `target` (mode 0600) and return what it tells.
+
+    An older page there is replaced. Raises `ReportTargetError` for any other file,
+    `MissingExtraError` without the extra `report`, and `DataDirError`; then nothing is written.
+    """
+    target = Path(target).absolute()
+    _require_replaceable(target)
+    fleet = read_fleet(data_dir, progress)
+    page = render_page(fleet)
+    with translated(target, "writing the report"):
+        write_whole(target, page.encode(), like=target.parent, mode=0o600)
+    return fleet
+
+
+def _require_replaceable(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise ReportTargetError(target, f"no folder {target.parent}")
+    if target.is_dir() or (target.exists() and not target.is_file()):
+        raise ReportTargetError(target, "a folder or a special file")
+    if target.is_file() and target.stat().st_size:
+        with translated(target, "looking at it"), target.open("rb") as file:
+            beginning = file.read(len(_BEGINNING)).decode(errors="replace")
+        if beginning.lower() != _BEGINNING:
+            raise ReportTargetError(target, "a file that is no HTML page")
 
 
 def render_page(fleet: FleetFacts, *, now: datetime | None = None) -> str:
     """Return the page; raises `MissingExtraError` where the extra `report` is not installed."""
-    environment = _environment()
-    return environment.get_template("page.html.j2").render(
-        fleet=fleet,
-        total=fleet.total,
-        version=__version__,
-        now=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
-        unused_bytes=sum(database.unused_bytes for database in fleet.databases),
-        backups=sum(database.backups for database in fleet.databases),
-        backup_bytes=sum(database.backup_bytes for database in fleet.databases),
-        months=_months(fleet),
-        growth=_growth(fleet),
-        largest_vods=_top(fleet, lambda it: it.sizes.vod_bytes),
-        largest_databases=_top(fleet, lambda it: it.sizes.db_bytes + it.sizes.wal_bytes),
-        most_unused=_top(fleet, lambda it: it.unused_bytes),
-        size_classes=_histogram((it.sizes.db_bytes for it in _readable(fleet)), _SIZE_CLASSES),
-        unused_classes=_histogram((it.unused_percent for it in _readable(fleet)), _UNUSED_CLASSES),
-        revisions=_revisions(fleet),
-        shown=SHOWN,
+    databases = fleet.databases
+    readable = [app for app in fleet.apps if app.pages]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            fleet=fleet,
+            total=fleet.total,
+            version=__version__,
+            now=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
+            unused_bytes=sum(database.unused_bytes for database in databases),
+            backups=sum(database.backups for database in databases),
+            backup_bytes=sum(database.backup_bytes for database in databases),
+            months=_months(fleet),
+            months_in_a_column=_MONTHS_IN_A_COLUMN,
+            growth=_growth(fleet),
+            largest_vods=_largest(fleet, _vod_bytes, lambda app: f"{app.sizes.vod_count:,} VODs"),
+            largest_databases=_largest(fleet, _file_bytes, lambda app: f"{app.pages:,} pages"),
+            most_unused=_largest(fleet, _unused_bytes, lambda app: f"{app.unused_percent:.0f} %"),
+            size_classes=_histogram((app.sizes.db_bytes for app in readable), _SIZE_CLASSES),
+            unused_classes=_histogram((app.unused_percent for app in readable), _UNUSED_CLASSES),
+            revisions=_revisions(fleet),
+            shown=SHOWN,
+        )
     )
 
 
@@ -91,63 +140,67 @@ def _number(count: int) -> str:
     return f"{count:,}"
 
 
-def _round_bytes(count: int) -> str:
-    return in_bytes(count).replace(".0 ", " ")
+def _vod_bytes(app: DatabaseFacts) -> int:
+    return app.sizes.vod_bytes
 
 
-def _readable(fleet: FleetFacts) -> list[DatabaseFacts]:
-    return [app for app in fleet.apps if app.pages]
+def _file_bytes(app: DatabaseFacts) -> int:
+    return app.sizes.db_bytes + app.sizes.wal_bytes
 
 
-def _top(
-    fleet: FleetFacts, key: Callable[[DatabaseFacts], int]
-) -> list[tuple[DatabaseFacts, int, float]]:
-    """Return the first apps by a number, that number, and its share of the first one in percent."""
-    apps = sorted(fleet.apps, key=lambda app: (-key(app), app.name))[:SHOWN]
-    found = [(app, key(app)) for app in apps if key(app) > 0]
-    return [(app, value, 100 * value / found[0][1]) for app, value in found]
+def _unused_bytes(app: DatabaseFacts) -> int:
+    return app.unused_bytes
 
 
-def _months(fleet: FleetFacts) -> ColumnChart | None:
-    """Return the chart of the last months up to the newest recording, empty ones included."""
+def _largest(
+    fleet: FleetFacts,
+    value: Callable[[DatabaseFacts], int],
+    remark: Callable[[DatabaseFacts], str],
+) -> list[Bar]:
+    """Return the first apps by a number of bytes; apps without any are left out."""
+    apps = sorted(fleet.apps, key=lambda app: (-value(app), app.name))[:SHOWN]
+    return [
+        Bar(app.name, size, in_bytes(size), remark(app)) for app in apps if (size := value(app))
+    ]
+
+
+def _months(fleet: FleetFacts) -> list[Bar]:
+    """Return the last months up to the newest recording, empty ones included."""
     if not fleet.months:
-        return None
+        return []
     numbers = [12 * int(month[:4]) + int(month[5:]) - 1 for month in fleet.months]
     last = max(numbers)
     bars = []
     for number in range(max(last - MONTHS + 1, min(numbers)), last + 1):
         month = f"{number // 12:04}-{number % 12 + 1:02}"
         bars.append(Bar(month, fleet.months[month], in_bytes(fleet.months[month])))
-    return column_chart(bars, width=WIDE, base=1024, in_words=_round_bytes)
+    return bars
 
 
-def _growth(fleet: FleetFacts) -> ColumnChart | None:
-    """Return the chart of the global database's backups; None where they show no growth."""
+def _growth(fleet: FleetFacts) -> list[Bar]:
+    """Return the last backups of the global database; none where they show no growth."""
     if len(fleet.global_backups) < 2:  # noqa: PLR2004 - one is no growth
-        return None
-    bars = [Bar(made[:10], size, in_bytes(size)) for made, size in fleet.global_backups[-BACKUPS:]]
-    return column_chart(bars, width=NARROW, base=1024, in_words=_round_bytes)
+        return []
+    return [Bar(made[:10], size, in_bytes(size)) for made, size in fleet.global_backups[-BACKUPS:]]
 
 
-def _histogram(values: Iterable[float], classes: tuple[tuple[str, int | None], ...]) -> ColumnChart:
+def _histogram(values: Iterable[float], classes: tuple[tuple[str, int | None], ...]) -> list[Bar]:
     counts = Counter(
         next(label for label, limit in classes if limit is None or value < limit)
         for value in values
     )
-    bars = [Bar(label, counts[label], _number(counts[label])) for label, _ in classes]
-    return column_chart(bars, width=NARROW, base=1000, in_words=_number)
+    return [Bar(label, counts[label], _number(counts[label])) for label, _ in classes]
 
 
-def _revisions(fleet: FleetFacts) -> list[tuple[str, int, float, bool]]:
-    """Return what stands where, how many apps, their share in percent, and whether that is head."""
+def _revisions(fleet: FleetFacts) -> list[Bar]:
+    """Return how many apps stand where, the most first; what is not at head is muted."""
     counts = Counter((app.state, app.revision) for app in fleet.apps)
-    most = max(counts.values(), default=1)
     return [
-        (
+        Bar(
             f"{state} · {revision}" if revision else str(state),
             count,
-            100 * count / most,
-            state is State.CURRENT,
+            _number(count),
+            is_muted=state is not State.CURRENT,
         )
         for (state, revision), count in counts.most_common()
     ]

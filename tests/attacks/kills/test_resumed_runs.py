@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.engine.backups import back_up
-from streamhub_orm.migrations.global_file import record_split_backup
+from streamhub_orm.legacy.bookkeeping import record_split_backup
 from tests.support.faults.state import Reader
 from tests.support.installations import Options
 from tests.support.installations.accounting import assert_accounted

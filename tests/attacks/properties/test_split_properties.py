@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from streamhub_orm.downgrade import downgrade_installation
-from streamhub_orm.upgrade import upgrade
+from streamhub_orm.upgrade import upgrade_installation
 from tests.support import figures
 from tests.support.installations.accounting import assert_accounted, assert_report, find_losses
 from tests.support.installations.expectation import IDENTITIES, content
@@ -50,7 +50,7 @@ def written(plan: SitePlan) -> Iterator[Path]:
 
 
 def run_upgrade(data_dir: Path, *, dry_run: bool = False) -> UpgradeReport:
-    report = upgrade(data_dir, jobs=1, dry_run=dry_run)
+    report = upgrade_installation(data_dir, jobs=1, dry_run=dry_run)
     assert report.failed == 0, report.error
     return report
 

@@ -39,7 +39,6 @@ def write_site(plan: SitePlan, data_dir: Path) -> None:
     site = Site(
         data_dir, layout=plan.layout, apps=len(plan.apps), rows=0, seed=1, options=Options()
     )
-    site.lay_out_folders()
     _write_global(site.open_global(), plan.global_file)
     for name, app in zip(site.apps, plan.apps, strict=True):
         _write_app(site, name, app)
@@ -129,8 +128,8 @@ def _write_legacy(site: Site, name: str, plan: LegacyFile) -> None:
     file = site.open_vods_db(name)
     apply_vods_db(file.connection, lacking=plan.lacking)
     known = [{k: v for k, v in row.items() if k not in plan.lacking} for row in plan.rows.vods]
-    file.insert("streams", plan.rows.streams, late=plan.late and bool(plan.rows.streams))
-    file.insert("vods", known, late=plan.late and bool(known))
+    file.insert("streams", plan.rows.streams, late=plan.late)
+    file.insert("vods", known, late=plan.late)
 
 
 def _import_as_the_core_did(site: Site, file: File, name: str, *, whole: bool) -> None:
@@ -162,8 +161,7 @@ def _copy(file: File, table: str, condition: str = "") -> None:
 
 def _insert(file: File, rows: Rows, tables: list[str], *, late: bool) -> None:
     for table in tables:
-        planned: tuple[Row, ...] = getattr(rows, table)
-        file.insert(table, planned, late=late and bool(planned))
+        file.insert(table, getattr(rows, table), late=late)
 
 
 def _bare_stream(number: int) -> Row:

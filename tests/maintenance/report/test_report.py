@@ -15,7 +15,13 @@ import pytest
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.fleet import VodTotal
 from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts, read_fleet
-from streamhub_orm.maintenance.report.page import SHOWN, render_page
+from streamhub_orm.maintenance.report.page import (
+    _SIZE_CLASSES,
+    _UNUSED_CLASSES,
+    MONTHS,
+    SHOWN,
+    render_page,
+)
 from streamhub_orm.maintenance.sizes import Sizes
 from streamhub_orm.migrations.states import State
 from tests.maintenance.conftest import app_db, run_sql
@@ -62,6 +68,16 @@ def recorded(data_dir: Path) -> Path:
     return data_dir
 
 
+def bars(page: str) -> dict[str, tuple[float, str]]:
+    """Return the length in percent and the figure of each line of the charts, by its label."""
+    lines = re.findall(
+        r'<tr><th scope="row">([^<]*)</th><td class="wide">(?:<div class="bar[^"]*" '
+        r'style="width: ([0-9.]+)%"></div>)?</td><td class="figure">([^<]*)</td>',
+        page,
+    )
+    return {label: (float(percent or 0), figure) for label, percent, figure in lines}
+
+
 def page_of(data_dir: Path, target: Path) -> str:
     outcome = run_in_process("--data-dir", data_dir, "report", "--html", target)
     assert outcome.status == 0, outcome
@@ -83,8 +99,13 @@ def test_facts_are_those_of_the_databases(recorded: Path) -> None:
 
 def test_page_shows_months_apps_and_revisions(recorded: Path, tmp_path: Path) -> None:
     page = page_of(recorded, tmp_path / "fleet.html")
-    for month, size in {"2025-11": "4.0 GiB", "2025-12": "0 B", "2026-02": "1.0 GiB"}.items():
-        assert f"<title>{month}: {size}</title>" in page
+    months = {label: bar for label, bar in bars(page).items() if re.fullmatch(r"\d{4}-\d\d", label)}
+    assert months == {
+        "2025-11": (100, "4.0 GiB"),
+        "2025-12": (0, "0 B"),
+        "2026-01": (0, "0 B"),
+        "2026-02": (25, "1.0 GiB"),
+    }
     assert "All 4 databases can be used." in page
     assert re.search(r"current · a\d{4}", page)
     assert page.index(">radio<") < page.index(">live<")
@@ -188,8 +209,43 @@ def test_page_of_ten_thousand_apps_stays_short_and_its_sums_are_of_all() -> None
     assert len(page) < 60_000
     assert "300 of 10,001 databases cannot be used." in page
     assert f"the first {SHOWN} of 300" in page
-    assert page.count("<tr>") <= 4 * SHOWN + 10
+    assert page.count(">app-") == 4 * SHOWN
+    assert page.count("<tr>") <= 4 * SHOWN + 10 + MONTHS + len((*_SIZE_CLASSES, *_UNUSED_CLASSES))
     assert f"{fleet.total.vod_count:,} of them" in page
+
+
+def test_bars_are_in_proportion_to_the_largest_of_their_chart_even_over_two_columns() -> None:
+    fleet = made_up_fleet(10)
+    fleet.months.clear()
+    fleet.months.update({"2024-01": 3, "2025-12": 12})
+    found = bars(render_page(fleet))
+    assert [label for label in found if label.startswith("202")] == [
+        f"{year}-{month:02}" for year in (2024, 2025) for month in range(1, 13)
+    ]
+    assert (found["2024-01"], found["2025-12"]) == ((25, "3 B"), (100, "12 B"))
+
+
+def test_bar_of_a_small_value_is_still_seen_and_that_of_none_is_not() -> None:
+    fleet = made_up_fleet(10)
+    fleet.months.clear()
+    fleet.months.update({"2025-10": 1, "2025-12": 2**50})
+    page = render_page(fleet)
+    bar = '<div class="bar" style="width: 0.00%">'
+    assert f'<tr><th scope="row">2025-10</th><td class="wide">{bar}</div></td>' in page
+    assert re.search(r"\.bar \{[^}]*min-width: 2px;", page)
+    assert '<tr><th scope="row">2025-11</th><td class="wide"></td>' in page
+
+
+def test_bars_count_every_app_in_one_class() -> None:
+    fleet = made_up_fleet(200)
+    found = bars(render_page(fleet))
+    sizes = [found[label][1] for label, _ in _SIZE_CLASSES[:-1]]
+    expected = [0] * len(sizes)
+    limits = [limit for _, limit in _SIZE_CLASSES if limit is not None]
+    for app in fleet.apps:
+        expected[sum(app.sizes.db_bytes >= limit for limit in limits)] += 1
+    assert sizes == list(map(str, expected))
+    assert found["current · a0009"] == (100, "200")
 
 
 def test_page_of_an_installation_without_recordings_says_so(data_dir: Path, tmp_path: Path) -> None:

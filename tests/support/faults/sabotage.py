@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm import durable_files, init
 from streamhub_orm.engine import backups, connections, engines
-from streamhub_orm.migrations import app_files, global_file, upgrading
+from streamhub_orm.legacy import bookkeeping
+from streamhub_orm.migrations import app_file, global_file
 from streamhub_orm.upgrade import run
 
 if TYPE_CHECKING:
@@ -27,23 +28,23 @@ def publish_in_place() -> None:
     def publish(temporary: Path, target: Path, **_: object) -> None:
         shutil.copyfile(temporary, target)
 
-    for module in (backups, app_files, init):
+    for module in (backups, app_file, init):
         module.publish = publish  # type: ignore[attr-defined]
 
 
 def write_without_backup() -> None:
     """The backup is said to be there, and is made when all is done."""
-    for module in (upgrading, run):
+    for module in (app_file, global_file, run):
         module.back_up = lambda path, **_: path  # type: ignore[attr-defined]
 
 
 def mark_first() -> None:
     """The split is marked as done before the apps have their rows."""
-    record = global_file.record_split_backup
+    record = bookkeeping.record_split_backup
 
     def record_and_mark(path: Path, backup: Path, **options: Any) -> None:  # noqa: ANN401
         record(path, backup, **options)
-        global_file.mark_split_done(path)
+        bookkeeping.mark_split_done(path)
 
     run.record_split_backup = record_and_mark  # type: ignore[attr-defined]
 

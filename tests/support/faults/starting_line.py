@@ -14,10 +14,13 @@ import sys
 import tempfile
 import time
 import traceback
+from argparse import Namespace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NoReturn, Self
 
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from streamhub_orm import Databases
 from streamhub_orm.app_db import Stream, Vod
@@ -111,8 +114,17 @@ def contend(arguments: list[str]) -> None:
     print(json.dumps(counts))  # noqa: T201 - its answer
 
 
+def upgrade_by_alembic(arguments: list[str]) -> None:
+    """Bring one app to head by plain Alembic, as `alembic -n app -x app=NAME upgrade head` does."""
+    data_dir, app = arguments
+    options = Namespace(x=[f"data_dir={data_dir}", f"app={app}"])
+    ini = str(CHECKOUT / "alembic.ini")
+    command.upgrade(Config(ini, ini_section="app", cmd_opts=options), "head")
+
+
 ACTIONS: Final[dict[str, Callable[[list[str]], None]]] = {
     "cli": run_cli,
+    "alembic": upgrade_by_alembic,
     "open": open_and_write,
     "contend": contend,
     "serve": serve_apps,

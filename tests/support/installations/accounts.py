@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from .facts import Row
     from .site import File
 
-USERS = 12
+_MOMENT: Final = "2024-01-01T00:00:00.000Z"
+_PEOPLE: Final = range(12)
 
-
-def fill_tenancy(file: File) -> None:
-    """Give apps and tokens the tenants that their columns allow, some of them none at all."""
-    if _columns(file, "tenants"):
-        file.insert("tenants", [{"id": "tenant-2", "name": "Zweite 🏢", "plan": "pro"}])
-        file.insert("quotas", [{"tenant_id": "tenant-2", "max_apps": -1}])
-    if "tenant_id" in _columns(file, "apps"):
-        for position, app_id in enumerate(file.site.apps.values()):
-            tenant = ("platform", "tenant-2", None)[position % 3]
-            file.connection.execute("UPDATE apps SET tenant_id = ? WHERE id = ?", (tenant, app_id))
-    if "tenant_id" in _columns(file, "api_tokens"):
-        file.connection.execute(
-            "UPDATE api_tokens SET tenant_id = CASE WHEN id % 2 THEN NULL"
-            " ELSE (SELECT tenant_id FROM apps WHERE apps.id = api_tokens.app_id) END"
-            if "tenant_id" in _columns(file, "apps")
-            else "UPDATE api_tokens SET tenant_id = NULL WHERE id % 2"
-        )
-
-
-def fill_accounts(file: File) -> None:
-    """Rows in every table of accounts, sessions, bans and nodes that the file has."""
-    users: list[Row] = [
+_ROWS: Final[dict[str, list[Row]]] = {
+    "users": [
         {
             "id": f"u-{n}",
             "email": None if n == 1 else f"Üser{n}@Example.com",
@@ -44,56 +23,52 @@ def fill_accounts(file: File) -> None:
             "totp_secret": "JBSWY3DPEHPK3PXP" if n == 2 else None,
             "totp_enabled": int(n == 2),
         }
-        for n in range(USERS)
-    ]
-    _insert_known(file, "users", users)
-    roles = ("owner", "editor", "viewer")
-    _insert_known(
-        file,
-        "memberships",
-        [
-            {"user_id": f"u-{n}", "tenant_id": "platform", "role": roles[n % 3]}
-            for n in range(USERS)
-        ],
-    )
-    _insert_known(
-        file,
-        "sessions",
-        [{"id": f"s-{n}", "user_id": f"u-{n}", "ip": "::1", "last_seen": None} for n in range(5)],
-    )
-    _insert_known(
-        file,
-        "magic_tokens",
-        [
-            {
-                "token_hash": f"{n:064x}",
-                "email": "a@b.example",
-                "expires_at": "2024-01-01T00:00:00.000Z",
-                "kind": "invite",
-            }
-            for n in range(5)
-        ],
-    )
-    moment = "2024-01-01T00:00:00.000Z"
-    _insert_known(
-        file,
-        "ip_bans",
-        [{"ip": "203.0.113.9", "reason": "'", "first_seen": moment, "banned_until": moment}],
-    )
-    _insert_known(file, "ip_rules", [{"cidr": "10.0.0.0/8", "action": "allow", "note": None}])
-    nodes: list[Row] = [
+        for n in _PEOPLE
+    ],
+    "memberships": [
+        {"user_id": f"u-{n}", "tenant_id": "platform", "role": ("owner", "editor", "viewer")[n % 3]}
+        for n in _PEOPLE
+    ],
+    "sessions": [
+        {"id": f"s-{n}", "user_id": f"u-{n}", "ip": "::1", "last_seen": None} for n in range(5)
+    ],
+    "magic_tokens": [
+        {"token_hash": f"{n:064x}", "email": "a@b.example", "expires_at": _MOMENT, "kind": "invite"}
+        for n in range(5)
+    ],
+    "ip_bans": [
+        {"ip": "203.0.113.9", "reason": "'", "first_seen": _MOMENT, "banned_until": _MOMENT}
+    ],
+    "ip_rules": [{"cidr": "10.0.0.0/8", "action": "allow", "note": None}],
+    "nodes": [
         {"id": "origin", "name": "origin", "status": "active", "stats_json": '{"cpu": 0.5}'},
         {"id": "n-2", "name": None, "status": "draining", "stats_json": None},
-    ]
-    _insert_known(file, "nodes", nodes)
+    ],
+}
 
 
-def _insert_known(file: File, table: str, rows: list[Row]) -> None:
-    known = _columns(file, table)
-    if known:
-        file.insert(table, [{k: v for k, v in row.items() if k in known} for row in rows])
+def fill_tenancy(file: File) -> None:
+    """Give apps and tokens the tenants that their columns allow, some of them none at all."""
+    if file.columns("tenants"):
+        file.insert("tenants", [{"id": "tenant-2", "name": "Zweite 🏢", "plan": "pro"}])
+        file.insert("quotas", [{"tenant_id": "tenant-2", "max_apps": -1}])
+    of_apps = "tenant_id" in file.columns("apps")
+    if of_apps:
+        for position, app_id in enumerate(file.site.apps.values()):
+            tenant = ("platform", "tenant-2", None)[position % 3]
+            file.connection.execute("UPDATE apps SET tenant_id = ? WHERE id = ?", (tenant, app_id))
+    if "tenant_id" in file.columns("api_tokens"):
+        file.connection.execute(
+            "UPDATE api_tokens SET tenant_id = CASE WHEN id % 2 THEN NULL"
+            " ELSE (SELECT tenant_id FROM apps WHERE apps.id = api_tokens.app_id) END"
+            if of_apps
+            else "UPDATE api_tokens SET tenant_id = NULL WHERE id % 2"
+        )
 
 
-def _columns(file: File, table: str) -> set[str]:
-    rows: list[sqlite3.Row] = file.connection.execute(f"PRAGMA table_info({table})").fetchall()
-    return {row[1] for row in rows}
+def fill_accounts(file: File) -> None:
+    """Rows in every table of accounts, sessions, bans and nodes that the file has."""
+    for table, rows in _ROWS.items():
+        known = file.columns(table)
+        if known:
+            file.insert(table, [{k: v for k, v in row.items() if k in known} for row in rows])

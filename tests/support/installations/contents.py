@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .facts import Row
     from .site import File
-
-LATE_ROWS: Final = 5
-"""How many rows of a table the killed writer leaves in the -wal."""
 
 
 class Numbers:
@@ -32,8 +29,7 @@ def fill_registry(file: File) -> None:
     tokens = [maker.token(number + 1, owner) for number, owner in enumerate(owners * 2)]
     file.insert("api_tokens", tokens)
     logs = [maker.log(n + 1, owners[n % len(owners)]) for n in range(file.site.rows)]
-    file.insert("server_logs", logs[:-LATE_ROWS])
-    file.insert("server_logs", logs[-LATE_ROWS:], late=True)
+    file.insert("server_logs", logs, late=True)
 
 
 def fill_streams_and_vods(file: File, app: str, numbers: Numbers, *, late: bool = False) -> None:
@@ -42,15 +38,15 @@ def fill_streams_and_vods(file: File, app: str, numbers: Numbers, *, late: bool 
     streams = [maker.stream(next(numbers.streams), app_id) for _ in range(file.site.streams)]
     vods = [maker.vod(next(numbers.vods), app_id) for _ in range(file.site.vods)]
     vods += [maker.nameless_vod(next(numbers.vods), app_id) for _ in range(2)]
-    _insert(file, "streams", streams, app, late=late)
-    _insert(file, "vods", vods, app, late=late)
+    file.insert("streams", streams, app=app, late=late)
+    file.insert("vods", vods, app=app, late=late)
 
 
 def fill_ingress(file: File, app: str, *, late: bool = False) -> None:
     """Write an app's ingress credentials, which every era kept in the global file."""
     maker = file.site.maker(app, "ingress")
     rows = [maker.ingress(number, app) for number in range(1, 1 + file.site.ingress)]
-    _insert(file, "ingress_auth", rows, app, late=late)
+    file.insert("ingress_auth", rows, app=app, late=late)
 
 
 def add_orphans(file: File, numbers: Numbers, *, ingress: bool, monolith: bool) -> None:
@@ -83,8 +79,8 @@ def fill_vods_db(
     for row in vods:
         for column in lacking:
             del row[column]
-    _insert(file, "streams", streams, app, late=late)
-    _insert(file, "vods", vods, app, late=late)
+    file.insert("streams", streams, app=app, late=late)
+    file.insert("vods", vods, app=app, late=late)
 
 
 def repeat_in_global(file: File, legacy: Path, app: str, numbers: Numbers) -> None:
@@ -133,8 +129,8 @@ def fill_app_db(
     if step >= 8:
         streams[0]["type"] = "ws-mjpeg"
     vods = [maker.vod(start + number, app_id) for number in range(own.site.vods)]
-    _insert(own, "streams", streams, app, late=late)
-    _insert(own, "vods", vods, app, late=late)
+    own.insert("streams", streams, app=app, late=late)
+    own.insert("vods", vods, app=app, late=late)
     own.burn_ids("streams", maker.stream(start + 90_000, app_id))
     own.burn_ids("vods", maker.vod(start + 90_000, app_id))
     if step >= 5:
@@ -175,11 +171,3 @@ def import_as_the_core_did(own: File, legacy: Path, app: str) -> None:
         taken = {row["id"] for row in own.site.rows_of(own.path, table, app)}
         rows = [row for row in own.site.rows_of(legacy, table, app) if row["id"] not in taken]
         own.insert(table, rows, app=app)
-
-
-def _insert(file: File, table: str, rows: list[Row], app: str, *, late: bool) -> None:
-    """Write rows, and leave the last ones to a writer that gets killed if some are late."""
-    cut = len(rows) - LATE_ROWS if late else len(rows)
-    file.insert(table, rows[:cut], app=app)
-    if late:
-        file.insert(table, rows[cut:], app=app, late=True)

@@ -1,41 +1,63 @@
 """The SQL by which the Node core made its files, one step at a time.
 
-Written from the facts in the schema reference alone: nothing here knows the package under test.
-Steps are numbered as `PRAGMA user_version` counts them. Additions at run time have names of their
-own, for they occur in any combination.
+It stands in `ddl.sql`; nothing here knows the package under test.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from .app_ddl import APP_STEPS, VODS_DB_LATE_COLUMNS, VODS_DB_STEPS
-from .global_ddl import GLOBAL_MONOLITH, GLOBAL_RUNTIME, GLOBAL_STEPS, Addition
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-__all__ = [
-    "APP_STEPS",
-    "GLOBAL_MONOLITH",
-    "GLOBAL_RUNTIME",
-    "GLOBAL_STEPS",
-    "LITESTREAM",
-    "VODS_DB_LATE_COLUMNS",
-    "VODS_DB_STEPS",
-    "Addition",
-    "apply_runtime",
-    "apply_steps",
-    "apply_vods_db",
-    "close_over_needs",
-]
 
-LITESTREAM: Final = """
-CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
-CREATE TABLE _litestream_lock (id INTEGER);
-INSERT INTO _litestream_seq VALUES (1, 42);
-"""
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What the core adds at run time, the step it builds on, and the additions it builds on."""
+
+    sql: str
+    step: int
+    needs: tuple[str, ...]
+
+
+def read_parts(name: str) -> dict[str, str]:
+    """Read an SQL file beside this module: its parts by name."""
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    _, *parts = re.split(r"^-- name: (.*)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+_SQL: Final = read_parts("ddl.sql")
+
+APP_STEPS: Final[dict[int, str]] = {
+    1: _SQL["streams"],
+    2: _SQL["vods"],
+    3: _SQL["ingress_auth"] + _SQL["_streamhub_meta"],
+    **{step: _SQL[f"app {step}"] for step in range(4, 9)},
+}
+VODS_DB_LATE_COLUMNS: Final = ("metatags_json", "snapshot_key")
+"""Columns that older `vods.db` files lack, in any combination."""
+
+GLOBAL_STEPS: Final[dict[int, str]] = {
+    **{step: _SQL[f"global {step}"] for step in (1, 2, 3)},
+    4: _SQL["ingress_auth"],
+    **{step: _SQL[f"global {step}"] for step in (5, 6, 8)},
+    7: _SQL["global 7"] + _SQL["_streamhub_meta"],
+}
+GLOBAL_MONOLITH: Final = {table: _SQL[table] for table in ("streams", "vods")}
+"""Tables that the oldest global databases held themselves."""
+GLOBAL_RUNTIME: Final = {
+    words[1]: Addition(sql, int(words[2]), tuple(words[3:]))
+    for words, sql in ((part.split(), sql) for part, sql in _SQL.items())
+    if words[0] == "addition"
+}
+"""Additions to the global file, which `user_version` does not count and any of which can occur."""
+
+LITESTREAM: Final = _SQL["litestream"]
 """Tables of a replication tool, which are not the core's."""
 
 
@@ -46,6 +68,13 @@ def apply_steps(
     for number in range(after + 1, upto + 1):
         connection.executescript(steps[number])
         connection.execute(f"PRAGMA user_version = {number}")
+
+
+def apply_monolith(connection: sqlite3.Connection, step: int = 4) -> None:
+    """Make the tables of a monolith's global file, up to a numbered step."""
+    apply_steps(connection, GLOBAL_STEPS, step)
+    for sql in GLOBAL_MONOLITH.values():
+        connection.executescript(sql)
 
 
 def close_over_needs(names: Iterable[str]) -> tuple[str, ...]:
@@ -63,7 +92,10 @@ def apply_runtime(connection: sqlite3.Connection, names: Iterable[str]) -> None:
 
 
 def apply_vods_db(connection: sqlite3.Connection, *, lacking: Iterable[str] = ()) -> None:
-    """Make a legacy `vods.db`, without the columns that its age does not know."""
-    apply_steps(connection, VODS_DB_STEPS, 2)
+    """Make a legacy `vods.db`, without the columns that its age does not know.
+
+    Its two steps are the first two of app.db.
+    """
+    apply_steps(connection, APP_STEPS, 2)
     for column in lacking:
         connection.execute(f"ALTER TABLE vods DROP COLUMN {column}")

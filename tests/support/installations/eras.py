@@ -9,11 +9,11 @@ from . import contents
 from .accounts import fill_accounts, fill_tenancy
 from .ddl import (
     APP_STEPS,
-    GLOBAL_MONOLITH,
     GLOBAL_RUNTIME,
     GLOBAL_STEPS,
     LITESTREAM,
     VODS_DB_LATE_COLUMNS,
+    apply_monolith,
     apply_runtime,
     apply_steps,
     apply_vods_db,
@@ -115,9 +115,7 @@ def build_node_split(site: Site) -> None:
 def build_node_head(site: Site) -> None:
     """Build both kinds of file at the core's newest step, with additions in any combination."""
     choice = random.Random(site.seed)  # noqa: S311
-    chosen = site.options.runtime
-    if chosen is None:
-        chosen = tuple(name for name in GLOBAL_RUNTIME if choice.random() < 0.6)
+    chosen = tuple(name for name in GLOBAL_RUNTIME if choice.random() < 0.6)
     file = _open_global(site, 8, runtime=chosen)
     fill_accounts(file)
     file.set_marker(SPLIT_DONE)
@@ -134,7 +132,7 @@ def build_node_head(site: Site) -> None:
         if position == 1:
             own.connection.executescript(LITESTREAM)
         if step == 7:  # the last step lies in a -wal only
-            own.script_late(APP_STEPS[8] + "PRAGMA user_version = 8;")
+            site.leave_to_killed_writer(own.path, (APP_STEPS[8] + "PRAGMA user_version = 8;", None))
     contents.add_orphans(file, contents.Numbers(), ingress=True, monolith=False)
     _add_unregistered(site, 8)
 
@@ -172,10 +170,10 @@ def _open_global(
 ) -> File:
     """Make a global database at a step, with its registry, tokens and logs."""
     file = site.open_global()
-    apply_steps(file.connection, GLOBAL_STEPS, step)
     if monolith:
-        for sql in GLOBAL_MONOLITH.values():
-            file.connection.executescript(sql)
+        apply_monolith(file.connection, step)
+    else:
+        apply_steps(file.connection, GLOBAL_STEPS, step)
     contents.fill_registry(file)
     apply_runtime(file.connection, runtime)
     fill_tenancy(file)
@@ -192,13 +190,9 @@ def _make_vods_db(site: Site, app: str, position: int) -> File:
 
 def _add_unregistered(site: Site, step: int) -> None:
     """Make a folder with an app.db that the registry does not know."""
-    if not site.options.unregistered:
-        return
-    name = "stray-app"
-    site.unregistered.append(name)
-    own = site.open_app_db(name)
+    own = site.open_app_db("stray-app")
     apply_steps(own.connection, APP_STEPS, step)
-    contents.fill_app_db(own, name, step)
+    contents.fill_app_db(own, "stray-app", step)
 
 
 BUILDERS: Final[dict[str, Callable[[Site], None]]] = {

@@ -2,128 +2,41 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-import tempfile
-from pathlib import Path
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from .ddl import APP_STEPS, GLOBAL_RUNTIME, GLOBAL_STEPS, apply_runtime, apply_steps
+from .ddl import (
+    APP_STEPS,
+    GLOBAL_RUNTIME,
+    GLOBAL_STEPS,
+    apply_runtime,
+    apply_steps,
+    read_parts,
+)
 from .facts import NODE_HEAD, app_db_path, find_global_path
-from .snapshot import load_database
+from .snapshot import load_database, open_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 Column = tuple[str, int, str | None, int]
 
-_STREAM_UPSERT: Final = """
-INSERT INTO streams (app_id, stream_id, type, room, participant) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT(stream_id) DO UPDATE SET status = 'active', ended_at = NULL,
-  type = CASE WHEN streams.type IN ('rtmp','whip','rtsp','ws-mjpeg') AND excluded.type = 'webrtc'
-              THEN streams.type ELSE excluded.type END
-"""
-
-APP_STATEMENTS: Final = (
-    (_STREAM_UPSERT, (1, "core room/cam", "ws-mjpeg", "core room", "cam")),
-    (_STREAM_UPSERT, (1, "core room/cam", "webrtc", "core room", "cam")),
-    (
-        "UPDATE streams SET status = 'ended', ended_at = datetime('now') WHERE stream_id = ?",
-        ("core room/cam",),
-    ),
-    (
-        (
-            "INSERT INTO vods (app_id, stream_id, room, name, started_at, metatags_json)"
-            " VALUES (?, ?, ?, ?, ?, ?)"
-        ),
-        (1, "core room/cam", "core room", "a.mp4", "2024-01-01T00:00:00.000Z", '{"egressId":"E"}'),
-    ),
-    (
-        (
-            "UPDATE vods SET status = 'ready', size_bytes = ?, duration_s = ?, snapshot_key = ?"
-            " WHERE json_extract(metatags_json, '$.egressId') = ?"
-        ),
-        (2**40, 1.5, "s.jpg", "E"),
-    ),
-    (
-        (
-            "INSERT INTO ingress_auth (ingress_id, app, room, stream_key, requires_password)"
-            " VALUES (?, ?, ?, ?, ?)"
-        ),
-        ("wsi_core", "live", "core room", "wsk_x", 0),
-    ),
-    ("INSERT OR REPLACE INTO _streamhub_meta (key, value) VALUES (?, ?)", ("core", "1")),
-    ("INSERT OR REPLACE INTO app_plugins (plugin_id, enabled) VALUES (?, ?)", ("core", 1)),
-    ("INSERT INTO vod_variants (vod_id, kind, format) VALUES (?, ?, ?)", (1, "master", "hls")),
-    (
-        "INSERT INTO restream_targets (app, room, url, url_masked) VALUES (?, ?, ?, ?)",
-        ("live", "core room", "rtmp://x/y", "rtmp://x/*"),
-    ),
-)
-
-GLOBAL_STATEMENTS: Final = (
-    ("INSERT INTO apps (name, display_name) VALUES (?, ?)", ("core-app", "Core")),
-    (
-        "INSERT INTO api_tokens (name, token_hash, scope, app_id) VALUES (?, ?, 'app', ?)",
-        ("core", "0" * 64, 1),
-    ),
-    (
-        "INSERT INTO server_logs (level, source, app_id, message) VALUES (?, ?, ?, ?)",
-        ("info", "core", None, "hello"),
-    ),
-    (
-        "INSERT INTO ingress_auth (ingress_id, app, stream_key) VALUES (?, ?, ?)",
-        ("wsi_core", "core-app", "wsk_x"),
-    ),
-    ("INSERT INTO users (id, email, password_hash) VALUES (?, ?, ?)", ("core", "c@d.example", "x")),
-    (
-        "INSERT INTO memberships (user_id, tenant_id, role) VALUES (?, 'platform', ?)",
-        ("core", "owner"),
-    ),
-    ("INSERT INTO nodes (id, name, stats_json) VALUES (?, ?, ?)", ("core", "n", "{}")),
-    ("INSERT INTO sessions (id, user_id) VALUES (?, ?)", ("core", "core")),
-    (
-        "INSERT INTO magic_tokens (token_hash, email, expires_at, kind) VALUES (?, ?, ?, ?)",
-        ("core", "c@d.example", "2024-01-01T00:00:00.000Z", "invite"),
-    ),
-    (
-        "INSERT INTO ip_bans (ip, reason, first_seen, banned_until) VALUES (?, ?, ?, ?)",
-        ("198.51.100.7", "core", "2024-01-01T00:00:00.000Z", "2024-01-02T00:00:00.000Z"),
-    ),
-    ("INSERT INTO ip_rules (cidr, action) VALUES (?, ?)", ("198.51.100.0/24", "block")),
-    ("DELETE FROM users WHERE id = ?", ("core",)),
-    ("INSERT OR REPLACE INTO _streamhub_meta (key, value) VALUES (?, ?)", ("core", "1")),
-)
-
-REFUSED_BY_APP: Final = (
-    "INSERT INTO streams (app_id, stream_id, type) VALUES (1, 'x', 'carrier-pigeon')",
-    "INSERT INTO streams (app_id, stream_id, type, status) VALUES (1, 'x', 'whip', 'unsure')",
-    "INSERT INTO vods (app_id, name, status) VALUES (1, 'x', 'lost')",
-    "INSERT INTO vods (app_id) VALUES (1)",
-    "INSERT INTO vod_variants (vod_id, kind, format) VALUES (1, 'other', 'hls')",
-    (
-        "INSERT INTO restream_targets (app, room, url, url_masked, status)"
-        " VALUES ('a', 'b', 'c', 'd', 'e')"
-    ),
-)
-
-REFUSED_BY_GLOBAL: Final = (
-    "INSERT INTO api_tokens (name, token_hash, scope) VALUES ('x', 'x', 'world')",
-    "INSERT INTO api_tokens (name, token_hash, scope, app_id) VALUES ('x', 'x', 'app', 987654)",
-    "INSERT INTO memberships (user_id, tenant_id, role) VALUES ('x', 'platform', 'owner')",
-    "INSERT INTO ip_rules (cidr, action) VALUES ('x', 'shrug')",
-    "INSERT INTO apps (name) SELECT name FROM apps LIMIT 1",
-)
+_STATEMENTS: Final = {
+    part: sql.strip().removesuffix(";").split(";\n")
+    for part, sql in read_parts("node_core.sql").items()
+}
 
 
 def find_node_complaints(data_dir: Path) -> list[str]:
     """List what the Node core would stumble over in any file of an installation."""
     global_path = find_global_path(data_dir)
-    complaints = [f"global: {it}" for it in _check_file(global_path, _global_reference())]
+    complaints = [f"global: {it}" for it in _check_file(global_path, "global")]
     registry = load_database(global_path)
     for app in (str(row["name"]) for row in registry.rows("apps")) if registry else ():
         path = app_db_path(data_dir, app)
-        complaints += [f"{app}: {it}" for it in _check_file(path, _app_reference())]
+        complaints += [f"{app}: {it}" for it in _check_file(path, "app")]
     return complaints
 
 
@@ -133,30 +46,15 @@ def assert_usable_by_node_core(data_dir: Path) -> None:
     assert not complaints, "\n".join(complaints)
 
 
-def _check_file(path: Path, reference: sqlite3.Connection) -> list[str]:
+def _check_file(path: Path, kind: str) -> list[str]:
     """Try a copy, so that the file itself stays as it is."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy.db"
-        shutil.copyfile(path, copy)
-        wal = path.with_name(path.name + "-wal")
-        if wal.exists():
-            shutil.copyfile(wal, copy.with_name("copy.db-wal"))
-        connection = sqlite3.connect(copy, isolation_level=None)
+    with open_copy(path) as connection, closing(_reference(kind)) as reference:
         connection.execute("PRAGMA foreign_keys = ON")
-        try:
-            is_global = bool(_columns(reference, "apps"))
-            return [
-                *_check_pragmas(connection),
-                *_check_structure(connection, reference),
-                *_run(
-                    connection,
-                    GLOBAL_STATEMENTS if is_global else APP_STATEMENTS,
-                    REFUSED_BY_GLOBAL if is_global else REFUSED_BY_APP,
-                ),
-            ]
-        finally:
-            connection.close()
-            reference.close()
+        return [
+            *_check_pragmas(connection),
+            *_check_structure(connection, reference),
+            *_run(connection, _STATEMENTS[kind], _STATEMENTS[f"refused by {kind}"]),
+        ]
 
 
 def _check_pragmas(connection: sqlite3.Connection) -> Iterator[str]:
@@ -215,13 +113,11 @@ def _indices(connection: sqlite3.Connection) -> dict[str, tuple[str, tuple[str, 
 
 
 def _run(
-    connection: sqlite3.Connection,
-    statements: tuple[tuple[str, tuple[object, ...]], ...],
-    refused: tuple[str, ...],
+    connection: sqlite3.Connection, statements: list[str], refused: list[str]
 ) -> Iterator[str]:
-    for sql, parameters in statements:
+    for sql in statements:
         try:
-            connection.execute(sql, parameters)
+            connection.execute(sql)
         except sqlite3.Error as error:
             yield f"{error}: {sql}"
     for sql in refused:
@@ -232,14 +128,11 @@ def _run(
         yield f"was not refused: {sql}"
 
 
-def _global_reference() -> sqlite3.Connection:
+def _reference(kind: str) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
-    apply_steps(connection, GLOBAL_STEPS, NODE_HEAD)
-    apply_runtime(connection, GLOBAL_RUNTIME)
-    return connection
-
-
-def _app_reference() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:")
-    apply_steps(connection, APP_STEPS, NODE_HEAD)
+    if kind == "global":
+        apply_steps(connection, GLOBAL_STEPS, NODE_HEAD)
+        apply_runtime(connection, GLOBAL_RUNTIME)
+    else:
+        apply_steps(connection, APP_STEPS, NODE_HEAD)
     return connection

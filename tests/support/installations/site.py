@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .facts import APP_NAMES, app_db_path, global_path_of, vods_db_path
 from .killed_writer import write_and_kill
@@ -15,12 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from .facts import Row
+    from .facts import Row, Value
     from .killed_writer import Statement
 
-
-FEW = 8
+FEW: Final = 8
 """The fewest rows per table with which every case of an era still occurs."""
+LATE_ROWS: Final = 5
+"""How many rows of a table the killed writer leaves in the -wal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may vary within an era; None leaves the choice to the seed."""
+
+    user_version: int | None = None
+    ingress: bool | None = None
+    killed_writers: bool = True
+    orphans: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +42,6 @@ class Written:
     table: str
     app: str | None
     row: Row
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What may vary within an era; None leaves the choice to the seed."""
-
-    user_version: int | None = None
-    ingress: bool | None = None
-    runtime: tuple[str, ...] | None = None
-    killed_writers: bool = True
-    orphans: bool = True
-    unregistered: bool = True
 
 
 class File:
@@ -60,34 +59,23 @@ class File:
     def insert(
         self, table: str, rows: Iterable[Row], *, app: str | None = None, late: bool = False
     ) -> None:
-        """Write rows now, or `late`: by a process that is killed before its rows leave the -wal."""
-        late = late and self.site.options.killed_writers
-        statements: list[tuple[str, Row]] = []
+        """Write rows; if `late`, the last ones by a process that is killed before a checkpoint."""
+        statements = []
         for row in rows:
-            names = ", ".join(row)
-            marks = ", ".join("?" for _ in row)
-            statements.append((f"INSERT INTO {table} ({names}) VALUES ({marks})", row))
+            statements.append(_insertion(table, row))
             self.site.record(self.path, table, app, row)
-        if late:
-            self.site.queue(self.path, [(sql, list(row.values())) for sql, row in statements])
-            return
+        late = late and self.site.options.killed_writers
+        cut = max(len(statements) - LATE_ROWS, 0) if late else len(statements)
         self.connection.execute("BEGIN")
-        for sql, row in statements:
-            self.connection.execute(sql, list(row.values()))
+        for sql, values in statements[:cut]:
+            self.connection.execute(sql, values)
         self.connection.execute("COMMIT")
-
-    def script_late(self, sql: str) -> None:
-        """Run a script in the process that gets killed, or now where there is none."""
-        if self.site.options.killed_writers:
-            self.site.queue(self.path, [(sql, None)])
-        else:
-            self.connection.executescript(sql)
+        if statements[cut:]:
+            self.site.leave_to_killed_writer(self.path, *statements[cut:])
 
     def burn_ids(self, table: str, row: Row) -> None:
         """Use up an id by a row that is deleted again, so that it must not come back."""
-        names, marks = ", ".join(row), ", ".join("?" for _ in row)
-        sql = f"INSERT INTO {table} ({names}) VALUES ({marks})"
-        self.connection.execute(sql, list(row.values()))
+        self.connection.execute(*_insertion(table, row))
         self.connection.execute(f"DELETE FROM {table} WHERE id = ?", (row["id"],))
 
     def set_marker(self, key: str, value: str = "1") -> None:
@@ -95,6 +83,10 @@ class File:
 
     def set_user_version(self, version: int) -> None:
         self.connection.execute(f"PRAGMA user_version = {version}")
+
+    def columns(self, table: str) -> set[str]:
+        """Name the columns of a table, none where the file does not have it."""
+        return {row[1] for row in self.connection.execute(f"PRAGMA table_info({table})")}
 
 
 class Site:
@@ -104,23 +96,23 @@ class Site:
         self, data_dir: Path, *, layout: str, apps: int, rows: int, seed: int, options: Options
     ) -> None:
         self.data_dir = data_dir
-        self.layout = layout
         self.rows = max(rows, 2 * FEW)
         self.streams, self.vods, self.ingress = (max(rows // it, FEW) for it in (3, 2, 6))
         self.seed = seed
         self.options = options
-        self.names = [APP_NAMES[n] if n < len(APP_NAMES) else f"app-{n:05d}" for n in range(apps)]
-        self.apps = {name: 1 + n + n // 2 for n, name in enumerate(self.names)}
-        self.unregistered: list[str] = []
+        names = [*APP_NAMES[:apps], *(f"app-{n:05d}" for n in range(len(APP_NAMES), apps))]
+        self.apps = {name: 1 + n + n // 2 for n, name in enumerate(names)}
         self.written: list[Written] = []
+        self._global_path = global_path_of(data_dir, layout)
         self._late: dict[Path, list[Statement]] = {}
         self._files: dict[Path, File] = {}
+        self._lay_out_folders()
 
     def maker(self, *origin: str) -> RowMaker:
         return RowMaker(self.seed, *origin)
 
     def open_global(self) -> File:
-        return self._open(global_path_of(self.data_dir, self.layout))
+        return self._open(self._global_path)
 
     def open_app_db(self, app: str) -> File:
         return self._open(app_db_path(self.data_dir, app))
@@ -144,23 +136,8 @@ class Site:
         wanted = (file, table, app)
         return [dict(it.row) for it in self.written if (it.file, it.table, it.app) == wanted]
 
-    def queue(self, path: Path, statements: list[Statement]) -> None:
+    def leave_to_killed_writer(self, path: Path, *statements: Statement) -> None:
         self._late.setdefault(path, []).extend(statements)
-
-    def lay_out_folders(self) -> None:
-        """Write the files of an installation that are no databases."""
-        beside_global = global_path_of(self.data_dir, self.layout).parent
-        beside_global.mkdir(parents=True, exist_ok=True)
-        secrets = beside_global / "secrets.json"
-        secrets.touch(mode=0o600)
-        secrets.write_text(json.dumps({"S3_SECRET": "never-in-a-database"}), encoding="utf-8")
-        (self.data_dir / "logs").mkdir()
-        (self.data_dir / "apps").mkdir()
-        for name in self.names[1:]:  # the first app never wrote a file of its own
-            folder = self.data_dir / "apps" / name
-            for inner in ("recordings", "hls", "snapshots", "samples"):
-                (folder / inner).mkdir(parents=True)
-            (folder / "config.yaml").write_text("s3:\n  provider: minio\n", encoding="utf-8")
 
     def finish(self) -> None:
         """Close every file, then let the writers die that leave a -wal behind."""
@@ -172,3 +149,22 @@ class Site:
         if path not in self._files:
             self._files[path] = File(self, path)
         return self._files[path]
+
+    def _lay_out_folders(self) -> None:
+        """Write the files of an installation that are no databases."""
+        self._global_path.parent.mkdir(parents=True, exist_ok=True)
+        secrets = self._global_path.with_name("secrets.json")
+        secrets.touch(mode=0o600)
+        secrets.write_text(json.dumps({"S3_SECRET": "never-in-a-database"}), encoding="utf-8")
+        (self.data_dir / "logs").mkdir()
+        (self.data_dir / "apps").mkdir()
+        for name in list(self.apps)[1:]:  # the first app never wrote a file of its own
+            folder = self.data_dir / "apps" / name
+            for inner in ("recordings", "hls", "snapshots", "samples"):
+                (folder / inner).mkdir(parents=True)
+            (folder / "config.yaml").write_text("s3:\n  provider: minio\n", encoding="utf-8")
+
+
+def _insertion(table: str, row: Row) -> tuple[str, list[Value]]:
+    names, marks = ", ".join(row), ", ".join("?" for _ in row)
+    return f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values())

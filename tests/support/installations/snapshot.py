@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import sqlite3
 import tempfile
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 from .facts import app_db_path, find_global_path, vods_db_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .facts import Row
 
 
@@ -44,23 +47,26 @@ class Snapshot:
     files: dict[str, str]
 
 
+@contextmanager
+def open_copy(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a copy of a database, its left-over -wal included, in autocommit mode."""
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in ("", "-wal"):
+            source = path.with_name(path.name + suffix)
+            if source.exists():
+                shutil.copyfile(source, Path(folder) / f"copy.db{suffix}")
+        with closing(sqlite3.connect(Path(folder) / "copy.db", isolation_level=None)) as connection:
+            yield connection
+
+
 def load_database(path: Path) -> Database | None:
     """Read every row, those in a left-over -wal too; None for a missing or empty file."""
     if not path.is_file() or not path.stat().st_size:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy.db"
-        shutil.copyfile(path, copy)
-        wal = path.with_name(path.name + "-wal")
-        if wal.exists():
-            shutil.copyfile(wal, copy.with_name("copy.db-wal"))
-        connection = sqlite3.connect(copy)
+    with open_copy(path) as connection:
         connection.row_factory = sqlite3.Row
         connection.text_factory = _decode
-        try:
-            return _read(connection)
-        finally:
-            connection.close()
+        return _read(connection)
 
 
 def load_snapshot(data_dir: Path) -> Snapshot:

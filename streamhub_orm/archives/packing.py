@@ -1,0 +1,169 @@
+"""Packing: each file of an installation is found, copied, verified and compressed."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from streamhub_orm.archives.format import pack_fragment
+from streamhub_orm.archives.names import Part, PartKind
+from streamhub_orm.archives.unchanged import Inodes
+from streamhub_orm.data_dir import APP_NAME
+from streamhub_orm.engine.backups import copy_verified
+from streamhub_orm.engine.connections import reading, translated
+from streamhub_orm.errors import StreamHubError
+from streamhub_orm.migrations.states import look_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from streamhub_orm.archives.format import Entry, Owner
+    from streamhub_orm.data_dir import DataDir
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of an installation that belong into an archive, and those that cannot be in it."""
+
+    parts: list[Part] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    """Paths in the archive that databases without a byte would have."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Path in the archive, and the reason."""
+
+
+def find_parts(place: DataDir) -> Found:
+    """Find every database, secrets.json and each app's config.yaml; registered or not.
+
+    A registered app without an app.db, which nobody has opened yet, has nothing to archive.
+    """
+    parts = [Part(PartKind.GLOBAL), Part(PartKind.SECRETS)]
+    for app in _apps(place):
+        parts += [Part(kind, app) for kind in (PartKind.APP, PartKind.LEGACY, PartKind.CONFIG)]
+    found = Found()
+    for part in parts:
+        path = part.path_in(place)
+        try:
+            with translated(path, "looking for it"):
+                size = _size(_contained(part, place))
+        except StreamHubError as error:
+            found.failures[part.name] = str(error)
+        else:
+            if size == 0 and part.kind.is_database:
+                found.empty.append(part.name)
+            elif size is not None:
+                found.parts.append(part)
+    return found
+
+
+def _apps(place: DataDir) -> list[str]:
+    """Return the names of registered apps and of folders, as far as an app can have them."""
+    with reading(place.global_db) as connection:
+        names = {str(name) for (name,) in connection.execute("SELECT name FROM apps")}
+    if place.apps.is_dir():
+        with os.scandir(place.apps) as entries:
+            names.update(entry.name for entry in entries)
+    return sorted(name for name in names if APP_NAME.fullmatch(name))
+
+
+def _contained(part: Part, place: DataDir) -> Path:
+    """Return the path; a link out of the app's folder is refused, as everywhere else."""
+    if part.kind is PartKind.APP:
+        return place.app_db(part.app or "")
+    if part.kind is PartKind.LEGACY:
+        return place.legacy_db(part.app or "")
+    if part.kind is PartKind.CONFIG:
+        return place.app_config(part.app or "")
+    return part.path_in(place)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A file that is ready to be appended to the archive, or the reason why it cannot be."""
+
+    part: Part
+    entry: Entry | None = None
+    """None with an `error`, and for a database without a table, which holds nothing."""
+    fragment: Path | None = None
+    """The compressed file; None where the archive before holds it already."""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Packer:
+    """The packing of files for one archive."""
+
+    place: DataDir
+    scratch: Path
+    owner: Owner
+    known: dict[str, Entry]
+    """The files of the archive before, by name."""
+
+    def pack_each(self, parts: Iterable[Part], jobs: int) -> Iterator[Packed]:
+        """Pack files in threads, `jobs` at a time, and yield them in order.
+
+        Copying, hashing and compressing all leave the interpreter free for the other threads. Only
+        a few finished files wait for their turn, so that the scratch space stays bounded.
+        """
+        with ThreadPoolExecutor(jobs) as threads:
+            waiting: deque[Future[Packed]] = deque()
+            for part in parts:
+                waiting.append(threads.submit(self._pack_if_changed, part))
+                if len(waiting) > jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _pack_if_changed(self, part: Part) -> Packed:
+        """Take the file over from the archive before if it is surely unchanged, else pack it."""
+        known = self.known.get(part.name)
+        if known is not None and known.source is not None:
+            with suppress(OSError):
+                if Inodes.of(part.path_in(self.place)) == known.source:
+                    return Packed(part, known)
+        return self.pack(part)
+
+    def pack(self, part: Part) -> Packed:
+        """Copy the file as it is now, verify the copy, and compress it."""
+        path = part.path_in(self.place)
+        fragment = self.scratch / part.name.replace("/", "_")
+        try:
+            with translated(path, "backing it up"):
+                inodes = Inodes.of(path)  # before the copy, so that a later look sees a late write
+                pack = self._pack_database if part.kind.is_database else self._pack_file
+                entry = pack(part, path, fragment)
+        except StreamHubError as error:
+            fragment.unlink(missing_ok=True)
+            return Packed(part, error=str(error))
+        if entry is None:
+            return Packed(part)
+        return Packed(part, replace(entry, source=inodes), fragment)
+
+    def _pack_database(self, part: Part, path: Path, fragment: Path) -> Entry | None:
+        copy = fragment.with_suffix(".copy")
+        try:
+            rows = copy_verified(path, copy)
+            if not rows:
+                return None
+            world = part.kind.world
+            revision = look_at(copy, world).revision if world is not None else None
+            return replace(self._pack_file(part, copy, fragment), revision=revision, rows=rows)
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _pack_file(self, part: Part, path: Path, fragment: Path) -> Entry:
+        with path.open("rb") as content, fragment.open("wb") as target:
+            return pack_fragment(content, part.name, path.stat().st_size, self.owner, target)

@@ -1,0 +1,107 @@
+"""`streamhub-db init`, `demo`, `status` and `check`: an installation made and looked at."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streamhub_orm.check import check_installation
+from streamhub_orm.cli.options import Invocation, global_options, print_json
+from streamhub_orm.cli.output import print_table
+from streamhub_orm.demo import ERAS, write_demo
+from streamhub_orm.init import make_installation
+from streamhub_orm.status import read_status
+
+if TYPE_CHECKING:
+    from streamhub_orm.check import FileCheck
+
+
+@click.command
+@global_options
+@click.pass_obj
+def init(invocation: Invocation) -> None:
+    """Make a fresh installation: global database, platform tenant, app `live`."""
+    place = make_installation(invocation.root)
+    if invocation.json:
+        print_json(
+            {"ok": True, "data_dir": str(place.root), "global_db": str(place.global_db)},
+        )
+    else:
+        click.echo(f"made an installation in {place.root} with the app live")
+
+
+@click.command
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--era", type=click.Choice(ERAS), help="Only databases of this era; default: all.")
+@global_options
+@click.pass_obj
+def demo(invocation: Invocation, folder: Path, era: str | None) -> None:
+    """Write a small legacy installation into DIR, to try the upgrade on."""
+    write_demo(folder, era)
+    if invocation.json:
+        print_json({"ok": True, "data_dir": str(folder.absolute())})
+    elif invocation.verbosity >= 0:
+        click.echo(f"wrote a legacy installation into {folder}")
+        click.echo(f"Now try: streamhub-db --data-dir {folder} upgrade")
+
+
+@click.command
+@global_options
+@click.pass_obj
+def status(invocation: Invocation) -> int:
+    """Show where every database stands; opens them read-only."""
+    found = read_status(invocation.root)
+    document = found.to_json()
+    if invocation.json:
+        print_json(document)
+    else:
+        head = document["global"]
+        rows = [("(global)", head["state"], head["revision"], head["head"], "")]
+        for app in document["apps"]:
+            pending = "yes" if app["pending_import"] else "no"
+            rows.append((app["app"], app["state"], app["revision"], app["head"], pending))
+        print_table(("database", "state", "revision", "head", "import pending"), rows)
+        click.echo(f"split: {'done' if found.split_done else 'not done'}")
+    for name, state in {"global": found.global_, **found.apps}.items():
+        if state.error is not None and str(state.state) in {"broken", "newer"}:
+            click.echo(f"Error: {name}: {state.error}", err=True)
+    return 0 if found.ok else 1
+
+
+@click.command
+@click.option("--legacy", is_flag=True, help="Count anew the legacy rows that no app.db holds.")
+@global_options
+@click.pass_obj
+def check(invocation: Invocation, *, legacy: bool) -> int:
+    """Compare every database with its history and check it for damage; exit 1 if any is wrong."""
+    checks = list(check_installation(invocation.root, legacy=legacy))
+    ok = all(found.ok for found in checks)
+    if invocation.json:
+        entries = [found.to_json() for found in checks]
+        document = {"ok": ok, "data_dir": str(invocation.root.absolute()), "databases": entries}
+        print_json(document)
+    else:
+        rows = [
+            (found.name, found.state, found.revision, "ok" if found.ok else "wrong")
+            for found in checks
+        ]
+        print_table(("database", "state", "revision", "result"), rows)
+    for found in checks:
+        _print_findings(found, verbose=invocation.verbosity > 0)
+    return 0 if ok else 1
+
+
+def _print_findings(found: FileCheck, *, verbose: bool) -> None:
+    faults = [*found.drift, *found.integrity, *found.foreign_keys]
+    if found.error:
+        click.echo(f"Error: {found.name}: {found.error}", err=True)
+    for fault in faults:
+        click.echo(f"Error: {found.path}: {fault}", err=True)
+    if found.unmatched is not None and found.unmatched.total:
+        rows = ", ".join(f"{count} {table}" for table, count in asdict(found.unmatched).items())
+        click.echo(f"{found.path}: legacy rows that are not in it: {rows}", err=True)
+    for extra in found.extras if verbose else ():
+        click.echo(f"{found.path}: not ours, left alone: {extra}", err=True)

@@ -1,0 +1,201 @@
+"""`streamhub-db health`, `sizes`, `optimize` and `report`: the space that databases take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from streamhub_orm.cli.options import Invocation, global_options, print_json
+from streamhub_orm.cli.output import print_table, progress_bar
+from streamhub_orm.maintenance.health import read_health
+from streamhub_orm.maintenance.optimize import OK
+from streamhub_orm.maintenance.optimize import optimize as run_optimize
+from streamhub_orm.maintenance.report import write_report
+from streamhub_orm.maintenance.selection import Selection
+from streamhub_orm.maintenance.sizes import in_bytes, read_sizes
+
+if TYPE_CHECKING:
+    from streamhub_orm.maintenance.health import Health
+    from streamhub_orm.maintenance.optimize import Optimized
+    from streamhub_orm.maintenance.sizes import Sizes
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _selection_options(command: Command) -> Command:
+    """Add --global, --app and --all; the command gets what they say as `selection`."""
+
+    @wraps(command)
+    def with_selection(
+        *args: object, only_global: bool, apps: tuple[str, ...], everything: bool, **rest: object
+    ) -> object:
+        if everything and (only_global or apps):
+            raise click.UsageError("--all goes without --global and --app")  # noqa: TRY003, EM101
+        chosen = only_global or apps
+        selection = Selection(with_global=only_global, apps=apps) if chosen else Selection()
+        return command(*args, selection=selection, **rest)
+
+    for option in reversed(_SELECTION):
+        with_selection = option(with_selection)
+    return with_selection  # type: ignore[return-value]
+
+
+_SELECTION = (
+    click.option("--global", "only_global", is_flag=True, help="The global database."),
+    click.option("--app", "apps", multiple=True, metavar="NAME", help="This app; repeatable."),
+    click.option("--all", "everything", is_flag=True, help="All databases, as without a choice."),
+)
+
+
+@click.command
+@_selection_options
+@click.option("--full", is_flag=True, help="Run integrity_check and foreign_key_check too.")
+@global_options
+@click.pass_obj
+def health(invocation: Invocation, selection: Selection, *, full: bool) -> int:
+    """Show size, unused space and tables of databases; opens them read-only.
+
+    Exit status 1 if any cannot be read, or is damaged.
+    """
+    found = list(read_health(invocation.root, selection, full=full))
+    ok = all(one.ok for one in found)
+    if invocation.json:
+        entries = [one.to_json() for one in found]
+        print_json({"ok": ok, "data_dir": str(invocation.root.absolute()), "databases": entries})
+    else:
+        print_table(_HEALTH, [_health_row(one) for one in found])
+        _print_tables(found, verbose=invocation.verbosity > 0)
+    for one in found:
+        for fault in (one.error, *(one.integrity or ()), *(one.foreign_keys or ())):
+            if fault:
+                click.echo(f"Error: {one.name}: {fault}", err=True)
+    return 0 if ok else 1
+
+
+_HEALTH = ("database", "state", "revision", "size", "wal", "pages", "unused", "rows", "result")
+
+
+def _health_row(one: Health) -> tuple[object, ...]:
+    unused = None if one.fragmentation_percent is None else f"{one.fragmentation_percent} %"
+    rows = sum(table.rows for table in one.tables) if one.pages is not None else None
+    sizes = (in_bytes(one.size_bytes), in_bytes(one.wal_bytes), one.pages)
+    return (one.name, one.state, one.revision, *sizes, unused, rows, "ok" if one.ok else "wrong")
+
+
+def _print_tables(found: list[Health], *, verbose: bool) -> None:
+    """Show each table of one database; of several only where asked."""
+    if len(found) > 1 and not verbose:
+        return
+    rows = [
+        (one.name, table.table, table.rows, in_bytes(table.bytes))
+        for one in found
+        for table in one.tables
+    ]
+    click.echo()
+    print_table(("database", "table", "rows", "size"), rows)
+
+
+@click.command
+@click.option("--app", "apps", multiple=True, metavar="NAME", help="Only this app; repeatable.")
+@global_options
+@click.pass_obj
+def sizes(invocation: Invocation, apps: tuple[str, ...]) -> int:
+    """Show what each app takes: database and recordings, the largest first."""
+    found = read_sizes(invocation.root, apps)
+    if invocation.json:
+        print_json(found.to_json())
+    else:
+        rows = [_sizes_row(one) for one in (*found.apps, found.global_, found.total)]
+        print_table(("app", "database", "wal", "vods", "vod size", "variants", "total"), rows)
+    for one in found.failed:
+        click.echo(f"Error: {one.name}: {one.error}", err=True)
+    return 1 if found.failed else 0
+
+
+def _sizes_row(one: Sizes) -> tuple[object, ...]:
+    name = f"({one.name})" if one.name in ("global", "total") else one.name
+    numbers = (one.db_bytes, one.wal_bytes, one.vod_bytes, one.variants.size_bytes, one.total_bytes)
+    database, wal, vod, variants, total = map(in_bytes, numbers)
+    return (name, database, wal, one.vod_count, vod, variants, total)
+
+
+@click.command
+@_selection_options
+@global_options
+@click.pass_obj
+def optimize(invocation: Invocation, selection: Selection) -> int:
+    """Renew statistics and indices, and give unused space back.
+
+    Each database is backed up for the time of the work. The server may go on meanwhile; writers
+    wait.
+    """
+    outcomes = list(run_optimize(invocation.root, selection))
+    ok = all(outcome.ok for outcome in outcomes)
+    reclaimed = sum(outcome.reclaimed_bytes for outcome in outcomes)
+    if invocation.json:
+        entries = [outcome.to_json() for outcome in outcomes]
+        data_dir = str(invocation.root.absolute())
+        document = {"ok": ok, "data_dir": data_dir, "reclaimed_bytes": reclaimed}
+        print_json({**document, "databases": entries})
+    else:
+        print_table(_OPTIMIZED, [_optimized_row(outcome) for outcome in outcomes])
+        click.echo(f"reclaimed: {in_bytes(reclaimed)}")
+    for outcome in outcomes:
+        _print_remarks(outcome)
+    return 0 if ok else 1
+
+
+_OPTIMIZED = ("database", "before", "after", "reclaimed", "steps", "result")
+
+
+def _optimized_row(outcome: Optimized) -> tuple[object, ...]:
+    done = sum(step.result == OK for step in outcome.steps)
+    before, after = in_bytes(outcome.before_bytes), in_bytes(outcome.after_bytes)
+    reclaimed = in_bytes(outcome.reclaimed_bytes)
+    steps = f"{done} of {len(outcome.steps)}" if outcome.steps else None
+    return (outcome.name, before, after, reclaimed, steps, "ok" if outcome.ok else "failed")
+
+
+def _print_remarks(outcome: Optimized) -> None:
+    if outcome.error is not None:
+        click.echo(f"Error: {outcome.name}: {outcome.error}", err=True)
+    for step in outcome.steps:
+        if step.reason and step.reason != outcome.error:
+            click.echo(f"{outcome.name}: {step.name} {step.result}: {step.reason}", err=True)
+    if outcome.backup is not None:
+        click.echo(f"{outcome.name}: its backup is kept: {outcome.backup}", err=True)
+
+
+@click.command
+@click.option(
+    "--html",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    required=True,
+    help="The page to write; an older report there is replaced.",
+)
+@global_options
+@click.pass_obj
+def report(invocation: Invocation, target: Path) -> int:
+    """Write one HTML page about all databases: sizes, growth, unused space, revisions, failures.
+
+    Exit status 1 if any database cannot be used; the page names it.
+    """
+    with progress_bar(shown=invocation.verbosity >= 0 and not invocation.json) as progress:
+        fleet = write_report(invocation.root, target, progress=progress)
+    failed = fleet.failed
+    if invocation.json:
+        document = {"ok": not failed, "data_dir": str(fleet.data_dir)}
+        numbers = {"apps": len(fleet.apps), "failed": len(failed)}
+        print_json({**document, "html": str(target.absolute()), **numbers})
+    elif invocation.verbosity >= 0:
+        click.echo(f"wrote {target}: {len(fleet.apps)} apps, {len(failed)} databases failed")
+    for database in failed:
+        click.echo(f"Error: {database.name}: {database.error}", err=True)
+    return 1 if failed else 0

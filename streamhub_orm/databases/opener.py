@@ -1,0 +1,73 @@
+"""Opener: brings a database to where sessions may use it, before any session does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from streamhub_orm.databases.sessions import GLOBAL_INFO, app_info
+from streamhub_orm.errors import SchemaOutdatedError
+from streamhub_orm.migrations.app_file import upgrade_app_file
+from streamhub_orm.migrations.global_file import upgrade_global_file
+from streamhub_orm.migrations.states import is_done, look_for_upgrade
+from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.registry import RegistryConnection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.migrations.worlds import World
+
+
+@dataclass(frozen=True)
+class ReadyFile:
+    """A database file at head."""
+
+    path: Path
+    info: dict[str, Any]
+    """What `session.info` holds in its sessions."""
+    migrated: bool
+    """Whether it was created, upgraded or given legacy rows just now."""
+
+
+class Opener:
+    """Brings the databases of one installation to head; the calling thread does all the work."""
+
+    def __init__(self, place: DataDir, *, auto_upgrade: bool) -> None:
+        """Without `auto_upgrade`, raise `SchemaOutdatedError` for a file that is not at head."""
+        self.registry = RegistryConnection(place)
+        self._place = place
+        self._auto_upgrade = auto_upgrade
+
+    def app(self, name: str) -> ReadyFile:
+        """Return an app.db that sessions may use.
+
+        Raises `UnknownAppError` or a `DatabaseFileError`.
+        """
+        path = self._place.app_db(name)
+        legacy = self.registry.find_legacy_files(name)
+        info = app_info(name, legacy.app_id, self.registry.find_name)
+        if self._auto_upgrade:
+            return ReadyFile(path, info, upgrade_app_file(path, legacy).changed)
+        _require_done(path, APP)
+        return ReadyFile(path, info, migrated=False)
+
+    def global_db(self) -> ReadyFile:
+        """Return the global database, which sessions may use; raises a `DatabaseFileError`."""
+        path = self._place.global_db
+        if self._auto_upgrade:
+            return ReadyFile(path, GLOBAL_INFO, upgrade_global_file(path).changed)
+        _require_done(path, GLOBAL)
+        return ReadyFile(path, GLOBAL_INFO, migrated=False)
+
+
+def _require_done(path: Path, world: World) -> None:
+    found = look_for_upgrade(path, world, recover=False)
+    if not is_done(found, world):
+        raise SchemaOutdatedError(
+            path,
+            f"revision {found.revision or 'none'}, or imports not done",
+            f"{world.head} with its legacy rows imported",
+            "Run `streamhub-db upgrade`.",
+        )

@@ -1,0 +1,140 @@
+BEGIN;
+
+CREATE TABLE vods (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    app_id INTEGER NOT NULL,
+    stream_id TEXT,
+    room TEXT,
+    name TEXT NOT NULL,
+    file_key TEXT,
+    s3_url TEXT,
+    public_url TEXT,
+    size_bytes INTEGER,
+    duration_s REAL,
+    width INTEGER,
+    height INTEGER,
+    format TEXT,
+    status TEXT NOT NULL DEFAULT 'recording'
+        CHECK (status IN ('recording', 'uploading', 'ready', 'failed')),
+    local_path TEXT,
+    started_at TEXT,
+    ended_at TEXT,
+    metatags_json TEXT,
+    snapshot_key TEXT
+);
+CREATE INDEX idx_vods_status ON vods(status);
+CREATE INDEX idx_vods_stream ON vods(stream_id);
+CREATE INDEX idx_vods_room ON vods(room);
+CREATE INDEX idx_vods_started_at ON vods(started_at);
+CREATE INDEX idx_vods_status_started ON vods(status, started_at);
+INSERT INTO vods VALUES
+    (1, 1, 'live/王小明 1', 'live', 'live · evening 1', 'recordings/live/0001.mp4', 's3://recordings/recordings/live/0001.mp4', 'https://cdn.example/0001.mp4', 314576896, 5401.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-02T18:30:00.137Z', '2024-03-02T20:00:00.137Z', '{"egressId": "EG_live_1", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live/0001.jpg'),
+    (2, 1, 'live/obs-1 2', 'live', 'live · evening 2', 'recordings/live/0002.mp4', 's3://recordings/recordings/live/0002.mp4', 'https://cdn.example/0002.mp4', 314580992, 5402.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-03T18:30:00.137Z', '2024-03-03T20:00:00.137Z', '{"egressId": "EG_live_2", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live/0002.jpg'),
+    (3, 1, 'live/Łukasz 3', 'live', 'live · evening 3', 'recordings/live/0003.mp4', 's3://recordings/recordings/live/0003.mp4', 'https://cdn.example/0003.mp4', 314585088, 5403.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-04 18:30:00', '2024-03-04 20:00:00', '{"egressId": "EG_live_3", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live/0003.jpg'),
+    (4, 1, 'live/камера-2 4', 'live', 'live · evening 4', 'recordings/live/0004.mp4', 's3://recordings/recordings/live/0004.mp4', NULL, 314589184, 5404.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-05T18:30:00.137Z', '2024-03-05T20:00:00.137Z', '{"egressId": "EG_live_4", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live/0004.jpg'),
+    (5, 1, 'live/Zoë 5', 'live', 'live · evening 5', 'recordings/live/0005.mp4', 's3://recordings/recordings/live/0005.mp4', 'https://cdn.example/0005.mp4', 314593280, 5405.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-06T18:30:00.137Z', '2024-03-06T20:00:00.137Z', '{"egressId": "EG_live_5", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live/0005.jpg'),
+    (6, 1, 'live/王小明 6', 'live', 'live · evening 6', 'recordings/live/0006.mp4', 's3://recordings/recordings/live/0006.mp4', 'https://cdn.example/0006.mp4', 314597376, 5406.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-07 18:30:00', '2024-03-07 20:00:00', '{"egressId": "EG_live_6", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live/0006.jpg'),
+    (7, 1, 'live/obs-1 7', 'live', 'live · evening 7', 'recordings/live/0007.mp4', 's3://recordings/recordings/live/0007.mp4', 'https://cdn.example/0007.mp4', 314601472, 5407.25, 1920, 1080, 'mp4', 'failed', NULL, '2024-03-08T18:30:00.137Z', '2024-03-08T20:00:00.137Z', '{"egressId": "EG_live_7", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live/0007.jpg'),
+    (8, 1, 'live/Łukasz 8', 'live', 'live · evening 8', 'recordings/live/0008.mp4', 's3://recordings/recordings/live/0008.mp4', NULL, 314605568, 5408.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-09T18:30:00.137Z', '2024-03-09T20:00:00.137Z', '{"egressId": "EG_live_8", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live/0008.jpg'),
+    (9, 1, 'live/камера-2 9', 'live', 'live · evening 9', 'recordings/live/0009.mp4', 's3://recordings/recordings/live/0009.mp4', 'https://cdn.example/0009.mp4', 314609664, 5409.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-10 18:30:00', '2024-03-10 20:00:00', '{"egressId": "EG_live_9", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live/0009.jpg'),
+    (11, 1, 'live-b/王小明 11', 'live-b', 'live-b · evening 11', 'recordings/live-b/0011.mp4', 's3://recordings/recordings/live-b/0011.mp4', 'https://cdn.example/0011.mp4', 314617856, 5411.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-12T18:30:00.137Z', '2024-03-12T20:00:00.137Z', '{"egressId": "EG_live-b_11", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live-b/0011.jpg'),
+    (12, 1, 'live-b/obs-1 12', 'live-b', 'live-b · evening 12', 'recordings/live-b/0012.mp4', 's3://recordings/recordings/live-b/0012.mp4', NULL, 314621952, 5412.25, 1920, 1080, 'mp4', 'ready', NULL, '2024-03-13 18:30:00', '2024-03-13 20:00:00', '{"egressId": "EG_live-b_12", "title": "Gr\u00f6\u00dfe"}', 'snapshots/live-b/0012.jpg');
+
+CREATE TABLE ingress_auth (
+    ingress_id TEXT PRIMARY KEY,
+    app TEXT NOT NULL,
+    room TEXT,
+    stream_key TEXT,
+    password_hash TEXT,
+    password_salt TEXT,
+    requires_password INTEGER NOT NULL DEFAULT 0,
+    validated_at TEXT,
+    created_at TEXT NOT NULL DEFAULT (datetime('now'))
+);
+CREATE INDEX idx_ingress_auth_app ON ingress_auth(app);
+INSERT INTO ingress_auth VALUES
+    ('wsi_d9fe5a29e682', 'live', 'live', 'wsk_77cb8aa358ea31f2e9b65a94e18a736d', '7536378c9c8d4087448857c67f114942711658557e104ec79d47454b2da04553', '9f1c2ab04de857369f1c2ab04de85736', 1, '2024-03-03 00:30:00', '2024-03-02 14:30:00'),
+    ('wsi_b65d05879650', 'live', 'live', 'wsk_9b5b5af3944722a174a8a6d2b504103c', NULL, NULL, 0, NULL, '2024-03-03 10:30:00');
+
+CREATE TABLE _streamhub_meta (
+    key TEXT PRIMARY KEY,
+    value TEXT,
+    updated_at TEXT NOT NULL DEFAULT (datetime('now'))
+);
+INSERT INTO _streamhub_meta VALUES
+    ('vods_import_done', '1', '2025-02-03 10:11:13'),
+    ('ingress_import_done', '1', '2025-02-03 10:11:13');
+
+CREATE TABLE app_plugins (
+    plugin_id TEXT PRIMARY KEY,
+    enabled INTEGER NOT NULL DEFAULT 1,
+    config_json TEXT,
+    installed_at TEXT NOT NULL DEFAULT (datetime('now')),
+    updated_at TEXT NOT NULL DEFAULT (datetime('now'))
+);
+CREATE INDEX idx_app_plugins_enabled ON app_plugins(enabled);
+
+CREATE TABLE vod_variants (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    vod_id INTEGER NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'rendition'
+        CHECK (kind IN ('master', 'rendition', 'alternate')),
+    format TEXT NOT NULL,
+    height INTEGER,
+    bitrate_kbps INTEGER,
+    file_key TEXT,
+    size_bytes INTEGER,
+    extra_json TEXT,
+    created_at TEXT NOT NULL DEFAULT (datetime('now'))
+);
+CREATE INDEX idx_vod_variants_vod ON vod_variants(vod_id);
+
+CREATE TABLE restream_targets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    app TEXT NOT NULL,
+    room TEXT NOT NULL,
+    stream_id TEXT,
+    name TEXT,
+    platform TEXT NOT NULL DEFAULT 'custom',
+    url TEXT NOT NULL,
+    url_masked TEXT NOT NULL,
+    egress_id TEXT,
+    status TEXT NOT NULL DEFAULT 'starting'
+        CHECK (status IN ('starting', 'active', 'failed', 'stopped')),
+    error TEXT,
+    retries INTEGER NOT NULL DEFAULT 0,
+    started_at TEXT NOT NULL DEFAULT (datetime('now')),
+    ended_at TEXT
+);
+CREATE INDEX idx_restream_targets_room ON restream_targets(room);
+CREATE INDEX idx_restream_targets_egress ON restream_targets(egress_id);
+CREATE INDEX idx_restream_targets_status ON restream_targets(status);
+
+CREATE TABLE "streams" (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    app_id INTEGER NOT NULL,
+    stream_id TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL CHECK (type IN ('webrtc', 'rtmp', 'rtsp', 'whip', 'ws-mjpeg')),
+    room TEXT,
+    participant TEXT,
+    status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'ended')),
+    started_at TEXT NOT NULL DEFAULT (datetime('now')),
+    ended_at TEXT,
+    last_stats_json TEXT
+);
+CREATE INDEX idx_streams_status ON streams(status);
+CREATE INDEX idx_streams_room ON streams(room);
+CREATE INDEX idx_streams_started_at ON streams(started_at);
+CREATE INDEX idx_streams_status_started ON streams(status, started_at);
+INSERT INTO streams VALUES
+    (1, 1, 'live/王小明 1', 'rtmp', 'live', '王小明 1', 'ended', '2024-03-02 18:30:00', '2024-03-02 20:00:00', '{"viewers": 7, "bitrate": 2500000}'),
+    (2, 1, 'live/obs-1 2', 'whip', 'live', 'obs-1 2', 'ended', '2024-03-03 18:30:00', '2024-03-03 20:00:00', '{"viewers": 14, "bitrate": 2500000}'),
+    (3, 1, 'live/Łukasz 3', 'rtsp', 'live', 'Łukasz 3', 'ended', '2024-03-04 18:30:00', '2024-03-04 20:00:00', '{"viewers": 21, "bitrate": 2500000}'),
+    (4, 1, 'live/камера-2 4', 'webrtc', 'live', 'камера-2 4', 'ended', '2024-03-05 18:30:00', '2024-03-05 20:00:00', '{"viewers": 28, "bitrate": 2500000}'),
+    (5, 1, 'live/Zoë 5', 'rtmp', 'live', 'Zoë 5', 'active', '2024-03-06 18:30:00', NULL, '{"viewers": 35, "bitrate": 2500000}'),
+    (6, 1, 'live/王小明 6', 'whip', 'live', '王小明 6', 'ended', '2024-03-07 18:30:00', '2024-03-07 20:00:00', '{"viewers": 42, "bitrate": 2500000}'),
+    (7, 1, 'live/obs-1 7', 'rtsp', 'live', 'obs-1 7', 'ended', '2024-03-08 18:30:00', '2024-03-08 20:00:00', '{"viewers": 49, "bitrate": 2500000}'),
+    (8, 1, 'live/Łukasz 8', 'webrtc', 'live', 'Łukasz 8', 'ended', '2024-03-09 18:30:00', '2024-03-09 20:00:00', '{"viewers": 56, "bitrate": 2500000}');
+
+PRAGMA user_version = 8;
+COMMIT;

@@ -1,0 +1,288 @@
+"""Errors of the services: rows that do not exist or exist already, refused values, limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from streamhub_orm.errors.base import StreamHubError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+
+class UnknownRowError(StreamHubError):
+    """Base of errors about a row that does not exist, or no longer exists."""
+
+    kind: ClassVar[str]
+    table: ClassVar[str]
+    found = "no {kind} {key!r} in the table {table}"
+    expected = "one with this key"
+    todo = "List them and name one that is there."
+    public_message = "There is no such {kind}."
+
+
+class UnknownTenantError(UnknownRowError):
+    """Raised when no tenant has this id."""
+
+    key: str
+    kind = "tenant"
+    table = "tenants"
+
+
+class UnknownUserError(UnknownRowError):
+    """Raised when no user has this id."""
+
+    key: str
+    kind = "user"
+    table = "users"
+
+
+class UnknownMembershipError(UnknownRowError):
+    """Raised when the user does not belong to the tenant."""
+
+    tenant_id: str
+    user_id: str
+    kind = "member"
+    table = "memberships"
+    found = "no member {user_id!r} of tenant {tenant_id!r} in the table memberships"
+
+
+class UnknownTokenError(UnknownRowError):
+    """Raised when no API token has this id."""
+
+    key: int
+    kind = "API token"
+    table = "api_tokens"
+
+
+class UnknownNodeError(UnknownRowError):
+    """Raised when no node of the cluster has this id."""
+
+    node_id: str
+    known: Sequence[str]
+    kind = "node"
+    table = "nodes"
+    found = "no node {node_id!r} in the table nodes (known: {known})"
+    todo = "Join it first, by its name."
+
+
+class UnknownVodError(UnknownRowError):
+    """Raised when no recording of the app has this id."""
+
+    key: int
+    kind = "recording"
+    table = "vods"
+
+
+class UnknownVariantError(UnknownRowError):
+    """Raised when no file of a recording has this id."""
+
+    key: int
+    kind = "variant"
+    table = "vod_variants"
+
+
+class UnknownPluginError(UnknownRowError):
+    """Raised when the plugin is not installed in this app."""
+
+    key: str
+    kind = "plugin"
+    table = "app_plugins"
+
+
+class UnknownIngressError(UnknownRowError):
+    """Raised when no ingress of the app has this id."""
+
+    key: str
+    kind = "ingress"
+    table = "ingress_auth"
+
+
+class UnknownTargetError(UnknownRowError):
+    """Raised when no restream target of the app has this id."""
+
+    key: int
+    kind = "restream target"
+    table = "restream_targets"
+
+
+class TenantExistsError(StreamHubError):
+    """Raised when the id of a new tenant is taken."""
+
+    tenant_id: str
+    found = "a tenant {tenant_id!r}"
+    expected = "none"
+    todo = "Choose another id."
+    public_message = "This id of a tenant is taken. Choose another."
+
+
+class EmailTakenError(StreamHubError):
+    """Raised when another user has this e-mail address, whatever its upper and lower case."""
+
+    email: str
+    user_id: str
+    found = "the e-mail address {email!r} with the user {user_id!r}"
+    expected = "nobody to have it"
+    todo = "Name another address, or change that user's first."
+    public_message = "This e-mail address is taken. Choose another."
+
+
+class PluginInstalledError(StreamHubError):
+    """Raised when the plugin is installed in this app already."""
+
+    plugin_id: str
+    found = "plugin {plugin_id!r} installed in this app already"
+    expected = "one that is not"
+    todo = "Configure the one that is there, or remove it first."
+    public_message = "This plugin is installed already."
+
+
+class LastOwnerError(StreamHubError):
+    """Raised when a tenant would be left without an owner, so with nobody to look after it."""
+
+    tenant_id: str
+    user_id: str
+    subject = "tenant {tenant_id!r}"
+    found = "user {user_id!r} as its last owner"
+    expected = "another owner to be left"
+    todo = "Make another member the owner first."
+    public_message = "This is the last owner. Make another member the owner first."
+
+
+# Values that are refused. What may be a secret is described and not kept.
+
+
+class AddressError(StreamHubError, ValueError):
+    """Raised for a text that is neither an IP address nor a network."""
+
+    text: object
+    found = "{text!r}"
+    expected = "an IP address or a network, such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32"
+    todo = "Correct it."
+    public_message = "Expected {expected}."
+
+
+class EmailError(StreamHubError, ValueError):
+    """Raised for a text that is no e-mail address."""
+
+    text: str
+    found = "{text!r}"
+    expected = (
+        "an e-mail address: one @, something on either side of it, no white space, at most 254 "
+        "characters"
+    )
+    todo = "Correct it."
+    public_message = "Expected {expected}."
+
+
+class TokenFormError(StreamHubError, ValueError):
+    """Raised when the text given as an API token does not have its form."""
+
+    found: str
+    subject = "standard input"
+    expected = "one API token: sk_ and then 32 to 253 characters of A-Z, a-z, 0-9, - and _"
+    todo = "Make one with `streamhub-db tokens issue`."
+
+
+class PasswordHashError(StreamHubError, ValueError):
+    """Raised when the text given to be stored is no password hash."""
+
+    found = "another text than a password's hash"
+    expected = "scrypt$<N>$<r>$<p>$<salt>$<hash>"
+    todo = "Make it with hash_password."
+
+
+class NodeNameError(StreamHubError, ValueError):
+    """Raised when a node joins by a name that is blank or no text."""
+
+    name: object
+    found = "the node name {name!r}"
+    expected = "text that is not blank"
+    todo = "Give the node a name."
+    public_message = "Expected the name of a node: {expected}."
+
+
+class NodeStatsError(StreamHubError, ValueError):
+    """Raised when a node's statistics are larger than a heartbeat may store."""
+
+    node_id: str
+    size_bytes: int
+    limit_bytes: int
+    subject = "node {node_id!r}"
+    found = "statistics of {size_bytes} bytes as JSON"
+    expected = "at most {limit_bytes}"
+    todo = "Send fewer or shorter values; nothing was written."
+    public_message = "The statistics have {size_bytes} bytes; at most {limit_bytes} are taken."
+
+
+class VodFieldError(StreamHubError):
+    """Raised when a change names a column of a recording that no caller may set."""
+
+    names: Collection[str]
+    allowed: Collection[str]
+    subject = "a recording"
+    found = "that {names} cannot be set this way"
+    expected = "some of {allowed}"
+    todo = "Leave them out; a status is changed by a function of its own."
+    public_message = "Of a recording only these can be set: {allowed}."
+
+
+class VodStateError(StreamHubError):
+    """Raised when a recording cannot go from its status to the one that was asked for.
+
+    `sources` are those from which it could.
+    """
+
+    vod_id: int
+    status: str
+    wanted: str
+    sources: Collection[str]
+    subject = "recording {vod_id}"
+    found = "{status}"
+    expected = "a status that leads to {wanted} ({sources})"
+    todo = "Another worker may have moved it: look at its status again."
+    public_message = "The recording is {status} and cannot become {wanted}."
+
+
+# Limits.
+
+
+class TooManyLinksError(StreamHubError):
+    """Raised when an e-mail address or IP address has asked for too many links of late.
+
+    `key` is what the window counts by: email or ip.
+    """
+
+    key: str
+    limit: int
+    retry_after_seconds: float
+    found = "{limit} links already asked for by this {key}"
+    expected = "fewer within the window"
+    todo = "Ask again in {retry_after_seconds:.0f} s."
+    public_message = "Too many links were asked for. {todo}"
+
+
+class QuotaExceededError(StreamHubError):
+    """Raised when a tenant has used up what its plan allows, in the unit of the metric."""
+
+    tenant_id: str
+    metric: str
+    limit: float
+    used: float
+    subject = "tenant {tenant_id!r}"
+    found = "{used:g} in use"
+    expected = "room for more under its {metric} of {limit:g}"
+    todo = "Free some of it, or raise the limit."
+    public_message = "The limit {metric} of {limit:g} is used up."
+
+
+class UsageUnknownError(StreamHubError):
+    """Raised when a tenant's use cannot be counted, so that nothing more is let in."""
+
+    tenant_id: str
+    metric: str
+    reason: str
+    subject = "tenant {tenant_id!r}"
+    found = "no count to hold against its {metric}, since {reason}"
+    expected = "to know what is in use"
+    todo = "See to the reason, or set the limit to -1, unlimited."

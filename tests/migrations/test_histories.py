@@ -1,0 +1,140 @@
+"""Both histories: one head, up, down and up again, step by step, and equal to the models."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from alembic.config import Config
+from pytest_alembic.tests import (
+    test_model_definitions_match_ddl,
+    test_single_head_revision,
+    test_up_down_consistency,
+    test_upgrade,
+)
+
+from streamhub_orm.engine.connections import open_for_migration, reading
+from streamhub_orm.migrations.structure import Structure, read_structure
+from streamhub_orm.migrations.worlds import APP, GLOBAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_alembic import MigrationContext
+
+    from streamhub_orm.migrations.worlds import World
+
+__all__ = [
+    "test_model_definitions_match_ddl",
+    "test_single_head_revision",
+    "test_up_down_consistency",
+    "test_upgrade",
+]
+
+# An index on an expression cannot be reflected on SQLite: SQLAlchemy and Alembic both say so and
+# leave it out of the comparison. tests/migrations/test_structure.py compares its text instead.
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:Skipped unsupported reflection of expression-based index:sqlalchemy.exc.SAWarning"
+    ),
+    pytest.mark.filterwarnings(
+        "ignore:autogenerate skipping metadata-specified expression-based index:UserWarning"
+    ),
+]
+
+INI = Path(__file__).parents[2] / "alembic.ini"
+SECTIONS = {"global": "alembic", "app": "app"}
+
+
+@pytest.fixture(params=[GLOBAL, APP], ids=lambda world: world.name)
+def world(request: pytest.FixtureRequest) -> World:
+    """Each kind of database in turn."""
+    chosen: World = request.param
+    return chosen
+
+
+@pytest.fixture
+def revisions(world: World) -> tuple[str, ...]:
+    """All revisions, oldest first."""
+    return tuple(script.revision for script in world.history)
+
+
+@pytest.fixture
+def alembic_config(world: World) -> Config:
+    """Choose the history as `alembic` and `alembic -n app` do."""
+    return Config(str(INI), ini_section=SECTIONS[world.name])
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Return an empty file, as SQLite leaves one that was opened and never written."""
+    path = tmp_path / "history.db"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def alembic_engine(database: Path) -> Iterator[sa.Engine]:
+    """Give Alembic the engine that migrations run on: BEGIN IMMEDIATE, no driver transactions."""
+    creator = partial(open_for_migration, database)
+    engine = sa.create_engine("sqlite+immediate://", creator=creator, poolclass=sa.pool.QueuePool)
+    yield engine
+    engine.dispose()
+
+
+def look(path: Path) -> tuple[Structure, int, list[str]]:
+    """Return the structure, user_version and the revision of a file."""
+    with reading(path) as connection:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        return read_structure(connection), version, [str(row[0]) for row in rows]
+
+
+def test_history_step_by_step_goes_up_down_and_up_again(
+    alembic_runner: MigrationContext, database: Path, world: World, revisions: tuple[str, ...]
+) -> None:
+    """A downgrade takes back all that its upgrade did, user_version with it, and no more."""
+    before = (Structure({}, {}, ()), 0, list[str]())
+    for parent, revision in zip(("base", *revisions), revisions, strict=False):
+        alembic_runner.migrate_up_to(revision, return_current=False)
+        raised = look(database)
+        assert raised[1:] == (world.user_version(revision), [revision])
+
+        alembic_runner.migrate_down_to(parent, return_current=False)
+        assert look(database) == before, revision
+
+        alembic_runner.migrate_up_to(revision, return_current=False)
+        assert look(database) == raised, revision
+        before = raised
+
+
+def test_history_from_base_to_head_and_back_leaves_no_table(
+    alembic_runner: MigrationContext, database: Path
+) -> None:
+    """Nothing but Alembic's own empty table stays at base."""
+    alembic_runner.migrate_up_to("head", return_current=False)
+    alembic_runner.migrate_down_to("base", return_current=False)
+    assert look(database) == (Structure({}, {}, ()), 0, [])
+
+
+def test_history_is_linear_and_user_version_never_falls(
+    world: World, revisions: tuple[str, ...]
+) -> None:
+    """Each revision follows the one before, and the Node core's number stops at its 8."""
+    parents = [script.down_revision for script in world.history]
+    versions = [world.user_version(revision) for revision in revisions]
+    assert parents == [None, *revisions[:-1]]
+    assert versions == sorted(versions)
+    assert versions[-1] == 8
+    assert world.user_version(world.parity) == 8
+
+
+def test_revisions_tell_what_they_do_and_how_to_go_back(world: World) -> None:
+    """Every revision has a docstring, an upgrade and a downgrade with a docstring each."""
+    for script in world.history:
+        assert script.doc.strip()
+        assert script.module.upgrade.__doc__
+        assert script.module.downgrade.__doc__

@@ -1,3 +1,0 @@
-BEGIN TRANSACTION;
-COMMIT;
-PRAGMA user_version = 0;
