@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.contest import Benchmark, Contest, Line, timed
 from benchmarks.installations import make_fleet
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.services.log_handler import ServerLogHandler
-from streamhub_orm.services.log_queue import QueueLimits
+from streamhub_orm.services.log_handler import QueueLimits, ServerLogHandler
 
 if TYPE_CHECKING:
     from pathlib import Path

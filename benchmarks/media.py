@@ -12,10 +12,7 @@ from benchmarks.contest import Benchmark, Contest, Line, timed
 from benchmarks.installations import make_fleet, names
 from streamhub_orm import Databases
 from streamhub_orm.app_db import StreamType
-from streamhub_orm.services.streams import upsert_stream
-from streamhub_orm.services.vod_listing import list_vods
-from streamhub_orm.services.vod_rows import VodRow
-from streamhub_orm.services.vods import find_vod_by_egress
+from streamhub_orm.services import streams, vods
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +36,7 @@ _FIRST: Final = "SELECT * FROM vods ORDER BY started_at DESC, id DESC LIMIT ?"
 _NEXT: Final = """
     SELECT * FROM vods WHERE (started_at, id) < (?, ?)
     ORDER BY started_at DESC, id DESC LIMIT ?"""
-_STARTED_AT: Final = VodRow._fields.index("started_at_text")
+_STARTED_AT: Final = vods.VodRow._fields.index("started_at_text")
 _BY_EGRESS: Final = """
     SELECT * FROM vods
     WHERE json_valid(metatags_json) AND json_extract(metatags_json, '$.egressId') = ?
@@ -77,7 +74,7 @@ def _vod_by_egress(folder: Path, scale: Scale) -> Contest:
 
     def served(session: Session) -> None:
         for egress_id in wanted:
-            assert find_vod_by_egress(session, egress_id)  # noqa: S101
+            assert vods.find_by_egress(session, egress_id)  # noqa: S101
 
     line = Line("VOD by egress id", "ours", "floor", goal=4, unit="µs", per=scale.lookups)
     return _contest(folder, scale, line, plainly, served)
@@ -94,7 +91,7 @@ def _stream_upsert(folder: Path, scale: Scale) -> Contest:
 
     def served(session: Session) -> None:
         for room, participant in publishers:
-            upsert_stream(session, room=room, participant=participant, type=StreamType.WHIP)
+            streams.upsert(session, room=room, participant=participant, type=StreamType.WHIP)
 
     line = Line("stream upsert", "ours", "floor", goal=4, unit="µs", per=len(publishers))
     return _contest(folder, scale, line, plainly, served, writes=True)
@@ -149,9 +146,9 @@ def _leaf_plainly(connection: sqlite3.Connection, pages: int) -> None:
 
 
 def _leaf(session: Session, pages: int) -> None:
-    rows = list_vods(session, limit=_PAGE)
+    rows = vods.list_(session, limit=_PAGE)
     for _ in range(pages - 1):
-        rows = list_vods(session, limit=_PAGE, after=rows[-1].key)
+        rows = vods.list_(session, limit=_PAGE, after=rows[-1].key)
 
 
 BENCHMARKS: Final = (

@@ -34,10 +34,10 @@ def _time(_: click.Context, __: click.Parameter, text: str | None) -> datetime |
         raise click.BadParameter(message) from error
 
 
-def _key(_: click.Context, __: click.Parameter, text: str | None) -> service.LogKey | None:
+def _key(_: click.Context, __: click.Parameter, text: str | None) -> service.PageKey | None:
     """Read what `next` of the page before says."""
     try:
-        return None if text is None else service.LogKey.from_text(text)
+        return None if text is None else service.PageKey.from_text(text)
     except StoredValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -67,13 +67,13 @@ def list_(
     invocation: Invocation,
     /,
     limit: int,
-    after: service.LogKey | None,
+    after: service.PageKey | None,
     **filters: Any,  # noqa: ANN401 - the options above
 ) -> None:
     """List lines of the server's log, the newest first."""
     filter_ = service.LogFilter(**filters)
     with global_session(invocation, "reading the log", read_only=True) as session:
-        found = service.list_logs(session, filter_, limit=limit, after=after)
+        found = service.list_(session, filter_, limit=limit, after=after)
     following = str(found[-1].key) if len(found) == limit else None
     if invocation.json:
         entries = [_document(entry) for entry in found]
@@ -104,9 +104,9 @@ def purge(invocation: Invocation, days: int, *, dry_run: bool) -> None:
     with opened_databases(invocation, "deleting old lines of the log") as databases:
         if dry_run:
             with databases.global_session(read_only=True) as session:
-                count = service.count_expired_logs(session, days, now=now)
+                count = service.count_expired(session, days, now=now)
         else:
-            count = service.purge_logs(databases, days, now=now)
+            count = service.purge(databases, days, now=now)
     before = shown_time(service.expiry(days, now=now))
     if invocation.json:
         kept = {"days": days, "before": before, "dry_run": dry_run}

@@ -90,6 +90,14 @@ class UnknownPluginError(UnknownRowError):
     table = "app_plugins"
 
 
+class UnknownIngressError(UnknownRowError):
+    """Raised when no ingress of the app has this id."""
+
+    key: str
+    kind = "ingress"
+    table = "ingress_auth"
+
+
 class UnknownTargetError(UnknownRowError):
     """Raised when no restream target of the app has this id."""
 

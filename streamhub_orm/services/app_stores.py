@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage import ObjectStore
 
+__all__ = ["load_s3_settings", "store_for_app"]
+
 
 def load_s3_settings(place: DataDir, name: str) -> S3Settings | None:
     """Read where an app's objects lie; None where its config.yaml has no section `s3`.

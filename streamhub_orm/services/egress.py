@@ -1,4 +1,4 @@
-"""What a tenant sent out this month, where something on this server measures it.
+"""Egress of a tenant in a month, where something on this server measures it.
 
 The table `quota_usage` is no part of the schema: an operator's meter makes it. What is needed of
 it is `tenant_id`, the month in `month` or `period` (text that begins with `2026-01`), and the
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+__all__ = ["GIB", "find_egress_bytes"]
+
 GIB: Final = 1024**3
-"""What a gigabyte of a limit means in bytes."""
+"""Bytes of a gigabyte, as limits count it."""
 
 _MONTHS: Final = ("month", "period")
 _AMOUNTS: Final = {"egress_bytes": 1, "egress_gb": GIB}

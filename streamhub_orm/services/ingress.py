@@ -1,7 +1,7 @@
-"""Who may publish, with which key and password. Every session is the app's.
+"""Credentials of publishers: their keys and passwords. Every session is the app's.
 
-Hashing a password takes some 50 ms on purpose. `hash_ingress_password` and `accepts` do it, outside
-of sessions; `validate_ingress` puts the steps together so that no lock is held meanwhile.
+Hashing a password takes some 50 ms on purpose. `hash_password` and `Ingress.accepts` do it, outside
+of sessions; `validate` puts the steps together so that no lock is held meanwhile.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from streamhub_orm.app_db import IngressAuth
 from streamhub_orm.databases.sessions import APP, owner_of_new_row
+from streamhub_orm.errors import UnknownIngressError
 from streamhub_orm.schema import utc_from_text, utc_now
 from streamhub_orm.services.core import connection_of, table_of
 from streamhub_orm.services.passwords import ScryptCost, scrypt
@@ -29,7 +30,23 @@ if TYPE_CHECKING:
 
     from streamhub_orm.databases import Databases
 
-INGRESS_COST: Final = ScryptCost(16384)
+__all__ = [
+    "Ingress",
+    "IngressPassword",
+    "WsKeys",
+    "delete",
+    "find",
+    "find_by_key",
+    "hash_password",
+    "is_authorised",
+    "list_",
+    "mark_validated",
+    "new_ws_keys",
+    "register",
+    "validate",
+]
+
+_COST: Final = ScryptCost(16384)
 """Node's defaults, which the Node core hashes these passwords with."""
 _HASH_BYTES: Final = 32
 _SALT_BYTES: Final = 16
@@ -39,7 +56,7 @@ _TABLE: Final = table_of(IngressAuth)
 
 @dataclass(frozen=True, slots=True)
 class IngressPassword:
-    """What is stored of a password: hex of its hash, and the salt as hex text."""
+    """Stored form of a password: hex of its hash, and the salt as hex text."""
 
     hash: str = field(repr=False)
     salt: str = field(repr=False)
@@ -55,7 +72,7 @@ class WsKeys:
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """The credentials of an ingress, without the secrets in its repr."""
+    """Credentials of an ingress; a dataclass, since a tuple would show its secrets."""
 
     ingress_id: str
     app: str
@@ -89,10 +106,10 @@ class Ingress:
 _RAW: Final = sa.table(
     "ingress_auth", *(sa.column(name, sa.Text) for name in Ingress.__dataclass_fields__)
 )
-BY_ID: Final = PointQuery(
+_BY_ID: Final = PointQuery(
     sa.select(_RAW).where(_RAW.c.ingress_id == sa.bindparam("ingress_id_")), "ingress_id_"
 )
-BY_KEY: Final = PointQuery(
+_BY_KEY: Final = PointQuery(
     sa.select(_RAW).where(_RAW.c.stream_key == sa.bindparam("stream_key_")), "stream_key_"
 )
 _LIST: Final = sa.select(_RAW).order_by(_RAW.c.created_at, _RAW.c.ingress_id)
@@ -113,17 +130,17 @@ def new_ws_keys() -> WsKeys:
     return WsKeys(f"wsi_{secrets.token_hex(6)}", f"wsk_{secrets.token_urlsafe(24)}")
 
 
-def hash_ingress_password(password: str) -> IngressPassword:
+def hash_password(password: str) -> IngressPassword:
     """Hash a password as the Node core does: the salt is the hex text itself, not its bytes."""
     salt = secrets.token_hex(_SALT_BYTES)
     return IngressPassword(_hashed(password, salt), salt)
 
 
 def _hashed(password: str, salt: str) -> str:
-    return scrypt(password, salt.encode(), INGRESS_COST, length_bytes=_HASH_BYTES).hex()
+    return scrypt(password, salt.encode(), _COST, length_bytes=_HASH_BYTES).hex()
 
 
-def register_ingress(  # noqa: PLR0913 - what a row is made of
+def register(  # noqa: PLR0913 - what a row is made of
     session: Session,
     *,
     ingress_id: str,
@@ -155,14 +172,14 @@ def register_ingress(  # noqa: PLR0913 - what a row is made of
     )
 
 
-def find_ingress(session: Session, ingress_id: str) -> Ingress | None:
+def find(session: Session, ingress_id: str) -> Ingress | None:
     """Return an ingress by its id."""
-    return _find(session, BY_ID, ingress_id)
+    return _find(session, _BY_ID, ingress_id)
 
 
-def find_ingress_by_key(session: Session, stream_key: str) -> Ingress | None:
+def find_by_key(session: Session, stream_key: str) -> Ingress | None:
     """Return the ingress that a publisher's stream key belongs to."""
-    return _find(session, BY_KEY, stream_key)
+    return _find(session, _BY_KEY, stream_key)
 
 
 def _find(session: Session, query: PointQuery, key: str) -> Ingress | None:
@@ -171,7 +188,7 @@ def _find(session: Session, query: PointQuery, key: str) -> Ingress | None:
     return None if row is None else _made(row)
 
 
-def list_ingresses(session: Session) -> Sequence[Ingress]:
+def list_(session: Session) -> list[Ingress]:
     """Return the app's ingresses in the order they were registered."""
     return [_made(row) for row in connection_of(session).execute(_LIST)]
 
@@ -186,7 +203,7 @@ def _made(row: Sequence[Any]) -> Ingress:
         stream_key=stream_key,
         password_hash=password_hash,
         password_salt=password_salt,
-        requires_password=requires_password != 0,  # what is no number needs one too
+        requires_password=requires_password != 0,  # text that is no number needs one too
         validated_at=None if validated_at is None else utc_from_text(validated_at),
         created_at=utc_from_text(created_at),
     )
@@ -194,12 +211,12 @@ def _made(row: Sequence[Any]) -> Ingress:
 
 def is_authorised(session: Session, ingress_id: str) -> bool:
     """Tell whether an ingress may publish now; one that is not registered may not."""
-    found = find_ingress(session, ingress_id)
+    found = find(session, ingress_id)
     return found is not None and found.is_authorised
 
 
 def mark_validated(session: Session, ingress: Ingress, *, now: datetime | None = None) -> bool:
-    """Note that the password was shown; False where it was changed or removed meanwhile."""
+    """Note that the password was shown; False where it was changed or deleted meanwhile."""
     values = {
         "ingress_id_": ingress.ingress_id,
         "hash_": ingress.password_hash,
@@ -209,7 +226,7 @@ def mark_validated(session: Session, ingress: Ingress, *, now: datetime | None =
     return connection_of(session).execute(_VALIDATED, values).rowcount > 0
 
 
-def validate_ingress(
+def validate(
     databases: Databases,
     app: str,
     ingress_id: str,
@@ -222,7 +239,7 @@ def validate_ingress(
     The password is hashed between two sessions, so that no other writer waits for it.
     """
     with databases.app_session(app, read_only=True) as session:
-        ingress = find_ingress(session, ingress_id)
+        ingress = find(session, ingress_id)
     if ingress is None or not ingress.accepts(password):
         return False
     if not ingress.requires_password:
@@ -231,7 +248,8 @@ def validate_ingress(
         return mark_validated(session, ingress, now=now)
 
 
-def remove_ingress(session: Session, ingress_id: str) -> bool:
-    """Forget an ingress and its credentials; tell whether it was there."""
+def delete(session: Session, ingress_id: str) -> None:
+    """Delete an ingress and its credentials; raises `UnknownIngressError`."""
     values = {"ingress_id_": ingress_id}
-    return connection_of(session).execute(_DELETE, values).rowcount > 0
+    if connection_of(session).execute(_DELETE, values).rowcount == 0:
+        raise UnknownIngressError(ingress_id)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Final, Self, cast
 
 from streamhub_orm.durable_files import make_folder, take_owner
 from streamhub_orm.errors import LogSettingError
-from streamhub_orm.services.log_lines import line_from_record
+from streamhub_orm.services.log_lines import LogTable, line_from_record
 from streamhub_orm.services.log_queue import LogQueue, QueueLimits
-from streamhub_orm.services.log_table import LogTable
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
 
     from streamhub_orm.data_dir import DataDir
+
+__all__ = ["InstallationLog", "QueueLimits", "ServerLogHandler", "open_log"]
 
 _FILE_MODE: Final = 0o640
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -18,9 +18,11 @@ from streamhub_orm.services.log_lines import LogLine, line_from_record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streamhub_orm.services.log_table import LogTable
+    from streamhub_orm.services.log_lines import LogTable
 
-SOURCE_OF_LOSSES: Final = "server-log"
+__all__ = ["LogQueue", "QueueLimits"]
+
+_SOURCE_OF_LOSSES: Final = "server-log"
 """The source of the line that says how many lines were dropped."""
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 2.0
@@ -29,7 +31,7 @@ _FORK_WAIT_SECONDS: Final = 5.0
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """How much is held, and for how long."""
+    """Bounds of what is held in memory, and for how long."""
 
     capacity: int = 10_000
     """Lines in memory, at most; a line beyond them is dropped and counted."""
@@ -244,7 +246,7 @@ def _losses(count: int) -> list[LogLine]:
         return []
     fields = {"levelno": logging.WARNING, "msg": f"{count} log lines were dropped"}
     record = logging.makeLogRecord({**fields, "dropped": count})
-    return [line_from_record(record, SOURCE_OF_LOSSES)]
+    return [line_from_record(record, _SOURCE_OF_LOSSES)]
 
 
 def _call_at_fork(queue: LogQueue) -> None:

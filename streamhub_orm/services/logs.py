@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from streamhub_orm.errors import LogSettingError, StoredValueError
 from streamhub_orm.schema import TimeRange, comparable, json_from_text, utc_from_text, utc_now
 from streamhub_orm.services.core import connection_of
+from streamhub_orm.services.paging import PageKey, check_page
 from streamhub_orm.services.registry import get_registered
 
 if TYPE_CHECKING:
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from streamhub_orm.databases import Databases
+
+__all__ = [
+    "CHUNK_ROWS",
+    "RETENTION_DAYS",
+    "LogEntry",
+    "LogFilter",
+    "PageKey",
+    "count_expired",
+    "expiry",
+    "list_",
+    "purge",
+]
 
 RETENTION_DAYS: Final = 30
 """How long lines are kept where LOG_RETENTION_DAYS does not say."""
@@ -48,7 +61,7 @@ _ANY_TIME: Final = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which lines: all that are given must hold."""
+    """Conditions on lines: all that are given must hold."""
 
     levels: Collection[str] = ()
     """Any of these words; the handler writes trace, debug, info, warn, error and fatal."""
@@ -62,27 +75,6 @@ class LogFilter:
     """Part of the message; A to Z match a to z."""
 
 
-class LogKey(NamedTuple):
-    """Where a page ends."""
-
-    ts_text: str
-    id: int
-
-    def __str__(self) -> str:
-        """Return it as one word, which `from_text` reads."""
-        return f"{self.ts_text.replace(' ', '_')}/{self.id}"
-
-    @classmethod
-    def from_text(cls, text: str) -> LogKey:
-        """Read what `str()` gave; raises `StoredValueError`."""
-        ts_text, _, number = text.rpartition("/")
-        try:
-            return cls(ts_text.replace("_", " "), int(number))
-        except ValueError as error:
-            expected = "the key of a page, such as 2026-01-31T12:00:00.000Z/7"
-            raise StoredValueError(expected, text) from error
-
-
 class LogEntry(NamedTuple):
     """A line of the log."""
 
@@ -94,16 +86,17 @@ class LogEntry(NamedTuple):
     """None also where the app has been deleted since."""
     message: str
     meta: Any
-    """What `meta_json` holds; its text where that is no JSON."""
-    key: LogKey
+    """Value of `meta_json`; its text where that is not JSON."""
+    key: PageKey
+    """Key of the page that ends with this line."""
 
 
-def list_logs(
+def list_(
     session: Session,
-    which: LogFilter | None = None,
+    filter_: LogFilter | None = None,
     *,
     limit: int = 100,
-    after: LogKey | None = None,
+    after: PageKey | None = None,
 ) -> list[LogEntry]:
     """Return one page of lines, the newest first; those of one time by id.
 
@@ -112,38 +105,36 @@ def list_logs(
     both the handler and the Node core write. Raises `UnknownAppError`, and ValueError for a limit
     below 1.
     """
-    if limit < 1:
-        message = f"limit {limit}: 1 or more"
-        raise ValueError(message)
-    which = which or LogFilter()
-    values: dict[str, Any] = {"limit": limit, **_times(which).parameters(_LOGS.c.ts)}
-    if which.levels:
-        values["levels"] = list(which.levels)
-    if which.app is not None:
-        values["app_id"] = get_registered(session, which.app).id
-    if which.source is not None:
-        values["source"] = which.source
-    if which.text is not None:
-        values["text"] = _like(which.text)
+    check_page(limit, after=after)
+    filter_ = filter_ or LogFilter()
+    values: dict[str, Any] = {"limit": limit, **_times(filter_).parameters(_LOGS.c.ts)}
+    if filter_.levels:
+        values["levels"] = list(filter_.levels)
+    if filter_.app is not None:
+        values["app_id"] = get_registered(session, filter_.app).id
+    if filter_.source is not None:
+        values["source"] = filter_.source
+    if filter_.text is not None:
+        values["text"] = _like(filter_.text)
     if after is not None:
-        values |= {"key_ts": after.ts_text, "key_id": after.id}
-    rows = connection_of(session).execute(_page(_shape(which, after)), values)
+        values |= {"key_ts": after.time_text, "key_id": after.id}
+    rows = connection_of(session).execute(_page(_shape(filter_, after)), values)
     return [_entry(row) for row in rows]
 
 
-def count_expired_logs(
+def count_expired(
     session: Session, retention_days: int = RETENTION_DAYS, *, now: datetime | None = None
 ) -> int:
-    """Return how many lines `purge_logs` would delete; raises `LogSettingError`."""
+    """Return how many lines `purge` would delete; raises `LogSettingError`."""
     until = expiry(retention_days, now=now)
     if until is None:
         return 0
     expired = TimeRange(until=until).within(_LOGS.c.ts)
-    count: int = connection_of(session).execute(_COUNT.where(expired)).scalar_one()
-    return count
+    number: int = connection_of(session).execute(_COUNT.where(expired)).scalar_one()
+    return number
 
 
-def purge_logs(
+def purge(
     databases: Databases,
     retention_days: int = RETENTION_DAYS,
     *,
@@ -162,7 +153,7 @@ def purge_logs(
     deleted = 0
     while until is not None:
         with databases.global_session() as session:
-            chunk = delete_logs_before(session, until, limit=chunk_rows)
+            chunk = _delete_before(session, until, limit=chunk_rows)
         deleted += chunk
         if chunk < chunk_rows:
             break
@@ -170,11 +161,11 @@ def purge_logs(
     return deleted
 
 
-def delete_logs_before(session: Session, until: datetime, *, limit: int) -> int:
+def _delete_before(session: Session, until: datetime, *, limit: int) -> int:
     """Delete the oldest lines from before a time, `limit` at most, and return how many."""
     oldest = TimeRange(until=until)
     values = {"limit": limit, **oldest.parameters(_LOGS.c.ts)}
-    return connection_of(session).execute(DELETE_BEFORE, values).rowcount
+    return connection_of(session).execute(_DELETE_BEFORE, values).rowcount
 
 
 def expiry(retention_days: int, *, now: datetime | None = None) -> datetime | None:
@@ -198,11 +189,11 @@ _OLDEST: Final = (
     .order_by(_LOGS.c.ts)
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
-DELETE_BEFORE: Final = sa.delete(_LOGS).where(_LOGS.c.id.in_(_OLDEST))
+_DELETE_BEFORE: Final = sa.delete(_LOGS).where(_LOGS.c.id.in_(_OLDEST))
 
 
 class _Shape(NamedTuple):
-    """What makes one statement another; its values are parameters."""
+    """Differences between statements; their values are parameters."""
 
     levels: bool
     app: bool
@@ -213,14 +204,14 @@ class _Shape(NamedTuple):
     after: bool
 
 
-def _shape(which: LogFilter, after: LogKey | None) -> _Shape:
+def _shape(filter_: LogFilter, after: PageKey | None) -> _Shape:
     return _Shape(
-        bool(which.levels),
-        which.app is not None,
-        which.source is not None,
-        which.since is not None,
-        which.until is not None,
-        which.text is not None,
+        bool(filter_.levels),
+        filter_.app is not None,
+        filter_.source is not None,
+        filter_.since is not None,
+        filter_.until is not None,
+        filter_.text is not None,
         after is not None,
     )
 
@@ -255,13 +246,13 @@ def _page(shape: _Shape) -> sa.Select[Any]:
 _KEY: Final = (sa.bindparam("key_ts", type_=sa.Text), sa.bindparam("key_id", type_=sa.Integer))
 
 
-def _times(which: LogFilter) -> TimeRange:
-    return TimeRange(which.since, which.until)
+def _times(filter_: LogFilter) -> TimeRange:
+    return TimeRange(filter_.since, filter_.until)
 
 
 def _entry(row: Sequence[Any]) -> LogEntry:
     number, ts_text, level, source, app, message, meta_json = row
-    key = LogKey(ts_text, number)
+    key = PageKey(ts_text, number)
     meta = _meta(meta_json)
     return LogEntry(number, utc_from_text(ts_text), level, source, app, message, meta, key)
 

@@ -11,13 +11,22 @@ from streamhub_orm.errors import PluginInstalledError, UnknownPluginError
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
 
+__all__ = [
+    "configure",
+    "delete",
+    "disable",
+    "enable",
+    "find",
+    "install",
+    "list_",
+]
 
-def install_plugin(
+
+def install(
     session: Session,
     plugin_id: str,
     *,
@@ -41,22 +50,22 @@ def install_plugin(
     return plugin
 
 
-def find_plugin(session: Session, plugin_id: str) -> AppPlugin | None:
+def find(session: Session, plugin_id: str) -> AppPlugin | None:
     """Return a plugin of the app, enabled or not."""
     return session.get(AppPlugin, plugin_id)
 
 
-def enable_plugin(session: Session, plugin_id: str, *, now: datetime | None = None) -> None:
+def enable(session: Session, plugin_id: str, *, now: datetime | None = None) -> None:
     """Enable a plugin; raises `UnknownPluginError` where it is not installed."""
     _change(session, plugin_id, now, enabled=True)
 
 
-def disable_plugin(session: Session, plugin_id: str, *, now: datetime | None = None) -> None:
+def disable(session: Session, plugin_id: str, *, now: datetime | None = None) -> None:
     """Disable a plugin and keep its settings; raises `UnknownPluginError`."""
     _change(session, plugin_id, now, enabled=False)
 
 
-def configure_plugin(
+def configure(
     session: Session,
     plugin_id: str,
     config: dict[str, Any] | None,
@@ -74,18 +83,18 @@ def _change(session: Session, plugin_id: str, now: datetime | None, **values: ob
     session.flush()
 
 
-def remove_plugin(session: Session, plugin_id: str) -> None:
+def delete(session: Session, plugin_id: str) -> None:
     """Remove a plugin and its settings; raises `UnknownPluginError`."""
     session.delete(_get(session, plugin_id))
     session.flush()
 
 
-def list_plugins(session: Session, *, enabled: bool | None = None) -> Sequence[AppPlugin]:
+def list_(session: Session, *, enabled: bool | None = None) -> list[AppPlugin]:
     """Return the app's plugins by id: all, or those that are enabled, or those that are not."""
     statement = sa.select(AppPlugin).order_by(AppPlugin.plugin_id)
     if enabled is not None:
         statement = statement.where(AppPlugin.enabled == enabled)
-    return session.scalars(statement).all()
+    return list(session.scalars(statement))
 
 
 def _get(session: Session, plugin_id: str) -> AppPlugin:

@@ -1,12 +1,14 @@
-"""Where rooms are sent on to. Every session is the app's.
+"""Restream targets: platforms that a room is sent on to. Every session is the app's.
 
 The URL of a target holds the platform's stream key. No row that leaves this module has it: only
-`get_target_url` returns it, to whoever sends the stream.
+`get_url` returns it, to the process that sends the stream.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 
@@ -14,16 +16,39 @@ from streamhub_orm.app_db import RestreamStatus, RestreamTarget
 from streamhub_orm.errors import UnknownTargetError
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services.core import connection_of, table_of
-from streamhub_orm.services.secret_urls import mask_url, without_secrets
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.orm import Session
 
+__all__ = [
+    "TargetRow",
+    "create",
+    "delete",
+    "find_by_egress",
+    "get",
+    "get_url",
+    "list_",
+    "record_retry",
+    "set_egress",
+    "set_status",
+]
+
 _TABLE: Final = table_of(RestreamTarget)
 _ENDED_TYPE: Final = _TABLE.c.ended_at.type
 _OVER: Final = frozenset({RestreamStatus.FAILED, RestreamStatus.STOPPED})
+
+_HIDDEN: Final = "***"
+
+_URL: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<credentials>[^/?#@\\]*@)?"
+    r"(?P<address>(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?)(?P<rest>[/?#][^@]*)?",
+    re.ASCII | re.IGNORECASE,
+)
+_BETWEEN_PARTS: Final = re.compile(r"[/?#&=;:@,\s]+")
+_SHORTEST_SECRET: Final = 6
+"""A shorter part of a URL, such as `live`, is no key, but may well be a word of a message."""
 
 
 class TargetRow(NamedTuple):
@@ -54,7 +79,7 @@ _BY_EGRESS: Final = _SELECT.where(_TABLE.c.egress_id == sa.bindparam("egress_id_
 )
 
 
-def add_target(  # noqa: PLR0913 - what a row is made of
+def create(  # noqa: PLR0913 - what a row is made of
     session: Session,
     *,
     room: str,
@@ -77,22 +102,22 @@ def add_target(  # noqa: PLR0913 - what a row is made of
         name=name,
         platform=platform,
         url=url,
-        url_masked=mask_url(url),
+        url_masked=_mask_url(url),
         egress_id=egress_id,
         status=RestreamStatus.STARTING,
         started_at=now or utc_now(),
     )
     session.add(target)
     session.flush()
-    return get_target(session, target.id)
+    return get(session, target.id)
 
 
-def get_target(session: Session, target_id: int) -> TargetRow:
+def get(session: Session, target_id: int) -> TargetRow:
     """Return a target; raises `UnknownTargetError`."""
     return _made(target_id, connection_of(session).execute(_GET, {"id_": target_id}).first())
 
 
-def get_target_url(session: Session, target_id: int) -> str:
+def get_url(session: Session, target_id: int) -> str:
     """Return the full URL, a secret: for the process that sends the stream, and nobody else."""
     found = connection_of(session).execute(_GET_URL, {"id_": target_id}).scalar_one_or_none()
     if found is None:
@@ -100,13 +125,13 @@ def get_target_url(session: Session, target_id: int) -> str:
     return cast("str", found)
 
 
-def find_target_by_egress(session: Session, egress_id: str) -> TargetRow | None:
+def find_by_egress(session: Session, egress_id: str) -> TargetRow | None:
     """Return the target that an egress of the media server sends to, the newest if several."""
     found = connection_of(session).execute(_BY_EGRESS, {"egress_id_": egress_id}).first()
     return None if found is None else TargetRow._make(found)
 
 
-def list_targets(
+def list_(
     session: Session, *, room: str | None = None, status: RestreamStatus | None = None
 ) -> list[TargetRow]:
     """Return the app's targets in the order they were added; of one room or status where given."""
@@ -118,12 +143,12 @@ def list_targets(
     return [TargetRow._make(row) for row in connection_of(session).execute(statement)]
 
 
-def set_target_egress(session: Session, target_id: int, egress_id: str | None) -> TargetRow:
+def set_egress(session: Session, target_id: int, egress_id: str | None) -> TargetRow:
     """Note which egress sends to the target; raises `UnknownTargetError`."""
     return _update(session, target_id, egress_id=egress_id)
 
 
-def set_target_status(
+def set_status(
     session: Session,
     target_id: int,
     status: RestreamStatus,
@@ -140,18 +165,18 @@ def set_target_status(
     if status in _OVER:
         ended_at = sa.func.coalesce(_TABLE.c.ended_at, sa.literal(now or utc_now(), _ENDED_TYPE))
     if error is not None:
-        error = without_secrets(error, get_target_url(session, target_id))
+        error = _without_secrets(error, get_url(session, target_id))
     return _update(session, target_id, status=status, error=error, ended_at=ended_at)
 
 
-def count_target_retry(session: Session, target_id: int) -> TargetRow:
+def record_retry(session: Session, target_id: int) -> TargetRow:
     """Count one more attempt and set the target to `starting`; raises `UnknownTargetError`."""
     starting = {"status": RestreamStatus.STARTING, "ended_at": None}
     return _update(session, target_id, retries=_TABLE.c.retries + 1, **starting)
 
 
-def delete_target(session: Session, target_id: int) -> None:
-    """Forget a target and its URL; raises `UnknownTargetError`."""
+def delete(session: Session, target_id: int) -> None:
+    """Delete a target and its URL; raises `UnknownTargetError`."""
     deleted = connection_of(session).execute(sa.delete(_TABLE).where(_BY_ID), {"id_": target_id})
     if deleted.rowcount == 0:
         raise UnknownTargetError(target_id)
@@ -166,3 +191,31 @@ def _made(target_id: int, row: sa.Row[Any] | None) -> TargetRow:
     if row is None:
         raise UnknownTargetError(target_id)
     return TargetRow._make(row)
+
+
+def _mask_url(url: str) -> str:
+    """Return scheme, host and port; everything else may be, or hold, a stream key and is hidden.
+
+    `rtmp://live.example.com:1935/app/key?token=x` becomes `rtmp://live.example.com:1935/***`. What
+    is not plainly a URL with a host is hidden as a whole.
+    """
+    match = _URL.fullmatch(url)
+    if match is None:
+        return _HIDDEN
+    shown = f"{match['scheme']}://{match['address']}"
+    hides = match["credentials"] or (match["rest"] or "").strip("/")
+    return f"{shown}/{_HIDDEN}" if hides else shown
+
+
+def _without_secrets(text: str, url: str) -> str:
+    """Return a message in which the URL, and what `_mask_url` hides of it, is hidden.
+
+    Media servers and encoders like to repeat the URL in their errors, whole or in part.
+    """
+    shown = _BETWEEN_PARTS.split(_mask_url(url))
+    parts = {part for part in _BETWEEN_PARTS.split(url) if part not in shown}
+    parts |= {unquote(part) for part in parts}
+    secrets = [url, *(part for part in parts if len(part) >= _SHORTEST_SECRET)]
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+    return text

@@ -1,4 +1,4 @@
-"""Streams: who is, or was, live in an app. Every session here is the app's.
+"""Streams: publishers that are, or were, live in an app. Every session is the app's.
 
 A stream is known by `<room>/<participant>` and is one row however often its publisher comes back.
 """
@@ -19,10 +19,22 @@ from streamhub_orm.services.core import connection_of, table_of
 from streamhub_orm.services.point_query import PointQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from sqlalchemy.orm import Session
+
+__all__ = [
+    "Reconciled",
+    "count_active",
+    "end",
+    "end_by_id",
+    "find",
+    "list_active",
+    "reconcile",
+    "update_stats",
+    "upsert",
+]
 
 _STREAMS: Final = table_of(Stream)
 _IS_ACTIVE: Final = _STREAMS.c.status == sa.literal_column("'active'")
@@ -57,12 +69,12 @@ _END: Final = (
     .where(_IS_ACTIVE)
     .values(status=sa.literal_column("'ended'"), ended_at=sa.bindparam("now"))
 )
-END_BY_STREAM_ID: Final = PointQuery(
+_END_BY_STREAM_ID: Final = PointQuery(
     _END.where(_STREAMS.c.stream_id == sa.bindparam("stream_id_")).returning(_STREAMS.c.id),
     "now",
     "stream_id_",
 )
-END_BY_ID: Final = PointQuery(
+_END_BY_ID: Final = PointQuery(
     _END.where(_STREAMS.c.id == sa.bindparam("id_")).returning(_STREAMS.c.id), "now", "id_"
 )
 _END_MISSING: Final = _END.where(
@@ -72,7 +84,7 @@ _END_MISSING: Final = _END.where(
 _UNKNOWN: Final = sa.select(_PRESENT.c.value).where(
     ~sa.exists().where(_STREAMS.c.stream_id == _PRESENT.c.value, _IS_ACTIVE)
 )
-SET_STATS: Final = PointQuery(
+_SET_STATS: Final = PointQuery(
     sa.update(_STREAMS)
     .where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
     .values(last_stats_json=sa.bindparam("stats"))
@@ -92,20 +104,20 @@ _LIST_ACTIVE_IN_ROOM: Final = _LIST_ACTIVE.where(Stream.room == sa.bindparam("ro
 
 
 class Reconciled(NamedTuple):
-    """What a room's list and the room itself had not in common; stream ids, sorted."""
+    """Differences between the rows of a room and the room itself; stream ids, sorted."""
 
     ended: list[str]
-    """They were active in the table and nobody was there; they are ended now."""
+    """Active rows whose participant had left; they are ended now."""
     unknown: list[str]
-    """They are there and no row is active for them; their type is not known: upsert them."""
+    """Participants without an active row; their type is not known: upsert them."""
 
 
-def stream_id_of(room: str, participant: str) -> str:
+def _stream_id(room: str, participant: str) -> str:
     """Return the canonical id of a publisher in a room."""
     return f"{room}/{participant}"
 
 
-def upsert_stream(  # noqa: PLR0913 - what a row is made of
+def upsert(  # noqa: PLR0913 - what a row is made of
     session: Session,
     *,
     room: str,
@@ -121,39 +133,39 @@ def upsert_stream(  # noqa: PLR0913 - what a row is made of
     WebRTC participant. Objects of it that the session has loaded stay as they are.
 
     `app_id` is that of the session's app; another one raises `StrayRowError`. An empty room or
-    participant and a type that is none raise `StoredValueError`.
+    participant and an invalid type raise `StoredValueError`.
     """
     for name, part in (("room", room), ("participant", participant)):
         if not part:
             expected = f"a {name} that is not empty"
             raise StoredValueError(expected, part)
     session.flush()
-    stream_id = stream_id_of(room, participant)
+    stream_id = _stream_id(room, participant)
     app_id = owner_of_new_row(session, APP_ID, app_id, stream_id)
     row = _UPSERT.first(session, app_id, stream_id, type, room, participant, now or utc_now())
     return cast("tuple[int]", row)[0]
 
 
-def end_stream(session: Session, stream_id: str, *, now: datetime | None = None) -> bool:
+def end(session: Session, stream_id: str, *, now: datetime | None = None) -> bool:
     """End an active stream; tell whether there was one. An ended one keeps its `ended_at`."""
     session.flush()
-    return END_BY_STREAM_ID.first(session, now or utc_now(), stream_id) is not None
+    return _END_BY_STREAM_ID.first(session, now or utc_now(), stream_id) is not None
 
 
-def end_stream_by_id(session: Session, row_id: int, *, now: datetime | None = None) -> bool:
+def end_by_id(session: Session, row_id: int, *, now: datetime | None = None) -> bool:
     """End an active stream by its row's id; tell whether there was one."""
     session.flush()
-    return END_BY_ID.first(session, now or utc_now(), row_id) is not None
+    return _END_BY_ID.first(session, now or utc_now(), row_id) is not None
 
 
-def reconcile_room(
+def reconcile(
     session: Session, room: str, present: Iterable[str], *, now: datetime | None = None
 ) -> Reconciled:
     """End the room's active streams whose participants are not `present`; say what differed.
 
     Two statements, however many participants there are.
     """
-    wanted = json.dumps([stream_id_of(room, participant) for participant in present])
+    wanted = json.dumps([_stream_id(room, participant) for participant in present])
     connection = connection_of(session)
     values = {"room_": room, "present": wanted, "now": now or utc_now()}
     ended = connection.execute(_END_MISSING, values).scalars().all()
@@ -161,28 +173,28 @@ def reconcile_room(
     return Reconciled(sorted(ended), sorted(set(unknown)))
 
 
-def find_stream(session: Session, stream_id: str) -> Stream | None:
+def find(session: Session, stream_id: str) -> Stream | None:
     """Return the stream of `<room>/<participant>`, active or ended."""
     return session.scalars(_FIND, {"stream_id_": stream_id}).one_or_none()
 
 
-def list_active_streams(session: Session, *, room: str | None = None) -> Sequence[Stream]:
+def list_active(session: Session, *, room: str | None = None) -> list[Stream]:
     """Return the active streams, of one room or all, the longest running first.
 
     Objects that the session has loaded before are refreshed.
     """
     if room is None:
-        return session.scalars(_LIST_ACTIVE).all()
-    return session.scalars(_LIST_ACTIVE_IN_ROOM, {"room_": room}).all()
+        return list(session.scalars(_LIST_ACTIVE))
+    return list(session.scalars(_LIST_ACTIVE_IN_ROOM, {"room_": room}))
 
 
-def update_stream_stats(session: Session, stream_id: str, stats: dict[str, Any]) -> bool:
+def update_stats(session: Session, stream_id: str, stats: dict[str, Any]) -> bool:
     """Keep the latest figures of a stream; tell whether there is such a stream."""
     session.flush()
-    return SET_STATS.first(session, stats, stream_id) is not None
+    return _SET_STATS.first(session, stats, stream_id) is not None
 
 
-def count_active_streams(session: Session) -> int:
+def count_active(session: Session) -> int:
     """Return how many streams of the app are active."""
-    count: int = connection_of(session).execute(_COUNT_ACTIVE).scalar_one()
-    return count
+    number: int = connection_of(session).execute(_COUNT_ACTIVE).scalar_one()
+    return number

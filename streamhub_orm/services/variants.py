@@ -1,4 +1,4 @@
-"""The files that a recording exists in. Every session is the app's."""
+"""Variants: the files that a recording exists in. Every session is the app's."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from streamhub_orm.app_db import VariantKind, Vod, VodVariant
 from streamhub_orm.errors import UnknownVariantError, UnknownVodError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy.orm import Session
+
+__all__ = [
+    "create",
+    "delete",
+    "delete_all",
+    "list_",
+]
 
 _PLACE: Final = sa.case(
     {kind.value: place for place, kind in enumerate(VariantKind)},
@@ -31,7 +36,7 @@ _LIST: Final = (
 )
 
 
-def add_variant(  # noqa: PLR0913 - what a row is made of
+def create(  # noqa: PLR0913 - what a row is made of
     session: Session,
     vod_id: int,
     *,
@@ -45,7 +50,7 @@ def add_variant(  # noqa: PLR0913 - what a row is made of
 ) -> VodVariant:
     """Add a file of a recording; raises `UnknownVodError` where there is no such recording.
 
-    No foreign key holds the two together, so whoever deletes a recording calls `delete_vod`.
+    No foreign key holds the two together, so whoever deletes a recording calls `vods.delete`.
     """
     if session.scalar(sa.select(Vod.id).where(Vod.id == vod_id)) is None:
         raise UnknownVodError(vod_id)
@@ -64,16 +69,16 @@ def add_variant(  # noqa: PLR0913 - what a row is made of
     return variant
 
 
-def list_variants(session: Session, vod_id: int) -> Sequence[VodVariant]:
+def list_(session: Session, vod_id: int) -> list[VodVariant]:
     """Return a recording's files as a player offers them.
 
     The master first, then renditions from the highest picture to the lowest, then alternates; of
     one height the higher bitrate first; what has no height or bitrate comes last of its kind.
     """
-    return session.scalars(_LIST, {"vod_id_": vod_id}).all()
+    return list(session.scalars(_LIST, {"vod_id_": vod_id}))
 
 
-def delete_variant(session: Session, variant_id: int) -> str | None:
+def delete(session: Session, variant_id: int) -> str | None:
     """Delete one file's row; return its object key, for the caller to delete the object.
 
     Raises `UnknownVariantError`.
@@ -86,7 +91,7 @@ def delete_variant(session: Session, variant_id: int) -> str | None:
     return variant.file_key
 
 
-def delete_variants(session: Session, vod_id: int) -> list[str]:
+def delete_all(session: Session, vod_id: int) -> list[str]:
     """Delete the rows of all of a recording's files; return their object keys."""
     statement = (
         sa.delete(VodVariant).where(VodVariant.vod_id == vod_id).returning(VodVariant.file_key)

@@ -1,4 +1,4 @@
-"""Recordings in pages, and how many there are. Every session is the app's."""
+"""Recordings in pages, and their number; `vods` offers both. Every session is the app's."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from streamhub_orm.app_db import Vod, VodStatus
+from streamhub_orm.app_db import VodStatus
 from streamhub_orm.schema import TimeRange
 from streamhub_orm.services.core import connection_of
+from streamhub_orm.services.paging import check_page
 from streamhub_orm.services.point_query import PointQuery
-from streamhub_orm.services.vod_rows import RAW_VODS, PageKey, VodRow
+from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.orm import Session
+
+    from streamhub_orm.services.paging import PageKey
+
+__all__ = ["VodFilter", "VodOrder", "count", "count_by_status", "list_"]
 
 _ID: Final = RAW_VODS.c.id
 _BEGUN: Final = RAW_VODS.c.started_at
@@ -33,7 +38,7 @@ _OFFSET: Final = sa.bindparam("offset", type_=sa.Integer)
 
 
 class VodOrder(StrEnum):
-    """The order of a list.
+    """Order of a list.
 
     By `started_at`, recordings without one are the oldest, and equal ones go by id. Within one day
     times of the SQL format, which nothing in the field writes here, come before those of the ISO
@@ -58,7 +63,7 @@ class VodOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VodFilter:
-    """Which recordings: all that are given must hold. `since` is inclusive, `until` exclusive."""
+    """Conditions on recordings, all of which must hold: `since` inclusive, `until` exclusive."""
 
     room: str | None = None
     status: VodStatus | None = None
@@ -70,18 +75,9 @@ class VodFilter:
         """The range that `started_at` lies in."""
         return TimeRange(self.since, self.until)
 
-    def condition(self) -> sa.ColumnElement[bool]:
-        """Return the condition, for statements of one's own: `select(Vod).where(…)`."""
-        terms = [self.times.within(Vod.started_at)]
-        if self.room is not None:
-            terms.append(Vod.room == self.room)
-        if self.status is not None:
-            terms.append(Vod.status == self.status)
-        return sa.and_(*terms)
-
 
 class _Part(Enum):
-    """Which part of an order a statement reads."""
+    """Part of an order, which one statement reads."""
 
     ALL = auto()
     TIMES = auto()
@@ -95,7 +91,7 @@ class _Part(Enum):
 
 
 class _Shape(NamedTuple):
-    """What makes one statement another; its values are parameters."""
+    """Differences between statements; their values are parameters."""
 
     room: bool
     status: bool
@@ -119,9 +115,9 @@ _HAS_MORE: Final = PointQuery(
 )
 
 
-def list_vods(  # noqa: PLR0913 - each is one choice of the caller
+def list_(  # noqa: PLR0913 - each is one choice of the caller
     session: Session,
-    which: VodFilter | None = None,
+    filter_: VodFilter | None = None,
     *,
     order: VodOrder = VodOrder.NEWEST,
     limit: int = 50,
@@ -135,16 +131,13 @@ def list_vods(  # noqa: PLR0913 - each is one choice of the caller
     many rows out instead, at the price of walking over them. Raises ValueError where both are
     given, or `limit` is not above 0 or `offset` below it.
     """
-    if limit < 1 or offset < 0 or (after is not None and offset):
-        message = f"limit {limit}, offset {offset}, after {after}: limit is 1 or more, offset 0 or "
-        message += "more and not together with after"
-        raise ValueError(message)
-    which = which or VodFilter()
-    values = _values(which, after) | {"offset": offset}
-    large = order.by_time and which.room is not None and _is_large(session, which.room)
+    check_page(limit, after=after, offset=offset)
+    filter_ = filter_ or VodFilter()
+    values = _values(filter_, after) | {"offset": offset}
+    large = order.by_time and filter_.room is not None and _is_large(session, filter_.room)
     rows: list[VodRow] = []
-    for part in _parts(which, order, after):
-        statement = _page(_shape(which, order, part, large_room=large))
+    for part in _parts(filter_, order, after):
+        statement = _page(_shape(filter_, order, part, large_room=large))
         values["limit"] = limit - len(rows)
         rows += map(VodRow._make, connection_of(session).execute(statement, values).all())
         if len(rows) == limit:
@@ -152,12 +145,12 @@ def list_vods(  # noqa: PLR0913 - each is one choice of the caller
     return rows
 
 
-def count_vods(session: Session, which: VodFilter | None = None) -> int:
+def count(session: Session, filter_: VodFilter | None = None) -> int:
     """Return how many recordings there are."""
-    which = which or VodFilter()
-    statement = _count(_shape(which, VodOrder.NEWEST, _Part.ALL))
-    count: int = connection_of(session).execute(statement, _values(which, None)).scalar_one()
-    return count
+    filter_ = filter_ or VodFilter()
+    statement = _count(_shape(filter_, VodOrder.NEWEST, _Part.ALL))
+    number: int = connection_of(session).execute(statement, _values(filter_, None)).scalar_one()
+    return number
 
 
 _COUNT_BY_STATUS: Final = sa.select(RAW_VODS.c.status, sa.func.count().label("rows")).group_by(
@@ -165,22 +158,22 @@ _COUNT_BY_STATUS: Final = sa.select(RAW_VODS.c.status, sa.func.count().label("ro
 )
 
 
-def count_vods_by_status(session: Session) -> dict[VodStatus, int]:
+def count_by_status(session: Session) -> dict[VodStatus, int]:
     """Return how many recordings are in each status, 0 included."""
     rows = connection_of(session).execute(_COUNT_BY_STATUS).all()
     found = {row.status: row.rows for row in rows}
     return {status: found.get(status, 0) for status in VodStatus}
 
 
-def _parts(which: VodFilter, order: VodOrder, after: PageKey | None) -> tuple[_Part, ...]:
+def _parts(filter_: VodFilter, order: VodOrder, after: PageKey | None) -> tuple[_Part, ...]:
     """Return what follows a key. NULLs are the least, and no comparison with one holds."""
     if after is None:
         return (_Part.ALL,)
     if not order.by_time:
         return (_Part.AFTER_TIME,)
-    if after.started_at_text is None:
+    if after.time_text is None:
         return (_Part.AFTER_NULL,) if order.descending else (_Part.AFTER_NULL, _Part.TIMES)
-    if order.descending and which.since is None and which.until is None:
+    if order.descending and filter_.since is None and filter_.until is None:
         return (_Part.AFTER_TIME, _Part.NULLS)
     return (_Part.AFTER_TIME,)
 
@@ -190,26 +183,26 @@ def _is_large(session: Session, room: str) -> bool:
     return _HAS_MORE.first(session, room, _LARGE_ROOM) is not None
 
 
-def _shape(which: VodFilter, order: VodOrder, part: _Part, *, large_room: bool = False) -> _Shape:
+def _shape(filter_: VodFilter, order: VodOrder, part: _Part, *, large_room: bool = False) -> _Shape:
     return _Shape(
-        which.room is not None,
-        which.status is not None,
-        which.since is not None,
-        which.until is not None,
+        filter_.room is not None,
+        filter_.status is not None,
+        filter_.since is not None,
+        filter_.until is not None,
         order,
         part,
         large_room,
     )
 
 
-def _values(which: VodFilter, after: PageKey | None) -> dict[str, Any]:
-    values: dict[str, Any] = dict(which.times.parameters(_BEGUN))
-    if which.room is not None:
-        values["room"] = which.room
-    if which.status is not None:
-        values["status"] = VodStatus(which.status).value
+def _values(filter_: VodFilter, after: PageKey | None) -> dict[str, Any]:
+    values: dict[str, Any] = dict(filter_.times.parameters(_BEGUN))
+    if filter_.room is not None:
+        values["room"] = filter_.room
+    if filter_.status is not None:
+        values["status"] = VodStatus(filter_.status).value
     if after is not None:
-        values |= {"key_begun": after.started_at_text, "key_id": after.id}
+        values |= {"key_begun": after.time_text, "key_id": after.id}
     return values
 
 

@@ -1,4 +1,6 @@
-"""Recordings: made, changed, moved from status to status, deleted. Every session is the app's.
+"""Recordings: made, listed, changed, moved from status to status, deleted.
+
+Every session is the app's.
 
     recording -> uploading -> ready
          |         |  ^
@@ -11,23 +13,45 @@ of two workers that claim an upload, one is refused.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import Vod, VodStatus
 from streamhub_orm.errors import UnknownVodError, VodFieldError, VodStateError
 from streamhub_orm.schema import member_of, utc_now
+from streamhub_orm.services import variants
+from streamhub_orm.services.paging import PageKey
 from streamhub_orm.services.point_query import PointQuery
-from streamhub_orm.services.variants import delete_variants
-from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
+from streamhub_orm.services.vod_listing import VodFilter, VodOrder, count, count_by_status, list_
+from streamhub_orm.services.vod_rows import RAW_VODS, VodChanges, VodFields, VodRow
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.orm import Session
 
-SOURCES: Final = {
+__all__ = [
+    "DeletedVod",
+    "PageKey",
+    "VodChanges",
+    "VodFields",
+    "VodFilter",
+    "VodOrder",
+    "VodRow",
+    "count",
+    "count_by_status",
+    "create",
+    "delete",
+    "find_by_egress",
+    "find_in_progress",
+    "get",
+    "list_",
+    "set_status",
+    "update",
+]
+
+_SOURCES: Final = {
     VodStatus.RECORDING: frozenset[VodStatus](),
     VodStatus.UPLOADING: frozenset({VodStatus.RECORDING, VodStatus.FAILED}),
     VodStatus.READY: frozenset({VodStatus.UPLOADING}),
@@ -36,35 +60,10 @@ SOURCES: Final = {
 """For each status, those that a recording may come from."""
 
 
-class VodFields(TypedDict, total=False):
-    """What a recording may have besides its identity, its name and its status."""
-
-    room: str | None
-    file_key: str | None
-    s3_url: str | None
-    public_url: str | None
-    size_bytes: int | None
-    duration_s: float | None
-    width: int | None
-    height: int | None
-    format: str | None
-    local_path: str | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    metatags_json: dict[str, Any] | None
-    snapshot_key: str | None
-
-
-class VodChanges(VodFields, total=False):
-    """What may be changed of a recording: neither its identity nor its status."""
-
-    name: str
-
-
 _ALLOWED: Final = frozenset(VodChanges.__annotations__)
 
 # The condition of idx_vods_egress, as Vod.written_by_egress states it.
-BY_EGRESS: Final = PointQuery(
+_BY_EGRESS: Final = PointQuery(
     sa.select(RAW_VODS)
     .where(
         sa.func.json_valid(RAW_VODS.c.metatags_json),
@@ -75,7 +74,7 @@ BY_EGRESS: Final = PointQuery(
     "egress_id",
 )
 # The condition of idx_vods_in_progress, as Vod.in_progress states it.
-IN_PROGRESS: Final = PointQuery(
+_IN_PROGRESS: Final = PointQuery(
     sa.select(RAW_VODS)
     .where(
         RAW_VODS.c.stream_id == sa.bindparam("stream_id_"),
@@ -89,14 +88,14 @@ _BY_ID: Final = PointQuery(sa.select(RAW_VODS).where(RAW_VODS.c.id == sa.bindpar
 
 @dataclass(frozen=True, slots=True)
 class DeletedVod:
-    """What a deleted recording leaves behind for its caller to delete."""
+    """Files that a deleted recording leaves behind, for the caller to delete."""
 
     object_keys: tuple[str, ...]
     """Keys in the object store: its file, its snapshot, its variants; without the app's prefix."""
     local_path: str | None
 
 
-def insert_vod(
+def create(
     session: Session,
     *,
     name: str,
@@ -115,10 +114,10 @@ def insert_vod(
     vod = Vod(app_id=app_id, name=name, stream_id=stream_id, status=VodStatus.RECORDING, **values)
     session.add(vod)
     session.flush()
-    return get_vod(session, vod.id)
+    return get(session, vod.id)
 
 
-def get_vod(session: Session, vod_id: int) -> VodRow:
+def get(session: Session, vod_id: int) -> VodRow:
     """Return a recording; raises `UnknownVodError`."""
     found = _find(session, _BY_ID, vod_id)
     if found is None:
@@ -126,14 +125,14 @@ def get_vod(session: Session, vod_id: int) -> VodRow:
     return found
 
 
-def find_vod_by_egress(session: Session, egress_id: str) -> VodRow | None:
+def find_by_egress(session: Session, egress_id: str) -> VodRow | None:
     """Return the recording that an egress of the media server writes, the newest if several."""
-    return _find(session, BY_EGRESS, egress_id)
+    return _find(session, _BY_EGRESS, egress_id)
 
 
-def find_vod_in_progress(session: Session, stream_id: str) -> VodRow | None:
+def find_in_progress(session: Session, stream_id: str) -> VodRow | None:
     """Return the newest recording of the stream that is still in status `recording`."""
-    return _find(session, IN_PROGRESS, stream_id)
+    return _find(session, _IN_PROGRESS, stream_id)
 
 
 def _find(session: Session, query: PointQuery, key: str | int) -> VodRow | None:
@@ -142,7 +141,7 @@ def _find(session: Session, query: PointQuery, key: str | int) -> VodRow | None:
     return None if row is None else VodRow._make(row)
 
 
-def patch_vod(session: Session, vod_id: int, /, **changes: Unpack[VodChanges]) -> None:
+def update(session: Session, vod_id: int, /, **changes: Unpack[VodChanges]) -> None:
     """Change a recording; raises `VodFieldError` for a column that is not in `VodChanges`.
 
     Raises `UnknownVodError` where there is no such recording.
@@ -152,21 +151,21 @@ def patch_vod(session: Session, vod_id: int, /, **changes: Unpack[VodChanges]) -
         raise UnknownVodError(vod_id)
 
 
-def move_vod(
+def set_status(
     session: Session, vod_id: int, to: VodStatus, /, **changes: Unpack[VodChanges]
 ) -> None:
     """Move a recording to a status, and change it in the same statement.
 
     Raises `VodStateError` where the move is not legal, with nothing changed, and
-    `UnknownVodError` where there is no such recording, `StoredValueError` for a status that is
-    none. Of two that try the same move at once, one succeeds.
+    `UnknownVodError` where there is no such recording, `StoredValueError` for an invalid
+    status. Of two that try the same move at once, one succeeds.
     """
     _check(changes)
     to = member_of(VodStatus, to)
-    comes_from = Vod.status.in_(sorted(SOURCES[to]))
+    comes_from = Vod.status.in_(sorted(_SOURCES[to]))
     if _update(session, vod_id, comes_from, {**changes, "status": to}) == 0:
-        found = get_vod(session, vod_id).status
-        raise VodStateError(vod_id, found, to, SOURCES[to])
+        found = get(session, vod_id).status
+        raise VodStateError(vod_id, found, to, _SOURCES[to])
 
 
 def _update(
@@ -179,7 +178,7 @@ def _update(
     return cast("sa.CursorResult[Any]", session.execute(statement)).rowcount
 
 
-def delete_vod(session: Session, vod_id: int) -> DeletedVod:
+def delete(session: Session, vod_id: int) -> DeletedVod:
     """Delete a recording and its variants; return what is left of it outside the database.
 
     Raises `UnknownVodError`.
@@ -187,7 +186,7 @@ def delete_vod(session: Session, vod_id: int) -> DeletedVod:
     vod = session.get(Vod, vod_id)
     if vod is None:
         raise UnknownVodError(vod_id)
-    keys = [vod.file_key, vod.snapshot_key, *delete_variants(session, vod_id)]
+    keys = [vod.file_key, vod.snapshot_key, *variants.delete_all(session, vod_id)]
     session.delete(vod)
     session.flush()
     return DeletedVod(tuple(dict.fromkeys(key for key in keys if key)), vod.local_path)

@@ -1,4 +1,4 @@
-"""Ingress credentials: the Node core's passwords, keys, and who may publish."""
+"""ingress.Ingress credentials: the Node core's passwords, keys, and who may publish."""
 
 from __future__ import annotations
 
@@ -12,22 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import sqlalchemy as sa
 
-from streamhub_orm.services.ingress import (
-    BY_ID,
-    BY_KEY,
-    Ingress,
-    IngressPassword,
-    find_ingress,
-    find_ingress_by_key,
-    hash_ingress_password,
-    is_authorised,
-    list_ingresses,
-    mark_validated,
-    new_ws_keys,
-    register_ingress,
-    remove_ingress,
-    validate_ingress,
-)
+from streamhub_orm.errors import UnknownIngressError
+from streamhub_orm.services import ingress
 from tests.services.node import ask_node
 from tests.services.plans import plan_of
 
@@ -42,10 +28,10 @@ SALT: Final = "00ff10ab00ff10ab00ff10ab00ff10ab"
 PASSWORDS: Final = ["correct horse", "pässwörd 王", "", "with\0nul", "🔑"]
 
 
-def by_hashlib(password: str, salt: str = SALT) -> IngressPassword:
+def by_hashlib(password: str, salt: str = SALT) -> ingress.IngressPassword:
     """Hash as the format says, straight from hashlib."""
     hashed = hashlib.scrypt(password.encode(), salt=salt.encode(), n=16384, r=8, p=1, dklen=32)
-    return IngressPassword(hashed.hex(), salt)
+    return ingress.IngressPassword(hashed.hex(), salt)
 
 
 SECRET: Final = by_hashlib("secret")
@@ -59,7 +45,7 @@ process.stdout.write(JSON.stringify(made));
 """
 
 
-def ingress_of(password: IngressPassword | None, **values: Any) -> Ingress:  # noqa: ANN401 - any column
+def ingress_of(password: ingress.IngressPassword | None, **values: Any) -> ingress.Ingress:  # noqa: ANN401 - any column
     fields = {
         "ingress_id": "wsi_1",
         "app": "live",
@@ -71,11 +57,11 @@ def ingress_of(password: IngressPassword | None, **values: Any) -> Ingress:  # n
         "validated_at": None,
         "created_at": NOON,
     }
-    return Ingress(**(fields | values))
+    return ingress.Ingress(**(fields | values))
 
 
 def register(session: Session, ingress_id: str = "wsi_1", **values: Any) -> None:  # noqa: ANN401 - any column
-    register_ingress(session, ingress_id=ingress_id, app="live", now=NOON, **values)
+    ingress.register(session, ingress_id=ingress_id, app="live", now=NOON, **values)
 
 
 def raw(session: Session, ingress_id: str = "wsi_1") -> dict[str, Any]:
@@ -91,13 +77,13 @@ def raw(session: Session, ingress_id: str = "wsi_1") -> dict[str, Any]:
 def test_password_hashed_by_node_is_accepted() -> None:
     """With Node's defaults, and the hex text of the salt as the salt."""
     made = json.loads(ask_node(NODE_HASHES, json.dumps([SALT, PASSWORDS])))
-    stored = [ingress_of(IngressPassword(hashed, SALT)) for hashed in made]
+    stored = [ingress_of(ingress.IngressPassword(hashed, SALT)) for hashed in made]
     assert all(row.accepts(word) for row, word in zip(stored, PASSWORDS, strict=True))
     assert not stored[0].accepts("another")
 
 
 def test_password_hashed_here_is_what_node_makes_of_it() -> None:
-    made = hash_ingress_password("pässwörd 王")
+    made = ingress.hash_password("pässwörd 王")
     assert json.loads(ask_node(NODE_HASHES, json.dumps([made.salt, ["pässwörd 王"]]))) == [
         made.hash
     ]
@@ -109,7 +95,7 @@ def test_password_hashed_by_hashlib_is_accepted(password: str) -> None:
 
 
 def test_hash_has_the_form_of_the_field_and_a_salt_of_its_own() -> None:
-    first, second = hash_ingress_password("secret"), hash_ingress_password("secret")
+    first, second = ingress.hash_password("secret"), ingress.hash_password("secret")
     assert first.salt != second.salt
     assert re.fullmatch(r"[0-9a-f]{64}", first.hash)
     assert re.fullmatch(r"[0-9a-f]{32}", first.salt)
@@ -145,7 +131,7 @@ def test_ingress_without_a_password_accepts_anything() -> None:
 
 
 def test_secrets_stay_out_of_repr() -> None:
-    keys = new_ws_keys()
+    keys = ingress.new_ws_keys()
     shown = repr([ingress_of(SECRET), SECRET, keys])
     for secret in (SECRET.hash, SALT, "wsk_SECRET", keys.stream_key):
         assert secret not in shown
@@ -153,7 +139,7 @@ def test_secrets_stay_out_of_repr() -> None:
 
 
 def test_ws_keys_have_the_form_of_the_field_and_are_never_the_same() -> None:
-    made = [new_ws_keys() for _ in range(50)]
+    made = [ingress.new_ws_keys() for _ in range(50)]
     for keys in made:
         assert re.fullmatch(r"wsi_[0-9a-f]{12}", keys.ingress_id)
         assert re.fullmatch(r"wsk_[A-Za-z0-9_-]{32}", keys.stream_key)  # 24 bytes
@@ -182,51 +168,52 @@ def test_ingress_without_a_password_is_authorised_at_once(app_session: Session) 
     register(app_session)
     row = raw(app_session)
     assert (row["requires_password"], row["password_hash"], row["password_salt"]) == (0, None, None)
-    assert is_authorised(app_session, "wsi_1")
+    assert ingress.is_authorised(app_session, "wsi_1")
 
 
 def test_ingress_is_found_by_id_and_by_key(app_session: Session) -> None:
     register(app_session, stream_key="wsk_1", password=SECRET)
     register(app_session, "wsi_2")
-    found = find_ingress_by_key(app_session, "wsk_1")
-    assert found == find_ingress(app_session, "wsi_1")
+    found = ingress.find_by_key(app_session, "wsk_1")
+    assert found == ingress.find(app_session, "wsi_1")
     assert found is not None
     assert (found.password_hash, found.created_at) == (SECRET.hash, NOON)
-    assert find_ingress_by_key(app_session, "wsk_2") is None
-    assert find_ingress(app_session, "wsi_3") is None
-    assert [row.ingress_id for row in list_ingresses(app_session)] == ["wsi_1", "wsi_2"]
+    assert ingress.find_by_key(app_session, "wsk_2") is None
+    assert ingress.find(app_session, "wsi_3") is None
+    assert [row.ingress_id for row in ingress.list_(app_session)] == ["wsi_1", "wsi_2"]
 
 
 def test_new_credentials_are_to_be_shown_anew(app_session: Session) -> None:
     """The ingress keeps the time it was first registered at."""
     register(app_session, password=SECRET)
-    shown = find_ingress(app_session, "wsi_1")
+    shown = ingress.find(app_session, "wsi_1")
     assert shown is not None
-    assert mark_validated(app_session, shown)
-    assert is_authorised(app_session, "wsi_1")
-    register_ingress(
+    assert ingress.mark_validated(app_session, shown)
+    assert ingress.is_authorised(app_session, "wsi_1")
+    ingress.register(
         app_session,
         ingress_id="wsi_1",
         app="live",
         password=by_hashlib("other"),
         now=NOON + timedelta(hours=1),
     )
-    assert not is_authorised(app_session, "wsi_1")
+    assert not ingress.is_authorised(app_session, "wsi_1")
     assert raw(app_session)["created_at"] == "2026-01-31 12:00:00"
 
 
-def test_removed_ingress_may_not_publish(app_session: Session) -> None:
+def test_deleted_ingress_may_not_publish(app_session: Session) -> None:
     register(app_session)
-    assert remove_ingress(app_session, "wsi_1")
-    assert not remove_ingress(app_session, "wsi_1")
-    assert not is_authorised(app_session, "wsi_1")
+    ingress.delete(app_session, "wsi_1")
+    with pytest.raises(UnknownIngressError, match="no ingress 'wsi_1'"):
+        ingress.delete(app_session, "wsi_1")
+    assert not ingress.is_authorised(app_session, "wsi_1")
 
 
 @pytest.mark.parametrize(
     ("query", "parameter", "index"),
     [
-        (BY_KEY, "stream_key", "idx_ingress_auth_stream_key"),
-        (BY_ID, "ingress_id", "sqlite_autoindex_ingress_auth_1"),
+        (ingress._BY_KEY, "stream_key", "idx_ingress_auth_stream_key"),
+        (ingress._BY_ID, "ingress_id", "sqlite_autoindex_ingress_auth_1"),
     ],
 )
 def test_look_up_searches_its_index(
@@ -240,12 +227,12 @@ def test_look_up_searches_its_index(
 
 
 def validate(databases: Databases, password: str | None, ingress_id: str = "wsi_1") -> bool:
-    return validate_ingress(databases, "live", ingress_id, password, now=NOON)
+    return ingress.validate(databases, "live", ingress_id, password, now=NOON)
 
 
 def authorised(databases: Databases) -> bool:
     with databases.app_session("live", read_only=True) as session:
-        return is_authorised(session, "wsi_1")
+        return ingress.is_authorised(session, "wsi_1")
 
 
 def test_right_password_authorises_and_a_wrong_one_does_not(databases: Databases) -> None:

@@ -20,9 +20,8 @@ import pytest
 
 from streamhub_orm.errors import LogSettingError
 from streamhub_orm.init import make_installation
-from streamhub_orm.services.log_handler import ServerLogHandler, open_log
-from streamhub_orm.services.log_queue import QueueLimits
-from streamhub_orm.services.log_table import LogTable
+from streamhub_orm.services.log_handler import QueueLimits, ServerLogHandler, open_log
+from streamhub_orm.services.log_lines import LogTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

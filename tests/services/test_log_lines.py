@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from streamhub_orm.services.log_lines import LONGEST_TEXT, level_name, line_from_record
+from streamhub_orm.services.log_lines import LONGEST_TEXT, _level_name, line_from_record
 
 CREATED = 1_769_860_799.1239
 
@@ -45,7 +45,7 @@ def record(
     ],
 )
 def test_level_is_a_word_of_node_loggers(number: int, name: str) -> None:
-    assert level_name(number) == name
+    assert _level_name(number) == name
 
 
 def test_line_has_the_time_in_the_iso_format_and_the_loggers_name() -> None:

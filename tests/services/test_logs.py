@@ -11,15 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.errors import LogSettingError, StoredValueError, UnknownAppError
-from streamhub_orm.services.logs import (
-    DELETE_BEFORE,
-    LogFilter,
-    LogKey,
-    count_expired_logs,
-    delete_logs_before,
-    list_logs,
-    purge_logs,
-)
+from streamhub_orm.services import logs
+from streamhub_orm.services.paging import PageKey
 from tests.services.plans import plan_of, plans_of
 
 if TYPE_CHECKING:
@@ -40,7 +33,7 @@ def write(session: Session, ts: str, message: str = "hello", **columns: object) 
 
 
 def messages(session: Session, **filters: Any) -> list[str]:  # noqa: ANN401 - the fields of LogFilter
-    return [entry.message for entry in list_logs(session, LogFilter(**filters))]
+    return [entry.message for entry in logs.list_(session, logs.LogFilter(**filters))]
 
 
 @pytest.fixture
@@ -58,7 +51,7 @@ def session(global_session: Session) -> Session:
 
 
 def test_page_is_newest_first_and_shows_every_column(session: Session) -> None:
-    found = list_logs(session)
+    found = logs.list_(session)
     expected = ["50%_done", "three", "two", "one", "plain", "yesterday"]
     assert [entry.message for entry in found] == expected
     two = found[2]
@@ -101,28 +94,28 @@ def test_pages_together_are_the_whole_list(
     session: Session, filters: dict[str, Any], limit: int
 ) -> None:
     """Lines that come meanwhile neither repeat nor hide others."""
-    which = LogFilter(**filters)
-    whole = list_logs(session, which)
+    which = logs.LogFilter(**filters)
+    whole = logs.list_(session, which)
     found, after = [], None
-    while page := list_logs(session, which, limit=limit, after=after):
+    while page := logs.list_(session, which, limit=limit, after=after):
         found += page
-        after = LogKey.from_text(str(page[-1].key))
+        after = PageKey.from_text(str(page[-1].key))
         write(session, "2026-01-31T12:30:00.000Z", "new")
     assert found == whole
 
 
 def test_unknown_app_and_wrong_key_are_refused_in_words(session: Session) -> None:
     with pytest.raises(UnknownAppError, match="'nobody'"):
-        list_logs(session, LogFilter(app="nobody"))
+        logs.list_(session, logs.LogFilter(app="nobody"))
     with pytest.raises(StoredValueError, match="the key of a page"):
-        LogKey.from_text("2026-01-31")
+        PageKey.from_text("2026-01-31")
     with pytest.raises(ValueError, match="limit 0"):
-        list_logs(session, limit=0)
+        logs.list_(session, limit=0)
     with pytest.raises(StoredValueError, match="time zone"):
-        list_logs(session, LogFilter(since=NOW.replace(tzinfo=None)))
+        logs.list_(session, logs.LogFilter(since=NOW.replace(tzinfo=None)))
 
 
-KEY = LogKey("2026-01-31T10:00:00.000Z", 3)
+KEY = PageKey("2026-01-31T10:00:00.000Z", 3)
 HOUR = timedelta(hours=1)
 
 
@@ -141,18 +134,18 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_page_is_read_in_the_order_of_an_index(
-    session: Session, filters: dict[str, Any], after: LogKey | None, search: str
+    session: Session, filters: dict[str, Any], after: PageKey | None, search: str
 ) -> None:
-    which = LogFilter(**filters)
-    plan = plans_of(session, lambda: list_logs(session, which, after=after))[-1]
+    which = logs.LogFilter(**filters)
+    plan = plans_of(session, lambda: logs.list_(session, which, after=after))[-1]
     assert search in plan
     assert "TEMP B-TREE" not in plan
     assert "SEARCH apps USING INTEGER PRIMARY KEY" in plan
 
 
 def test_lines_of_an_app_by_level_are_searched_by_the_app(session: Session) -> None:
-    which = LogFilter(app="live", levels=["error"])
-    plan = plans_of(session, lambda: list_logs(session, which))[-1]
+    which = logs.LogFilter(app="live", levels=["error"])
+    plan = plans_of(session, lambda: logs.list_(session, which))[-1]
     assert "SEARCH server_logs USING INDEX idx_server_logs_app" in plan
 
 
@@ -169,9 +162,9 @@ def test_retention_deletes_what_is_older_in_both_formats(databases: Databases) -
             "2026-01-02 00:00:00",
         ):
             write(session, ts, ts)
-        assert count_expired_logs(session, 30, now=NOW) == 4
-    assert purge_logs(databases, 30, now=NOW) == 4
-    assert purge_logs(databases, 30, now=NOW) == 0
+        assert logs.count_expired(session, 30, now=NOW) == 4
+    assert logs.purge(databases, 30, now=NOW) == 4
+    assert logs.purge(databases, 30, now=NOW) == 0
     with databases.global_session(read_only=True) as session:
         kept = sorted(messages(session))
     assert kept == ["2026-01-01 12:00:00", "2026-01-01T12:00:00.000Z", "2026-01-02 00:00:00"]
@@ -181,17 +174,17 @@ def test_retention_deletes_what_is_older_in_both_formats(databases: Databases) -
 def test_retention_of_no_end_keeps_everything(databases: Databases, days: int) -> None:
     with databases.global_session() as session:
         write(session, "1999-01-01 00:00:00")
-        assert count_expired_logs(session, days, now=NOW) == 0
-    assert purge_logs(databases, days, now=NOW) == 0
+        assert logs.count_expired(session, days, now=NOW) == 0
+    assert logs.purge(databases, days, now=NOW) == 0
     with databases.global_session(read_only=True) as session:
-        assert len(list_logs(session)) == 1
+        assert len(logs.list_(session)) == 1
 
 
 def test_retention_below_zero_is_refused_and_nothing_deleted(databases: Databases) -> None:
     with pytest.raises(LogSettingError, match="retention: found -1"):
-        purge_logs(databases, -1)
+        logs.purge(databases, -1)
     with pytest.raises(LogSettingError, match="chunk_rows"):
-        purge_logs(databases, chunk_rows=0)
+        logs.purge(databases, chunk_rows=0)
 
 
 def test_retention_lets_other_writers_in_between_its_chunks(databases: Databases) -> None:
@@ -208,21 +201,21 @@ def test_retention_lets_other_writers_in_between_its_chunks(databases: Databases
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streamhub_orm.services.logs.time.sleep", lambda _: look())
-        assert purge_logs(databases, 30, now=NOW, chunk_rows=10) == 25
+        assert logs.purge(databases, 30, now=NOW, chunk_rows=10) == 25
     assert seen == [15, 5]
 
 
 def test_chunk_takes_the_oldest_lines_first(global_session: Session) -> None:
     for day in (3, 1, 2):
         write(global_session, f"2025-01-0{day}T00:00:00.000Z", str(day))
-    assert delete_logs_before(global_session, NOW, limit=2) == 2
+    assert logs._delete_before(global_session, NOW, limit=2) == 2
     assert messages(global_session) == ["3"]
 
 
 def test_retention_searches_the_index_of_time(global_session: Session) -> None:
     values = {"limit": 10, "ts_last": "2026-01-31T12:00:00~", "ts_until": "2026-01-31T12:00:00"}
-    plan = plan_of(global_session, DELETE_BEFORE, values)
+    plan = plan_of(global_session, logs._DELETE_BEFORE, values)
     assert "SEARCH server_logs USING COVERING INDEX idx_server_logs_ts (ts<?)" in plan
     assert "TEMP B-TREE" not in plan
-    (plan,) = plans_of(global_session, lambda: count_expired_logs(global_session, 30, now=NOW))
+    (plan,) = plans_of(global_session, lambda: logs.count_expired(global_session, 30, now=NOW))
     assert "SEARCH server_logs USING COVERING INDEX idx_server_logs_ts (ts<?)" in plan

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from streamhub_orm.aio import AsyncDatabases
 from streamhub_orm.app_db import StreamType, VodStatus
 from streamhub_orm.init import make_installation as init
-from streamhub_orm.services.streams import reconcile_room, upsert_stream
-from streamhub_orm.services.vod_listing import list_vods
-from streamhub_orm.services.vods import find_vod_by_egress, insert_vod, move_vod
+from streamhub_orm.services import streams, vods
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,16 +21,16 @@ def test_services_of_an_app_run_on_an_event_loop(tmp_path: Path) -> None:
         async with AsyncDatabases(init(tmp_path / "data").root) as databases:
             async with databases.app_session("live") as session:
                 row_id = await session.run_sync(
-                    upsert_stream, room="stage", participant="ann", type=StreamType.WHIP
+                    streams.upsert, room="stage", participant="ann", type=StreamType.WHIP
                 )
-                changed = await session.run_sync(reconcile_room, "stage", [])
+                changed = await session.run_sync(streams.reconcile, "stage", [])
                 vod = await session.run_sync(
-                    insert_vod, name="opening", metatags_json={"egressId": "EG_1"}
+                    vods.create, name="opening", metatags_json={"egressId": "EG_1"}
                 )
-                await session.run_sync(move_vod, vod.id, VodStatus.UPLOADING)
-                found = await session.run_sync(find_vod_by_egress, "EG_1")
+                await session.run_sync(vods.set_status, vod.id, VodStatus.UPLOADING)
+                found = await session.run_sync(vods.find_by_egress, "EG_1")
             async with databases.app_session("live", read_only=True) as session:
-                page = await session.run_sync(list_vods)
+                page = await session.run_sync(vods.list_)
         assert row_id == 1
         assert changed.ended == ["stage/ann"]
         assert found is not None

@@ -9,15 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.errors import PluginInstalledError, UnknownPluginError
-from streamhub_orm.services.plugins import (
-    configure_plugin,
-    disable_plugin,
-    enable_plugin,
-    find_plugin,
-    install_plugin,
-    list_plugins,
-    remove_plugin,
-)
+from streamhub_orm.services import plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +29,7 @@ def raw(session: Session, plugin_id: str = "chat") -> dict[str, Any]:
 
 
 def test_installed_plugin_is_stored_as_the_node_core_stores_it(app_session: Session) -> None:
-    install_plugin(app_session, "chat", config={"emotes": True}, now=NOON)
+    plugins.install(app_session, "chat", config={"emotes": True}, now=NOON)
     assert raw(app_session) == {
         "plugin_id": "chat",
         "enabled": 1,
@@ -49,24 +41,24 @@ def test_installed_plugin_is_stored_as_the_node_core_stores_it(app_session: Sess
 
 def test_plugin_is_installed_once(app_session: Session) -> None:
     """A second time would take the settings away."""
-    install_plugin(app_session, "chat", config={"emotes": True}, now=NOON)
+    plugins.install(app_session, "chat", config={"emotes": True}, now=NOON)
     before = raw(app_session)
     with pytest.raises(PluginInstalledError, match="chat"):
-        install_plugin(app_session, "chat", enabled=False)
+        plugins.install(app_session, "chat", enabled=False)
     assert raw(app_session) == before
 
 
 @pytest.mark.parametrize(
     ("change", "values"),
     [
-        (enable_plugin, {"enabled": 1}),
-        (disable_plugin, {"enabled": 0}),
+        (plugins.enable, {"enabled": 1}),
+        (plugins.disable, {"enabled": 0}),
         (
-            lambda session, name, now: configure_plugin(session, name, {"a": 2}, now=now),
+            lambda session, name, now: plugins.configure(session, name, {"a": 2}, now=now),
             {"config_json": '{"a":2}'},
         ),
         (
-            lambda session, name, now: configure_plugin(session, name, None, now=now),
+            lambda session, name, now: plugins.configure(session, name, None, now=now),
             {"config_json": None},
         ),
     ],
@@ -76,7 +68,7 @@ def test_plugin_is_installed_once(app_session: Session) -> None:
 def test_change_changes_one_thing_and_its_time(
     app_session: Session, change: Callable[..., None], values: dict[str, Any], *, enabled: bool
 ) -> None:
-    install_plugin(app_session, "chat", config={"a": 1}, enabled=enabled, now=NOON)
+    plugins.install(app_session, "chat", config={"a": 1}, enabled=enabled, now=NOON)
     before = raw(app_session)
     change(app_session, "chat", now=LATER)
     assert raw(app_session) == before | {"updated_at": "2026-01-31 13:00:00"} | values
@@ -84,7 +76,7 @@ def test_change_changes_one_thing_and_its_time(
 
 @pytest.mark.parametrize(
     "change",
-    [enable_plugin, disable_plugin, lambda s, n: configure_plugin(s, n, {}), remove_plugin],
+    [plugins.enable, plugins.disable, lambda s, n: plugins.configure(s, n, {}), plugins.delete],
 )
 def test_change_of_what_is_not_installed_raises(
     app_session: Session, change: Callable[[Session, str], None]
@@ -94,21 +86,21 @@ def test_change_of_what_is_not_installed_raises(
 
 
 def test_removed_plugin_may_be_installed_anew(app_session: Session) -> None:
-    install_plugin(app_session, "chat", config={"a": 1})
-    remove_plugin(app_session, "chat")
-    assert find_plugin(app_session, "chat") is None
-    assert install_plugin(app_session, "chat").config_json is None
+    plugins.install(app_session, "chat", config={"a": 1})
+    plugins.delete(app_session, "chat")
+    assert plugins.find(app_session, "chat") is None
+    assert plugins.install(app_session, "chat").config_json is None
 
 
 def test_plugins_are_listed_by_whether_they_are_enabled(app_session: Session) -> None:
     for name in ("polls", "chat", "ads"):
-        install_plugin(app_session, name, enabled=name != "chat")
+        plugins.install(app_session, name, enabled=name != "chat")
     names = [
-        [plugin.plugin_id for plugin in list_plugins(app_session, enabled=enabled)]
+        [plugin.plugin_id for plugin in plugins.list_(app_session, enabled=enabled)]
         for enabled in (None, True, False)
     ]
     assert names == [["ads", "chat", "polls"], ["ads", "polls"], ["chat"]]
 
 
 def test_settings_stay_out_of_repr(app_session: Session) -> None:
-    assert "SECRET" not in repr(install_plugin(app_session, "chat", config={"key": "SECRET"}))
+    assert "SECRET" not in repr(plugins.install(app_session, "chat", config={"key": "SECRET"}))

@@ -10,22 +10,19 @@ import sqlalchemy as sa
 
 from streamhub_orm.app_db import StreamType
 from streamhub_orm.errors import StrayRowError
-from streamhub_orm.services.ingress import register_ingress
-from streamhub_orm.services.restream import add_target
-from streamhub_orm.services.streams import upsert_stream
-from streamhub_orm.services.vods import insert_vod
+from streamhub_orm.services import ingress, restream, streams, vods
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.orm import Session
 
-UPSERT = partial(upsert_stream, room="stage", participant="ann", type=StreamType.WHIP)
+UPSERT = partial(streams.upsert, room="stage", participant="ann", type=StreamType.WHIP)
 WRITERS: dict[str, tuple[Callable[..., Any], str]] = {
     "streams": (UPSERT, "app_id"),
-    "vods": (partial(insert_vod, name="opening"), "app_id"),
-    "ingress_auth": (partial(register_ingress, ingress_id="wsi_1"), "app"),
-    "restream_targets": (partial(add_target, room="stage", url="rtmp://x/y"), "app"),
+    "vods": (partial(vods.create, name="opening"), "app_id"),
+    "ingress_auth": (partial(ingress.register, ingress_id="wsi_1"), "app"),
+    "restream_targets": (partial(restream.create, room="stage", url="rtmp://x/y"), "app"),
 }
 HOME, ELSEWHERE = {"app_id": 1, "app": "live"}, {"app_id": 77, "app": "tv-2"}
 

@@ -10,20 +10,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.app_db import Stream, StreamStatus, StreamType
 from streamhub_orm.errors import StoredValueError
-from streamhub_orm.services.streams import (
-    END_BY_ID,
-    END_BY_STREAM_ID,
-    SET_STATS,
-    Reconciled,
-    count_active_streams,
-    end_stream,
-    end_stream_by_id,
-    find_stream,
-    list_active_streams,
-    reconcile_room,
-    update_stream_stats,
-    upsert_stream,
-)
+from streamhub_orm.services import streams
 from tests.services.plans import plan_of, plans_of
 
 if TYPE_CHECKING:
@@ -42,7 +29,7 @@ def upsert(
     type: StreamType = StreamType.WEBRTC,  # noqa: A002 - the column's name
     now: datetime = NOON,
 ) -> int:
-    return upsert_stream(session, app_id=1, room=room, participant=participant, type=type, now=now)
+    return streams.upsert(session, app_id=1, room=room, participant=participant, type=type, now=now)
 
 
 def raw(session: Session, row_id: int) -> sa.RowMapping:
@@ -82,9 +69,9 @@ def test_upsert_never_downgrades_a_type_to_webrtc(
 def test_stream_that_comes_back_is_active_and_keeps_its_row(app_session: Session) -> None:
     """Its id, its start and its figures stay; its end goes."""
     row_id = upsert(app_session)
-    update_stream_stats(app_session, "stage/ann", {"fps": 25})
+    streams.update_stats(app_session, "stage/ann", {"fps": 25})
     before = dict(raw(app_session, row_id))
-    end_stream(app_session, "stage/ann", now=NOON + HOUR)
+    streams.end(app_session, "stage/ann", now=NOON + HOUR)
     upsert(app_session, participant="ben")
     assert upsert(app_session, now=NOON + 2 * HOUR) == row_id
     assert dict(raw(app_session, row_id)) == before
@@ -96,7 +83,7 @@ def test_upsert_refuses_an_empty_part_of_the_id(
 ) -> None:
     with pytest.raises(StoredValueError, match="that is not empty"):
         upsert(app_session, room, participant)
-    assert count_active_streams(app_session) == 0
+    assert streams.count_active(app_session) == 0
 
 
 def test_upsert_takes_a_room_with_a_slash(app_session: Session) -> None:
@@ -120,23 +107,23 @@ def test_upsert_that_sqlite_refuses_leaves_the_session_usable(app_session: Sessi
     with pytest.raises(sa.exc.DBAPIError, match="type 'list' is not supported"):
         upsert(app_session, participant=["ann"])  # type: ignore[arg-type]
     upsert(app_session)
-    assert count_active_streams(app_session) == 1
+    assert streams.count_active(app_session) == 1
 
 
 def test_end_says_whether_the_stream_was_active(app_session: Session) -> None:
     """A second end changes nothing, so the first end stays."""
     row_id = upsert(app_session)
-    assert end_stream(app_session, "stage/ann", now=NOON + HOUR)
-    assert not end_stream(app_session, "stage/ann", now=NOON + 2 * HOUR)
-    assert not end_stream_by_id(app_session, row_id)
-    assert not end_stream(app_session, "stage/nobody")
+    assert streams.end(app_session, "stage/ann", now=NOON + HOUR)
+    assert not streams.end(app_session, "stage/ann", now=NOON + 2 * HOUR)
+    assert not streams.end_by_id(app_session, row_id)
+    assert not streams.end(app_session, "stage/nobody")
     row = raw(app_session, row_id)
     assert (row["status"], row["ended_at"]) == ("ended", "2026-01-31 13:00:00")
 
 
 def test_end_by_id_ends_that_stream_only(app_session: Session) -> None:
     ann, ben = upsert(app_session), upsert(app_session, participant="ben")
-    assert end_stream_by_id(app_session, ann, now=NOON + HOUR)
+    assert streams.end_by_id(app_session, ann, now=NOON + HOUR)
     assert raw(app_session, ann)["ended_at"] == "2026-01-31 13:00:00"
     assert raw(app_session, ben)["status"] == "active"
 
@@ -146,20 +133,20 @@ def test_active_streams_are_listed_by_room_and_counted(app_session: Session) -> 
     upsert(app_session, participant="ben")
     upsert(app_session, room="foyer", participant="cleo", now=NOON + 2 * HOUR)
     upsert(app_session, participant="dan")
-    end_stream(app_session, "stage/dan")
-    everywhere = [stream.participant for stream in list_active_streams(app_session)]
-    on_stage = [stream.participant for stream in list_active_streams(app_session, room="stage")]
+    streams.end(app_session, "stage/dan")
+    everywhere = [stream.participant for stream in streams.list_active(app_session)]
+    on_stage = [stream.participant for stream in streams.list_active(app_session, room="stage")]
     assert everywhere == ["ben", "ann", "cleo"]
     assert on_stage == ["ben", "ann"]
-    assert count_active_streams(app_session) == 3
+    assert streams.count_active(app_session) == 3
 
 
 def test_list_refreshes_what_the_session_had_loaded(app_session: Session) -> None:
     upsert(app_session)
-    (stream,) = list_active_streams(app_session)
-    end_stream(app_session, "stage/ann")
+    (stream,) = streams.list_active(app_session)
+    streams.end(app_session, "stage/ann")
     upsert(app_session, type=StreamType.WHIP)
-    (again,) = list_active_streams(app_session)
+    (again,) = streams.list_active(app_session)
     assert again is stream
     assert stream.type is StreamType.WHIP
 
@@ -169,11 +156,11 @@ def test_reconcile_ends_who_is_gone_and_names_who_is_unknown(app_session: Sessio
     for participant in ("ann", "ben", "cleo", "dan"):
         upsert(app_session, participant=participant)
     upsert(app_session, room="foyer")
-    end_stream(app_session, "stage/dan", now=NOON)
+    streams.end(app_session, "stage/dan", now=NOON)
     present = ["cleo", "dan", "eve", "eve"]
-    done = reconcile_room(app_session, "stage", present, now=NOON + HOUR)
-    assert done == Reconciled(["stage/ann", "stage/ben"], ["stage/dan", "stage/eve"])
-    assert {s.stream_id for s in list_active_streams(app_session)} == {"foyer/ann", "stage/cleo"}
+    done = streams.reconcile(app_session, "stage", present, now=NOON + HOUR)
+    assert done == streams.Reconciled(["stage/ann", "stage/ben"], ["stage/dan", "stage/eve"])
+    assert {s.stream_id for s in streams.list_active(app_session)} == {"foyer/ann", "stage/cleo"}
     ended = app_session.execute(
         sa.text("SELECT stream_id, ended_at FROM streams WHERE status = 'ended' ORDER BY 1")
     )
@@ -182,15 +169,15 @@ def test_reconcile_ends_who_is_gone_and_names_who_is_unknown(app_session: Sessio
         ("stage/ben", "2026-01-31 13:00:00"),
         ("stage/dan", "2026-01-31 12:00:00"),
     ]
-    again = reconcile_room(app_session, "stage", present)
-    assert again == Reconciled([], ["stage/dan", "stage/eve"])
+    again = streams.reconcile(app_session, "stage", present)
+    assert again == streams.Reconciled([], ["stage/dan", "stage/eve"])
 
 
 def test_reconcile_with_nobody_there_ends_all_of_the_room(app_session: Session) -> None:
     upsert(app_session)
     upsert(app_session, room="foyer")
-    assert reconcile_room(app_session, "stage", []) == Reconciled(["stage/ann"], [])
-    assert count_active_streams(app_session) == 1
+    assert streams.reconcile(app_session, "stage", []) == streams.Reconciled(["stage/ann"], [])
+    assert streams.count_active(app_session) == 1
 
 
 def test_reconcile_takes_two_statements_for_thousands(app_session: Session) -> None:
@@ -198,24 +185,24 @@ def test_reconcile_takes_two_statements_for_thousands(app_session: Session) -> N
     present = ['"', "'); --", "ü/🎥", *(f"p{number}" for number in range(40_000))]
     upsert(app_session, participant="ü/🎥")
     upsert(app_session)
-    plans = plans_of(app_session, lambda: reconcile_room(app_session, "stage", present))
+    plans = plans_of(app_session, lambda: streams.reconcile(app_session, "stage", present))
     assert len(plans) == 2
-    assert [s.participant for s in list_active_streams(app_session)] == ["ü/🎥"]
+    assert [s.participant for s in streams.list_active(app_session)] == ["ü/🎥"]
 
 
 def test_stats_are_kept_as_json(app_session: Session) -> None:
     row_id = upsert(app_session)
-    assert update_stream_stats(app_session, "stage/ann", {"fps": 25, "kbps": [1, 2.5]})
-    assert not update_stream_stats(app_session, "stage/nobody", {})
+    assert streams.update_stats(app_session, "stage/ann", {"fps": 25, "kbps": [1, 2.5]})
+    assert not streams.update_stats(app_session, "stage/nobody", {})
     assert raw(app_session, row_id)["last_stats_json"] == '{"fps":25,"kbps":[1,2.5]}'
 
 
 def test_find_returns_the_stream_or_none(app_session: Session) -> None:
     row_id = upsert(app_session)
-    found = find_stream(app_session, "stage/ann")
+    found = streams.find(app_session, "stage/ann")
     assert found is not None
     assert (found.id, found.status) == (row_id, StreamStatus.ACTIVE)
-    assert find_stream(app_session, "stage/nobody") is None
+    assert streams.find(app_session, "stage/nobody") is None
 
 
 BY_STREAM_ID = "USING INDEX sqlite_autoindex_streams_1 (stream_id=?)"
@@ -224,9 +211,9 @@ BY_STREAM_ID = "USING INDEX sqlite_autoindex_streams_1 (stream_id=?)"
 @pytest.mark.parametrize(
     ("query", "values", "plan"),
     [
-        (END_BY_STREAM_ID, {"now": NOON, "stream_id_": "stage/ann"}, BY_STREAM_ID),
-        (SET_STATS, {"stats": {}, "stream_id_": "stage/ann"}, BY_STREAM_ID),
-        (END_BY_ID, {"now": NOON, "id_": 1}, "USING INTEGER PRIMARY KEY (rowid=?)"),
+        (streams._END_BY_STREAM_ID, {"now": NOON, "stream_id_": "stage/ann"}, BY_STREAM_ID),
+        (streams._SET_STATS, {"stats": {}, "stream_id_": "stage/ann"}, BY_STREAM_ID),
+        (streams._END_BY_ID, {"now": NOON, "id_": 1}, "USING INTEGER PRIMARY KEY (rowid=?)"),
     ],
 )
 def test_change_of_one_stream_searches_an_index(
@@ -237,9 +224,9 @@ def test_change_of_one_stream_searches_an_index(
 
 def test_hot_queries_search_an_index(app_session: Session) -> None:
     """No plan scans the table or sorts."""
-    (found,) = plans_of(app_session, lambda: find_stream(app_session, "stage/ann"))
-    (count,) = plans_of(app_session, lambda: count_active_streams(app_session))
-    (active,) = plans_of(app_session, lambda: list_active_streams(app_session))
+    (found,) = plans_of(app_session, lambda: streams.find(app_session, "stage/ann"))
+    (count,) = plans_of(app_session, lambda: streams.count_active(app_session))
+    (active,) = plans_of(app_session, lambda: streams.list_active(app_session))
     assert found == f"SEARCH streams {BY_STREAM_ID}"
     assert "USING COVERING INDEX idx_streams_status" in count
     assert active == "SEARCH streams USING INDEX idx_streams_status_started (status=?)"
@@ -247,8 +234,8 @@ def test_hot_queries_search_an_index(app_session: Session) -> None:
 
 def test_queries_of_a_room_search_an_index(app_session: Session) -> None:
     upsert(app_session)
-    (listed,) = plans_of(app_session, lambda: list_active_streams(app_session, room="stage"))
-    end, unknown = plans_of(app_session, lambda: reconcile_room(app_session, "stage", ["ann"]))
+    (listed,) = plans_of(app_session, lambda: streams.list_active(app_session, room="stage"))
+    end, unknown = plans_of(app_session, lambda: streams.reconcile(app_session, "stage", ["ann"]))
     for plan in (listed, end, unknown):
         assert "SCAN streams" not in plan
         assert "SEARCH streams USING" in plan

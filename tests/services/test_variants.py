@@ -9,13 +9,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.app_db import VariantKind, VodVariant
 from streamhub_orm.errors import UnknownVariantError, UnknownVodError
-from streamhub_orm.services.variants import (
-    add_variant,
-    delete_variant,
-    delete_variants,
-    list_variants,
-)
-from streamhub_orm.services.vods import insert_vod
+from streamhub_orm.services import variants, vods
 from tests.services.plans import plans_of
 
 if TYPE_CHECKING:
@@ -24,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def vod_id(app_session: Session) -> int:
-    return insert_vod(app_session, app_id=1, name="opening").id
+    return vods.create(app_session, app_id=1, name="opening").id
 
 
 def test_variants_are_listed_as_a_player_offers_them(app_session: Session, vod_id: int) -> None:
@@ -40,20 +34,20 @@ def test_variants_are_listed_as_a_player_offers_them(app_session: Session, vod_i
         (VariantKind.ALTERNATE, None, None),
     ]
     for kind, height, bitrate in reversed(expected):
-        add_variant(
+        variants.create(
             app_session, vod_id, kind=kind, format="hls", height=height, bitrate_kbps=bitrate
         )
-    found = list_variants(app_session, vod_id)
+    found = variants.list_(app_session, vod_id)
     assert [(v.kind, v.height, v.bitrate_kbps) for v in found] == expected
 
 
 def test_equal_variants_keep_the_order_they_came_in(app_session: Session, vod_id: int) -> None:
-    ids = [add_variant(app_session, vod_id, format=name).id for name in ("mp4", "webm", "mp4")]
-    assert [variant.id for variant in list_variants(app_session, vod_id)] == ids
+    ids = [variants.create(app_session, vod_id, format=name).id for name in ("mp4", "webm", "mp4")]
+    assert [variant.id for variant in variants.list_(app_session, vod_id)] == ids
 
 
 def test_variant_is_stored_as_the_node_core_stores_it(app_session: Session, vod_id: int) -> None:
-    add_variant(app_session, vod_id, format="mp4", extra_json={"codec": "avc1"})
+    variants.create(app_session, vod_id, format="mp4", extra_json={"codec": "avc1"})
     row = app_session.execute(sa.text("SELECT * FROM vod_variants")).mappings().one()
     assert (row["kind"], row["extra_json"]) == ("rendition", '{"codec":"avc1"}')
     assert len(row["created_at"]) == len("2026-01-31 12:00:00")
@@ -62,32 +56,32 @@ def test_variant_is_stored_as_the_node_core_stores_it(app_session: Session, vod_
 def test_variant_of_no_recording_is_refused(app_session: Session, vod_id: int) -> None:
     """There is no foreign key that would."""
     with pytest.raises(UnknownVodError, match="no recording 8"):
-        add_variant(app_session, vod_id + 7, format="mp4")
+        variants.create(app_session, vod_id + 7, format="mp4")
     assert app_session.scalars(sa.select(VodVariant)).all() == []
 
 
 def test_deleted_variant_leaves_its_key(app_session: Session, vod_id: int) -> None:
-    kept = add_variant(app_session, vod_id, format="mp4", file_key="a.mp4")
-    gone = add_variant(app_session, vod_id, format="hls", file_key="a.m3u8")
-    assert delete_variant(app_session, gone.id) == "a.m3u8"
-    assert list_variants(app_session, vod_id) == [kept]
+    kept = variants.create(app_session, vod_id, format="mp4", file_key="a.mp4")
+    gone = variants.create(app_session, vod_id, format="hls", file_key="a.m3u8")
+    assert variants.delete(app_session, gone.id) == "a.m3u8"
+    assert variants.list_(app_session, vod_id) == [kept]
     with pytest.raises(UnknownVariantError, match="no variant 2"):
-        delete_variant(app_session, gone.id)
+        variants.delete(app_session, gone.id)
 
 
 def test_deleted_variants_leave_their_keys(app_session: Session, vod_id: int) -> None:
-    other = insert_vod(app_session, app_id=1, name="closing").id
+    other = vods.create(app_session, app_id=1, name="closing").id
     for key in ("a.mp4", None, "a.m3u8"):
-        add_variant(app_session, vod_id, format="mp4", file_key=key)
-    add_variant(app_session, other, format="mp4", file_key="b.mp4")
-    assert sorted(delete_variants(app_session, vod_id)) == ["a.m3u8", "a.mp4"]
-    assert list_variants(app_session, vod_id) == []
-    assert len(list_variants(app_session, other)) == 1
+        variants.create(app_session, vod_id, format="mp4", file_key=key)
+    variants.create(app_session, other, format="mp4", file_key="b.mp4")
+    assert sorted(variants.delete_all(app_session, vod_id)) == ["a.m3u8", "a.mp4"]
+    assert variants.list_(app_session, vod_id) == []
+    assert len(variants.list_(app_session, other)) == 1
 
 
 def test_list_and_deletion_search_the_index(app_session: Session, vod_id: int) -> None:
-    (listed,) = plans_of(app_session, lambda: list_variants(app_session, vod_id))
-    (deleted,) = plans_of(app_session, lambda: delete_variants(app_session, vod_id))
+    (listed,) = plans_of(app_session, lambda: variants.list_(app_session, vod_id))
+    (deleted,) = plans_of(app_session, lambda: variants.delete_all(app_session, vod_id))
     for plan in (listed, deleted):
         assert "INDEX idx_vod_variants_vod (vod_id=?)" in plan
         assert "SCAN" not in plan
