@@ -130,7 +130,8 @@ class Packer:
     def _pack_if_changed(self, part: Part) -> Packed:
         """Take the file over from the archive before if it is surely unchanged, else pack it."""
         known = self.known.get(part.name)
-        if known is not None and known.source is not None:
+        # A database without a table, as older archives may hold it, is looked at and left out.
+        if known is not None and known.source is not None and known.rows != {}:
             with suppress(OSError):
                 if Inodes.of(part.path_in(self.place)) == known.source:
                     return Packed(part, known)

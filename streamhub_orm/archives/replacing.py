@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.archives.names import PartKind, part_named
 from streamhub_orm.durable_files import file_mode, make_folder, sync, take_owner
-from streamhub_orm.errors import UnusableArchiveError
+from streamhub_orm.engine.connections import fold_wal_in
+from streamhub_orm.errors import OtherFileSystemError, UnusableArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,20 @@ class Replacement:
     """None takes the file away."""
 
 
+def require_one_file_system(place: DataDir, replacements: Sequence[Replacement]) -> None:
+    """Raise `OtherFileSystemError` where a file could not be renamed into its place."""
+    device = place.root.stat().st_dev
+    for each in replacements:
+        folder = existing_folder(each.target.parent)
+        if folder.stat().st_dev != device:
+            raise OtherFileSystemError(each.target, folder, place.root)
+
+
+def existing_folder(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
 def replace_files(replacements: Sequence[Replacement], aside: Path, *, like: Path) -> None:
     """Put each staged file in its place, and what lay there into `aside`, as in an archive.
 
@@ -44,6 +60,7 @@ def replace_files(replacements: Sequence[Replacement], aside: Path, *, like: Pat
     `like`, so that he can undo or remove it. New files take owner and mode of the file before, or
     of `like`; secrets.json is 0600 in any case.
     """
+    _make_single_files(replacements)
     for each in replacements:
         _prepare(each, like)
     aside.mkdir(mode=0o700)
@@ -73,6 +90,15 @@ def remove_emptied(aside: Path) -> None:
     for folder, _, _ in os.walk(aside, topdown=False):
         with suppress(OSError):
             os.rmdir(folder)  # noqa: PTH106 - what os.walk names
+
+
+def _make_single_files(replacements: Sequence[Replacement]) -> None:
+    """Fold each -wal into its file: two files cannot be moved at one instant."""
+    for each in replacements:
+        for path in (each.target, each.staged):
+            if each.part.kind.is_database and path is not None and path.exists():
+                with suppress(sqlite3.DatabaseError):  # no database any more: it goes as it is
+                    fold_wal_in(path)
 
 
 def _prepare(replacement: Replacement, like: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,23 +13,24 @@ from streamhub_orm.archives.in_use import require_unused
 from streamhub_orm.archives.places import LOCAL
 from streamhub_orm.archives.replacing import (
     Replacement,
+    existing_folder,
     find_undoing,
     remove_emptied,
     replace_files,
+    require_one_file_system,
 )
 from streamhub_orm.archives.unpacking import only_app
 from streamhub_orm.archives.verify import Check
 from streamhub_orm.data_dir import DataDir, require_app_name
 from streamhub_orm.durable_files import make_folder, no_empty_folder_left
 from streamhub_orm.engine.backups import time_stamp
-from streamhub_orm.engine.connections import fold_wal_in, reading, translated
+from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.engine.database_files import mark_as_wal
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
     DamagedArchiveError,
     DataDirError,
     LockFileError,
-    OtherFileSystemError,
     StreamHubError,
     UnusableArchiveError,
     UpgradeRunningError,
@@ -190,7 +190,7 @@ def _alone_in(place: DataDir) -> Iterator[None]:
     folder = place.global_db.parent
     is_new = not folder.exists()
     with translated(place.root, "restoring"), no_empty_folder_left(folder), ExitStack() as held:
-        make_folder(folder, like=_existing(place.root))
+        make_folder(folder, like=existing_folder(place.root))
         try:
             held.enter_context(run_lock(place.lock_path, like=_like(place)))
             shutil.rmtree(_staging_of(place), ignore_errors=True)  # a dead run's
@@ -206,10 +206,6 @@ def _alone_in(place: DataDir) -> Iterator[None]:
 def _like(place: DataDir) -> Path:
     """Return the file whose owner all files take, or the folder where there is none yet."""
     return place.global_db if place.global_db.exists() else place.root
-
-
-def _existing(folder: Path) -> Path:
-    return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def _staging_of(place: DataDir) -> Path:
@@ -268,34 +264,15 @@ def _replace_all(
     place: DataDir, source: Path, replacements: Sequence[Replacement], *, dry_run: bool
 ) -> Restored:
     require_unused(each.target for each in replacements if each.part.kind.is_database)
-    _require_one_file_system(place, replacements)
+    require_one_file_system(place, replacements)
     restored = Restored(
         place.root, source, [each.part.name for each in replacements], dry_run=dry_run
     )
     if not dry_run:
-        _make_single_files(replacements)
         restored.set_aside = place.root / f"{_ASIDE}{time_stamp()}"
         replace_files(replacements, restored.set_aside, like=_like(place))
         restored.unregistered = _unregistered(place, replacements)
     return restored
-
-
-def _make_single_files(replacements: Sequence[Replacement]) -> None:
-    """Fold each -wal into its file: two files cannot be moved at one instant."""
-    for each in replacements:
-        for path in (each.target, each.staged):
-            if each.part.kind.is_database and path is not None and path.exists():
-                with suppress(sqlite3.DatabaseError):  # no database any more: it goes as it is
-                    fold_wal_in(path)
-
-
-def _require_one_file_system(place: DataDir, replacements: Sequence[Replacement]) -> None:
-    """Refuse what a rename cannot do, before anything is touched."""
-    device = place.root.stat().st_dev
-    for each in replacements:
-        folder = _existing(each.target.parent)
-        if folder.stat().st_dev != device:
-            raise OtherFileSystemError(each.target, folder, place.root)
 
 
 def _unregistered(place: DataDir, replacements: Sequence[Replacement]) -> list[str]:

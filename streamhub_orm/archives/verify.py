@@ -119,6 +119,9 @@ class Check:
         except StreamHubError as error:
             self.found.faults.append(str(error).replace(str(unpacked.path), name))
             return
+        except UnicodeDecodeError as error:  # of a damaged name, which SQLite tells as it is
+            self.found.faults.append(f"{name}: damaged ({error})")
+            return
         self.found.rows += sum(counts.values())
         if not counts:
             self.found.faults.append(f"{name} has no table")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @global_options
 @click.pass_obj
-def upgrade(  # noqa: PLR0913 - one parameter for each option
+def upgrade(  # noqa: PLR0913, PLR0917 - one parameter for each option
     invocation: Invocation,
     apps: tuple[str, ...],
     jobs: int | None,

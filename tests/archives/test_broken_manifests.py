@@ -7,6 +7,7 @@ import json
 import os
 import struct
 import tarfile
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from streamhub_orm.archives import create_archive, restore_archive, verify_archive
 from streamhub_orm.archives.format import Manifest, Owner, finish, load_manifest
 from streamhub_orm.errors import DamagedArchiveError
+from tests.archives.test_create import UNPROVABLE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,3 +145,19 @@ def test_name_of_an_archive_on_something_else_stops_no_backup(
     os.mkfifo(folder / "streamhub-backup-29990101T000000Z.tar.gz")
     (folder / "streamhub-backup-29990101T000001Z.tar.gz").mkdir()
     assert create_archive(installation.data_dir, folder).complete
+
+
+def test_database_that_the_archive_before_holds_without_a_table_is_read_again(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """Older archives hold such databases; taken over, they would spoil every later one."""
+    time.sleep(UNPROVABLE_SECONDS)
+    created = create_archive(installation.data_dir, tmp_path / "backups")
+    name = "data/apps/live/app.db"
+    rows = created.manifest.entries[name].rows
+    assert rows
+    rows.clear()
+    give_manifest(created, created.manifest.to_bytes())
+    following = create_archive(installation.data_dir, tmp_path / "backups")
+    assert following.reused == len(created.manifest.files) - 1
+    assert following.manifest.entries[name].rows

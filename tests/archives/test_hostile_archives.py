@@ -188,9 +188,16 @@ def assert_damaged(archive: Path, or_same: tuple[Created, int] | None = None) ->
 
 
 def _is_free_byte(created: Created, position: int) -> bool:
-    """Tell whether a byte is one of a gzip header that means nothing: time, level, system."""
-    starts = [entry.offset for entry in created.manifest.files]
-    return any(4 <= position - start < 10 for start in starts)
+    """Tell whether a byte of a gzip member says nothing of the content.
+
+    So it is with time, level and system in its header, and with the bits that fill the last byte
+    before the CRC and the size, which end it.
+    """
+    files = created.manifest.files
+    ends = [entry.offset + entry.packed_bytes for entry in files]
+    starts = [entry.offset for entry in files] + ends[-1:]
+    in_header = any(4 <= position - start < 10 for start in starts)
+    return in_header or any(position == end - 9 for end in ends)
 
 
 def test_archive_of_nothing_is_refused(make_archive: MakeArchive) -> None:
