@@ -182,7 +182,8 @@ def test_interrupt_between_items_ends_those_begun_and_begins_no_other(tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         outcomes.throw(KeyboardInterrupt)
     begun = sorted(entry.name for entry in tmp_path.iterdir())
-    assert begun == [f"{item}.done" for item in ITEMS[:3]]
+    done = [f"{item}.done" for item in ITEMS]
+    assert begun in (done[:2], done[:3])  # the first worker may have gone on to the third
     time.sleep(0.1)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == begun
 
