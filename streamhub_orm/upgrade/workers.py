@@ -177,7 +177,7 @@ class _Pool(Generic[Result]):
         Its first item it has from the start, so workers that cannot even begin come to an end.
         """
         while (item := worker.take_back()) is not None:
-            self._waiting.append(item)
+            self._waiting.appendleft(item)
         self._end(worker)
         if self._waiting:
             self._supply(self._start())

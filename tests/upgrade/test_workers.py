@@ -170,7 +170,7 @@ def test_worker_that_dies_between_two_items_costs_at_most_the_next() -> None:
 
 def note(folder: Path, item: str, _progress: Progress) -> str:
     (folder / item).touch()
-    time.sleep(0.02)
+    time.sleep(0 if item == ITEMS[0] else 0.5)
     (folder / item).rename(folder / f"{item}.done")
     return item
 
@@ -182,8 +182,8 @@ def test_interrupt_between_items_ends_those_begun_and_begins_no_other(tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         outcomes.throw(KeyboardInterrupt)
     begun = sorted(entry.name for entry in tmp_path.iterdir())
-    assert 1 <= len(begun) <= 4
-    assert all(name.endswith(".done") for name in begun)
+    done = [f"{item}.done" for item in ITEMS]
+    assert begun in (done[:2], done[:3])  # the first worker may have gone on to the third
     time.sleep(0.1)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == begun
 

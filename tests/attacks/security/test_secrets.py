@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from streamhub_orm import Databases
 from streamhub_orm.app_db import IngressAuth, RestreamTarget
 from streamhub_orm.global_db import ApiToken, User
+from tests.support.faults.fork_server import verbose
 from tests.support.installations import Options, build_installation
 from tests.support.installations.commands import run_alembic, run_command
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.faults.fork_server import Ended, ForkServer
     from tests.support.installations import Installation
     from tests.support.installations.commands import Outcome
 
@@ -67,16 +69,15 @@ def test_canaries_are_where_the_secrets_are(found: Installation) -> None:
         assert f"{CANARY} {column}".encode() in held, column
 
 
-def said(outcomes: Iterator[Outcome]) -> str:
+def said(outcomes: Iterator[Outcome | Ended]) -> str:
     return "".join(outcome.stdout + outcome.stderr for outcome in outcomes)
 
 
-def test_no_command_shows_a_secret(found: Installation) -> None:
+def test_no_command_shows_a_secret(server: ForkServer, found: Installation) -> None:
     """Neither in words nor as JSON, nor with -vv, whether it succeeds, is refused, or fails."""
     live = next(iter(found.apps))
 
-    def run() -> Iterator[Outcome]:
-        option = ("--data-dir", found.data_dir, "-vv")
+    def run() -> Iterator[Outcome | Ended]:
         for arguments in (
             ("status",),
             ("upgrade", "--dry-run"),
@@ -90,7 +91,7 @@ def test_no_command_shows_a_secret(found: Installation) -> None:
             ("rollback",),
             ("upgrade", "--json"),
         ):
-            yield run_command(*option, *arguments)
+            yield server.run(verbose(found.data_dir, *arguments))
         for arguments in (("current",), ("check",), ("history",), ("downgrade", "base")):
             yield run_alembic("-n", "app", "-x", "app=all", *arguments, data_dir=found.data_dir)
             yield run_alembic(*arguments, data_dir=found.data_dir)
@@ -101,7 +102,7 @@ def test_no_command_shows_a_secret(found: Installation) -> None:
 
 
 @pytest.mark.parametrize("damage", ["structure", "page", "locked", "duplicate"])
-def test_no_failure_shows_a_secret(found: Installation, damage: str) -> None:
+def test_no_failure_shows_a_secret(server: ForkServer, found: Installation, damage: str) -> None:
     """The words of an error name file, table and column, and never a value."""
     path = found.app_db(next(iter(found.apps)))
     holder = sqlite3.connect(path, isolation_level=None)
@@ -119,9 +120,9 @@ def test_no_failure_shows_a_secret(found: Installation, damage: str) -> None:
         content = path.read_bytes()
         path.write_bytes(content[:8192] + b"\xa5" * 4096 + content[12288:])
 
-    def run() -> Iterator[Outcome]:
+    def run() -> Iterator[Ended]:
         for arguments in (("upgrade",), ("check",), ("status",), ("upgrade", "--json")):
-            yield run_command("--data-dir", found.data_dir, "-vv", *arguments)
+            yield server.run(verbose(found.data_dir, *arguments))
 
     text = said(run())
     holder.close()

@@ -12,14 +12,16 @@ import pytest
 from streamhub_orm.app_db import RestreamTarget
 from streamhub_orm.global_db import ApiToken, User
 from streamhub_orm.init import make_installation
+from tests.support.faults.fork_server import verbose
 from tests.support.installations import Options
-from tests.support.installations.commands import run_command, run_in_process
+from tests.support.installations.commands import run_in_process
 from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeInstallation
+    from tests.support.faults.fork_server import ForkServer
     from tests.support.installations import Installation
 
 NO_WAL = Options(killed_writers=False)
@@ -161,7 +163,7 @@ SECRETS = {
 }
 
 
-def test_no_secret_is_in_any_output(tmp_path: Path) -> None:
+def test_no_secret_is_in_any_output(server: ForkServer, tmp_path: Path) -> None:
     """Not even with -vv, in JSON, in an error's words or in the repr of a row."""
     place = make_installation(tmp_path / "installation")
     (place.global_db.parent / "secrets.json").write_text(f'{{"S3_KEY": "{SECRETS["s3"]}"}}')
@@ -192,7 +194,7 @@ def test_no_secret_is_in_any_output(tmp_path: Path) -> None:
         ("status",),
         ("check",),
     ):
-        outcome = run_command("--data-dir", place.root, "-vv", "--json", *command)
+        outcome = server.run(verbose(place.root, "--json", *command))
         said += outcome.stdout + outcome.stderr
     said += repr(ApiToken(name="t", token_hash=SECRETS["token"]))
     said += repr(User(id="u", password_hash=SECRETS["password"], totp_secret=SECRETS["totp"]))

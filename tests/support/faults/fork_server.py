@@ -153,6 +153,11 @@ def cli(data_dir: Path, *arguments: str) -> Job:
     return Job("cli", ("--data-dir", str(data_dir), "--json", *arguments), str(data_dir))
 
 
+def verbose(data_dir: Path, *arguments: str) -> Job:
+    """Return the attempt to run `streamhub-db` with all that it can say."""
+    return Job("cli", ("--data-dir", str(data_dir), "-vv", *arguments), str(data_dir))
+
+
 def upgrade(data_dir: Path, *options: str) -> Job:
     """Return the attempt to upgrade an installation in one process."""
     return cli(data_dir, "upgrade", "--jobs", "1", *options)
