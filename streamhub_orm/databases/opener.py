@@ -67,7 +67,7 @@ class Opener:
         path = self._place.global_db
         with suppress(LockedDatabaseError, ReadOnlyDatabaseError):
             if look_at(path, GLOBAL).revision is not None:
-                record_apps(path, {app_id: name})
+                record_apps(path, {app_id: name}, wait=False)
 
     def global_db(self) -> ReadyFile:
         """Return the global database, which sessions may use; raises a `DatabaseFileError`."""

@@ -198,8 +198,11 @@ class _Run:
         """Record which apps have an app.db by now; one that goes missing later is lost."""
         failed = {app.app for app in self.report.apps if app.error is not None}
         ids = {id_: name for id_, name in self.plan.to_record.items() if name not in failed}
-        if ids:
-            record_apps(self.plan.place.global_db, ids)
+        try:
+            if ids:
+                record_apps(self.plan.place.global_db, ids)
+        except StreamHubError as error:
+            self.report.global_.error = str(error)
 
     def _report_done(self) -> None:
         """Report the apps with nothing left to do, with their legacy rows as they are recorded."""

@@ -35,6 +35,7 @@ VALUES: dict[str, Any] = {
     "str": "HIDDEN-text",
     "object": "HIDDEN-value",
     "Path": Path("/HIDDEN/path"),
+    "Path | None": Path("/HIDDEN/path"),
     "Path | str": Path("/HIDDEN/path"),
     "Sequence[str]": ["HIDDEN-one", "HIDDEN-two"],
     "Collection[str]": frozenset({"HIDDEN-one", "HIDDEN-two"}),

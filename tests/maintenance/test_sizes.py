@@ -34,7 +34,8 @@ def test_sizes_add_up_recordings_by_status_and_put_the_largest_first(data_dir: P
     assert found.total.vod_count == 4
     files = [data_dir / "data" / "streamhub.db", *(app_db(data_dir, it.name) for it in found.apps)]
     assert found.total.db_bytes == sum(path.stat().st_size for path in files)
-    assert found.total.total_bytes == found.total.db_bytes + 2**40 + 1 + 75
+    files_bytes = found.total.db_bytes + found.total.wal_bytes
+    assert found.total.total_bytes == files_bytes + 2**40 + 1 + 75
 
 
 def test_sizes_of_a_bad_app_are_named_and_a_missing_one_takes_nothing(data_dir: Path) -> None:
