@@ -63,7 +63,7 @@ def list_(settings: Settings, tenant: str | None) -> None:
         opened_databases(settings, "listing apps") as databases,
         databases.global_session(read_only=True) as session,
     ):
-        found = [_document(app, databases) for app in service.list_apps(session, tenant)]
+        found = [_document(app, databases) for app in service.list_(session, tenant)]
     if settings.json:
         print_json({"ok": True, "apps": found})
         return

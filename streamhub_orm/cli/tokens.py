@@ -48,7 +48,7 @@ def issue(settings: Settings, name: str, app: str | None, allow: tuple[str, ...]
 def list_(settings: Settings, app: str | None, tenant: str | None) -> None:
     """List tokens, revoked ones too; never the tokens themselves."""
     with global_session(settings, "listing tokens", read_only=True) as session:
-        found = service.list_tokens(session, app=app, tenant_id=tenant)
+        found = service.list_(session, app=app, tenant_id=tenant)
     if settings.json:
         print_json({"ok": True, "tokens": [_document(info) for info in found]})
         return

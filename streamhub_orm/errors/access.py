@@ -39,6 +39,14 @@ class UnknownTokenError(UnknownRowError):
         super().__init__("API token", token_id, "api_tokens")
 
 
+class UnknownIpRuleError(UnknownRowError):
+    """No rule about addresses has this id."""
+
+    def __init__(self, rule_id: int) -> None:
+        """Keep the id."""
+        super().__init__("rule about addresses", rule_id, "ip_rules")
+
+
 class TokenFormError(StreamHubError, ValueError):
     """The text given as an API token is none; it is not kept here, since it may be a secret."""
 
@@ -131,7 +139,7 @@ class PasswordHashError(StreamHubError, ValueError):
         """Say so, without the text."""
         super().__init__(
             "found another text than a password's hash; expected scrypt$<N>$<r>$<p>$<salt>$<hash>. "
-            "Make it with hash_password."
+            "Make it with passwords.hash_."
         )
 
 

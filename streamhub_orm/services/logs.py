@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import LogSettingError, StoredValueError
 from streamhub_orm.schema import TimeRange, comparable, json_from_text, utc_from_text, utc_now
+from streamhub_orm.services import apps
 from streamhub_orm.services.core import connection_of
-from streamhub_orm.services.registry import get_registered
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -120,7 +120,7 @@ def list_logs(
     if which.levels:
         values["levels"] = list(which.levels)
     if which.app is not None:
-        values["app_id"] = get_registered(session, which.app).id
+        values["app_id"] = apps.get_id(session, which.app)
     if which.source is not None:
         values["source"] = which.source
     if which.text is not None:

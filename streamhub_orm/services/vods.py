@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from streamhub_orm.app_db import Vod, VodStatus
 from streamhub_orm.errors import UnknownVodError, VodFieldError, VodStateError
 from streamhub_orm.schema import member_of, utc_now
-from streamhub_orm.services.point_query import PointQuery
+from streamhub_orm.services.core import PointQuery
 from streamhub_orm.services.variants import delete_variants
 from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
 
