@@ -232,6 +232,14 @@ def test_what_root_creates_belongs_to_the_owner_of_the_global_file(databases: Da
     assert {(it.stat().st_uid, it.stat().st_gid) for it in made} == {(4321, 8765)}
 
 
+def test_id_is_found_whatever_else_is_in_the_row(databases: Databases) -> None:
+    with databases.global_session() as session:
+        session.execute(sa.text("UPDATE apps SET created_at = 'x', settings_json = '['"))
+        assert apps.get_id(session, "live") == 1
+        with pytest.raises(UnknownAppError, match=r"streamhub\.db: no app 'nope'.*found live"):
+            apps.get_id(session, "nope")
+
+
 def test_look_ups_use_their_index(databases: Databases) -> None:
     with databases.global_session(read_only=True) as session:
         (by_name,) = plans_of(session, lambda: apps.find(session, "live"))
