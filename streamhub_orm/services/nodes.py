@@ -38,7 +38,7 @@ _PINNED: Final = frozenset({NodeStatus.DRAINING, NodeStatus.DISABLED})
 _STALE_AFTER: Final = timedelta(seconds=90)
 _STATS_LIMIT_BYTES: Final = 4096
 
-# Several nodes of one name are there where the Node core was told so; the oldest one is meant.
+# Names are not unique: the Node core may have made several nodes of one; the oldest is meant.
 _BY_NAME: Final = (
     sa.select(Node)
     .where(Node.name == sa.bindparam("name"))
