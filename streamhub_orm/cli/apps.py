@@ -66,7 +66,7 @@ def list_(invocation: Invocation, tenant: str | None) -> None:
         opened_databases(invocation, "listing apps") as databases,
         databases.global_session(read_only=True) as session,
     ):
-        found = [_document(app, databases) for app in service.list_apps(session, tenant)]
+        found = [_document(app, databases) for app in service.list_(session, tenant)]
     if invocation.json:
         print_json({"ok": True, "apps": found})
         return

@@ -10,7 +10,7 @@ from streamhub_orm.cli.options import Invocation, global_options, print_json
 from streamhub_orm.cli.output import print_table
 from streamhub_orm.cli.sessions import global_session, shown_time
 from streamhub_orm.schema import utc_now
-from streamhub_orm.services.nodes import is_stale, list_nodes
+from streamhub_orm.services import nodes as service
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +31,7 @@ def list_(invocation: Invocation) -> None:
     """List the nodes of the cluster, and which of them have not been heard of for 90 s."""
     now = utc_now()
     with global_session(invocation, "listing nodes", read_only=True) as session:
-        found = [_document(node, now) for node in list_nodes(session)]
+        found = [_document(node, now) for node in service.list_(session)]
     if invocation.json:
         print_json({"ok": True, "nodes": found})
         return
@@ -47,7 +47,7 @@ def _document(node: Node, now: datetime) -> dict[str, object]:
         "url": node.url,
         "region": node.region,
         "status": node.status,
-        "stale": is_stale(node, now=now),
+        "stale": service.is_stale(node, now=now),
         "last_seen_at": shown_time(node.last_seen_at),
         "created_at": shown_time(node.created_at),
         "stats": node.stats_json,

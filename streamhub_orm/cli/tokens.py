@@ -48,7 +48,7 @@ def issue(invocation: Invocation, name: str, app: str | None, allow: tuple[str, 
 def list_(invocation: Invocation, app: str | None, tenant: str | None) -> None:
     """List tokens, revoked ones too; never the tokens themselves."""
     with global_session(invocation, "listing tokens", read_only=True) as session:
-        found = service.list_tokens(session, app=app, tenant_id=tenant)
+        found = service.list_(session, app=app, tenant_id=tenant)
     if invocation.json:
         print_json({"ok": True, "tokens": [_document(info) for info in found]})
         return

@@ -47,6 +47,14 @@ class UnknownMembershipError(UnknownRowError):
     found = "no member {user_id!r} of tenant {tenant_id!r} in the table memberships"
 
 
+class UnknownIpRuleError(UnknownRowError):
+    """Raised when no rule about addresses has this id."""
+
+    key: int
+    kind = "rule about addresses"
+    table = "ip_rules"
+
+
 class UnknownTokenError(UnknownRowError):
     """Raised when no API token has this id."""
 
@@ -189,7 +197,7 @@ class PasswordHashError(StreamHubError, ValueError):
 
     found = "another text than a password's hash"
     expected = "scrypt$<N>$<r>$<p>$<salt>$<hash>"
-    todo = "Make it with hash_password."
+    todo = "Make it with passwords.hash_."
 
 
 class NodeNameError(StreamHubError, ValueError):

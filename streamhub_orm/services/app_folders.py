@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.legacy.sources import LegacyFiles
 
+__all__ = ["find_app_id", "make", "remove_set_aside", "require_unused", "set_aside"]
+
 _ASIDE: Final = re.compile(r"\.(?P<app>[a-z0-9-]+)\.[0-9a-f]{8}\.deleted")
 _TABLES: Final = AppBase.metadata.tables.keys() - {Meta.__tablename__}
 
 
-def make_app_folder(
+def make(
     place: DataDir, files: LegacyFiles, *, config: Mapping[str, Any] | None, reuse_folder: bool
 ) -> None:
     """Make the folder of an app with app.db at head and config.yaml; undone where it fails.
@@ -91,11 +93,11 @@ def _require_no_rows(name: str, app_db: Path) -> None:
         raise AppFolderTakenError(name, app_db, rows)
 
 
-def require_nobody_has_it_open(name: str, app_db: Path) -> None:
+def require_unused(name: str, app_db: Path) -> None:
     """Raise `AppBusyError` where any connection to the database has read from it and lives.
 
     One that has not read yet holds no lock, so it cannot be seen. A file that is no database, or a
-    damaged one, is in nobody's use.
+    damaged one, counts as unused.
     """
     if not app_db.exists():
         return

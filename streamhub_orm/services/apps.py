@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import sqlalchemy as sa
@@ -22,17 +23,10 @@ from streamhub_orm.errors import (
     UnknownAppError,
     UnknownTenantError,
 )
-from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
+from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, Tenant
 from streamhub_orm.registry import look_up_legacy_files
 from streamhub_orm.schema import utc_now
-from streamhub_orm.services.app_folders import (
-    find_app_id,
-    make_app_folder,
-    remove_set_aside,
-    require_nobody_has_it_open,
-    set_aside,
-)
-from streamhub_orm.services.registry import owned_by
+from streamhub_orm.services import app_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +37,27 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.databases import Databases
 
+__all__ = [
+    "AppChanges",
+    "create",
+    "delete",
+    "find",
+    "get",
+    "get_id",
+    "give",
+    "list_",
+    "list_names",
+    "update",
+]
+
+_FIND_ID: Final = sa.select(App.id).where(App.name == sa.bindparam("wanted"))
+_FILE: Final = sa.text("SELECT file FROM pragma_database_list")
 _WAIT_SECONDS: Final = 5.0
-"""How long `delete` waits for sessions of this process that are under way on the app."""
+"""Time that `delete` waits for sessions of this process that are under way on the app."""
 
 
 class AppChanges(TypedDict, total=False):
-    """What of an app can be changed; None empties a field."""
+    """The columns of an app that can be changed; None empties one."""
 
     display_name: str | None
     livekit_room_prefix: str | None
@@ -84,11 +93,10 @@ def create(  # noqa: PLR0913 - what an app is made of
     require_app_name(name)
     if find(session, name) is not None:
         raise AppExistsError(name)
-    if session.get(Tenant, tenant_id) is None:
-        raise UnknownTenantError(tenant_id)
+    _require_tenant(session, tenant_id)
     moment = now or utc_now()
     app = App(name=name, tenant_id=tenant_id, created_at=moment, updated_at=moment, **fields)
-    old_id = find_app_id(place.app_db(name)) if reuse_folder else None
+    old_id = app_folders.find_app_id(place.app_db(name)) if reuse_folder else None
     if old_id is not None and session.get(App, old_id) is None:
         app.id = old_id
     session.add(app)
@@ -96,7 +104,7 @@ def create(  # noqa: PLR0913 - what an app is made of
     raw = session.connection().connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - for the type checker
     files = look_up_legacy_files(raw, place, name)
-    make_app_folder(place, files, config=config, reuse_folder=reuse_folder)
+    app_folders.make(place, files, config=config, reuse_folder=reuse_folder)
     return app
 
 
@@ -105,48 +113,65 @@ def find(session: Session, name: str) -> App | None:
     return session.scalars(sa.select(App).where(App.name == name)).one_or_none()
 
 
-def get(session: Session, place: DataDir, name: str) -> App:
+def get(session: Session, name: str) -> App:
     """Return the app of this name. Takes a session on the global database.
 
     Raises `UnknownAppError`, which lists the names that there are.
     """
     app = find(session, name)
     if app is None:
-        names = session.scalars(sa.select(App.name).order_by(App.id)).all()
-        raise UnknownAppError(name, place.global_db, names)
+        raise _unknown(session, name)
     return app
 
 
-def list_apps(session: Session, tenant_id: str | None = None) -> list[App]:
+def get_id(session: Session, name: str) -> int:
+    """Return the id of an app, whatever else is in its row. Raises as `get` does."""
+    app_id = session.scalars(_FIND_ID, {"wanted": name}).one_or_none()
+    if app_id is None:
+        raise _unknown(session, name)
+    return app_id
+
+
+def list_(session: Session, tenant_id: str | None = None) -> list[App]:
     """List the apps of a tenant, or all, in the order in which they were made.
 
     Takes a session on the global database. An app without a tenant is the platform's.
     """
-    statement = sa.select(App).order_by(App.id)
-    if tenant_id is not None:
-        statement = statement.where(owned_by(tenant_id))
-    return list(session.scalars(statement))
+    return list(session.scalars(_of_tenant(sa.select(App), tenant_id)))
+
+
+def list_names(session: Session, tenant_id: str | None = None) -> list[str]:
+    """List the names alone of the apps that `list_` lists."""
+    return list(session.scalars(_of_tenant(sa.select(App.name), tenant_id)))
 
 
 def update(
-    session: Session,
-    place: DataDir,
-    name: str,
-    *,
-    now: datetime | None = None,
-    **changes: Unpack[AppChanges],
+    session: Session, name: str, *, now: datetime | None = None, **changes: Unpack[AppChanges]
 ) -> App:
     """Change what is given of an app; its name never changes, since it is the folder's.
 
     Takes a session on the global database. Raises `UnknownAppError`.
     """
-    app = get(session, place, name)
+    app = get(session, name)
     for field, value in changes.items():
         setattr(app, field, value)
     if session.is_modified(app):
         app.updated_at = now or utc_now()
     session.flush()
     return app
+
+
+def give(session: Session, name: str, tenant_id: str) -> None:
+    """Make an app another tenant's, and its tokens with it.
+
+    Takes a session on the global database. Raises `UnknownAppError` and `UnknownTenantError`.
+    """
+    _require_tenant(session, tenant_id)
+    app = get(session, name)
+    app.tenant_id = tenant_id
+    of_app = sa.update(ApiToken).where(ApiToken.app_id == app.id)
+    session.execute(of_app.values(tenant_id=tenant_id))
+    session.flush()
 
 
 def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
@@ -161,10 +186,12 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
     _close(databases, name)
     is_left_over = False
     if purge:
-        require_nobody_has_it_open(name, app_db)
-        is_left_over = name in remove_set_aside(databases.place.apps) or app_db.parent.is_dir()
+        app_folders.require_unused(name, app_db)
+        is_left_over = (
+            name in app_folders.remove_set_aside(databases.place.apps) or app_db.parent.is_dir()
+        )
     with databases.global_session() as session:
-        app = find(session, name) if is_left_over else get(session, databases.place, name)
+        app = find(session, name) if is_left_over else get(session, name)
         if app is not None:
             session.delete(app)
     try:
@@ -178,12 +205,31 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
         raise UnfinishedError(error.path, error, done, todo) from error
 
 
+def _unknown(session: Session, name: str) -> UnknownAppError:
+    return UnknownAppError(name, Path(session.scalars(_FILE).one()), list_names(session))
+
+
+def _of_tenant(statement: sa.Select[Any], tenant_id: str | None) -> sa.Select[Any]:
+    statement = statement.order_by(App.id)
+    if tenant_id is None:
+        return statement
+    owned = App.tenant_id == tenant_id
+    if tenant_id == PLATFORM_TENANT:
+        owned |= App.tenant_id.is_(None)
+    return statement.where(owned)
+
+
+def _require_tenant(session: Session, tenant_id: str) -> None:
+    if session.get(Tenant, tenant_id) is None:
+        raise UnknownTenantError(tenant_id)
+
+
 def _remove_folder(databases: Databases, name: str) -> None:
     place = databases.place
     with databases.global_session() as session:  # its write lock: nobody creates the app anew
         if find(session, name) is None:
-            set_aside(place.app_db(name).parent)
-    remove_set_aside(place.apps)
+            app_folders.set_aside(place.app_db(name).parent)
+    app_folders.remove_set_aside(place.apps)
 
 
 def _close(databases: Databases, name: str) -> None:

@@ -1,12 +1,24 @@
-"""The way from a session to SQLAlchemy Core, which hot calls take."""
+"""Statements of SQLAlchemy Core in a session, for calls that are hot."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import sqlite3
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
     from sqlalchemy.orm import DeclarativeBase, Session
+    from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+
+    _OneRow = (
+        sa.Select[*tuple[Any, ...]]
+        | ReturningInsert[*tuple[Any, ...]]
+        | ReturningUpdate[*tuple[Any, ...]]
+    )
+
+__all__ = ["PointQuery", "connection_of", "table_of"]
 
 
 def table_of(model: type[DeclarativeBase]) -> sa.Table:
@@ -22,3 +34,48 @@ def connection_of(session: Session) -> sa.Connection:
     """
     session.flush()
     return session.connection()
+
+
+class PointQuery:
+    """A statement that reads one row, for calls that every request makes.
+
+    `Connection.execute` costs about 18 µs on top of SQLite's 4. Here a statement is compiled to SQL
+    once, and the driver's own cursor runs it in the session's transaction. Values are bound by the
+    type of their parameter; rows are returned as they are stored, and no SQLAlchemy event is sent.
+    """
+
+    def __init__(self, statement: _OneRow, *parameters: str) -> None:
+        """Compile the statement; `parameters` are the names of all it has, in their order.
+
+        Raises ValueError where they are not.
+        """
+        dialect = sqlite.dialect()
+        compiled = statement.compile(dialect=dialect)
+        if tuple(compiled.positiontup or ()) != parameters:
+            message = f"found the parameters {compiled.positiontup}; expected {parameters}"
+            raise ValueError(message)
+        self.statement = statement
+        self._sql = str(compiled)
+        types = [compiled.binds[name].type.dialect_impl(dialect) for name in parameters]
+        writers = [type_.bind_processor(dialect) for type_ in types]
+        self._writers = writers if any(writers) else None
+
+    def first(self, session: Session, *values: object) -> tuple[Any, ...] | None:
+        """Return the first row, or None. Raises what `Connection.execute` raises.
+
+        What was added to the session is seen once it is flushed.
+        """
+        if self._writers is not None:
+            pairs = zip(self._writers, values, strict=True)
+            values = tuple(write(value) if write else value for write, value in pairs)
+        cursor = session.connection().connection.cursor()
+        try:
+            cursor.execute(self._sql, values)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        except sqlite3.Error as error:
+            raise sa.exc.DBAPIError.instance(
+                self._sql, values, error, sqlite3.Error, hide_parameters=True
+            ) from error
+        finally:
+            cursor.close()
+        return row

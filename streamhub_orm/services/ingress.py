@@ -18,9 +18,8 @@ from streamhub_orm.app_db import IngressAuth
 from streamhub_orm.databases.sessions import APP, owner_of_new_row
 from streamhub_orm.errors import UnknownIngressError
 from streamhub_orm.schema import utc_from_text, utc_now
-from streamhub_orm.services.core import connection_of, table_of
+from streamhub_orm.services.core import PointQuery, connection_of, table_of
 from streamhub_orm.services.passwords import ScryptCost, scrypt
-from streamhub_orm.services.point_query import PointQuery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import LogSettingError, StoredValueError
 from streamhub_orm.schema import TimeRange, comparable, json_from_text, utc_from_text, utc_now
+from streamhub_orm.services import apps
 from streamhub_orm.services.core import connection_of
 from streamhub_orm.services.paging import PageKey, check_page
-from streamhub_orm.services.registry import get_registered
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -111,7 +111,7 @@ def list_(
     if filter_.levels:
         values["levels"] = list(filter_.levels)
     if filter_.app is not None:
-        values["app_id"] = get_registered(session, filter_.app).id
+        values["app_id"] = apps.get_id(session, filter_.app)
     if filter_.source is not None:
         values["source"] = filter_.source
     if filter_.text is not None:

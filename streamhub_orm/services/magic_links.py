@@ -6,8 +6,6 @@ functions take a session on the global database.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -16,20 +14,37 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from streamhub_orm.errors import TooManyLinksError
-from streamhub_orm.global_db import GlobalBase, MagicToken
+from streamhub_orm.global_db import MagicToken
 from streamhub_orm.schema import TimeRange, comparable, utc_from_text, utc_now
+from streamhub_orm.services.bearers import hash_of, new_secret
+from streamhub_orm.services.core import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
+__all__ = [
+    "LIFETIME",
+    "LOGIN",
+    "WINDOWS",
+    "CountedBy",
+    "LinkClaim",
+    "LinkRefusal",
+    "MagicLink",
+    "RateWindow",
+    "claim",
+    "purge",
+    "request",
+]
+
 LIFETIME: Final = timedelta(minutes=15)
 LOGIN: Final = "login"
+"""The kind of link that signs people in."""
 
 
 class CountedBy(StrEnum):
-    """What a window counts by."""
+    """The column that a window counts by."""
 
     EMAIL = "email"
     """Without case, as far as A to Z go."""
@@ -37,7 +52,7 @@ class CountedBy(StrEnum):
     """Not counted where no address is known."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RateWindow:
     """At most `limit` links, of all kinds, within a time."""
 
@@ -53,7 +68,7 @@ WINDOWS: Final = (
 """Enough for people who mistype, too few to flood a mailbox."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MagicLink:
     """A new link. Its token is here and nowhere else; repr() does not show it."""
 
@@ -65,16 +80,16 @@ class MagicLink:
 
 
 class LinkRefusal(StrEnum):
-    """Why a link does not let anybody in, for the log. A person is told to ask for a new one."""
+    """The reason why a link lets nobody in, for the log. A person is told to ask for a new one."""
 
     UNKNOWN = "unknown"
     USED = "used"
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LinkClaim:
-    """Whether a link lets its bearer in: true for the one claim that won."""
+    """The outcome of a claim: true for the one that lets its bearer in."""
 
     refusal: LinkRefusal | None
     email: str | None = None
@@ -85,7 +100,7 @@ class LinkClaim:
         return self.refusal is None
 
 
-_LINKS: Final = GlobalBase.metadata.tables[MagicToken.__tablename__]
+_LINKS: Final = table_of(MagicToken)
 _BY: Final = {
     CountedBy.EMAIL: _LINKS.c.email.collate("NOCASE"),
     CountedBy.IP: _LINKS.c.request_ip,
@@ -100,7 +115,7 @@ _LIVE: Final = sa.and_(
     _EXPIRES_AT.op("GLOB")(sa.literal_column("'????-??-??[T ]*'")),
     sa.func.julianday(_EXPIRES_AT).is_not(None),
 )
-CLAIM: Final = (
+_CLAIM: Final = (
     sa.update(_LINKS)
     .where(_MINE, _LINKS.c.used == sa.literal_column("0"), _LIVE)
     .values(used=sa.literal_column("1"), used_at=sa.bindparam("present"))
@@ -109,7 +124,7 @@ CLAIM: Final = (
 _LOOK: Final = sa.select(_LINKS.c.email, _LINKS.c.used).where(_MINE)
 
 
-def request_link(  # noqa: PLR0913 - each is a choice of the caller
+def request(  # noqa: PLR0913 - each is a choice of the caller
     session: Session,
     email: str,
     *,
@@ -128,9 +143,9 @@ def request_link(  # noqa: PLR0913 - each is a choice of the caller
     wanted = email.strip()
     for window in windows:
         _require_room(session, window, wanted if window.by is CountedBy.EMAIL else ip, moment)
-    token = secrets.token_urlsafe(32)
+    token = new_secret()
     link = MagicToken(
-        token_hash=_hash(token),
+        token_hash=hash_of(token),
         email=wanted,
         request_ip=ip,
         created_at=moment,
@@ -142,7 +157,7 @@ def request_link(  # noqa: PLR0913 - each is a choice of the caller
     return MagicLink(link.id, wanted, kind, moment + lifetime, token)
 
 
-def claim_link(
+def claim(
     session: Session, token: str, *, kind: str = LOGIN, now: datetime | None = None
 ) -> LinkClaim:
     """Use a link up. However many claim it at the same time, one of them is let in.
@@ -150,10 +165,10 @@ def claim_link(
     A link of another kind is unknown here, and stays as it is.
     """
     moment = now or utc_now()
-    mine = {"hash": _hash(token), "link_kind": kind}
+    mine = {"hash": hash_of(token), "link_kind": kind}
     live = TimeRange(since=moment).parameters(_LINKS.c.expires_at)
     connection = session.connection()
-    claimed = connection.execute(CLAIM, {**mine, **live, "present": moment}).rowcount > 0
+    claimed = connection.execute(_CLAIM, {**mine, **live, "present": moment}).rowcount > 0
     found = connection.execute(_LOOK, mine).one_or_none()
     if found is None:
         return LinkClaim(LinkRefusal.UNKNOWN)
@@ -162,7 +177,7 @@ def claim_link(
     return LinkClaim(LinkRefusal.USED if found.used else LinkRefusal.EXPIRED, found.email)
 
 
-def delete_links(session: Session, *, before: datetime) -> int:
+def purge(session: Session, *, before: datetime) -> int:
     """Delete the links that were asked for before a time, used or not; return how many.
 
     The rate windows count what is stored, so leave those of the longest window.
@@ -171,7 +186,17 @@ def delete_links(session: Session, *, before: datetime) -> int:
     return session.connection().execute(sa.delete(_LINKS).where(old)).rowcount
 
 
-def recent_links(window: RateWindow, key: str, now: datetime) -> sa.Select[str]:
+def _require_room(session: Session, window: RateWindow, key: str | None, now: datetime) -> None:
+    if key is None:
+        return
+    made = session.connection().scalars(_made_within(window, key, now)).all()
+    if len(made) >= window.limit:
+        frees_up_at = utc_from_text(made[-window.limit]) + window.within if window.limit else None
+        wait = frees_up_at - now if frees_up_at else window.within
+        raise TooManyLinksError(window.by, window.limit, wait.total_seconds())
+
+
+def _made_within(window: RateWindow, key: str, now: datetime) -> sa.Select[str]:
     """Return the statement that lists when the links of a window were asked for, oldest first."""
     recent = TimeRange(since=now - window.within).within(_LINKS.c.created_at)
     made_at = sa.type_coerce(_LINKS.c.created_at, sa.Text)
@@ -180,17 +205,3 @@ def recent_links(window: RateWindow, key: str, now: datetime) -> sa.Select[str]:
         .where(recent, _BY[window.by] == key)
         .order_by(comparable(_LINKS.c.created_at))
     )
-
-
-def _require_room(session: Session, window: RateWindow, key: str | None, now: datetime) -> None:
-    if key is None:
-        return
-    made = session.connection().scalars(recent_links(window, key, now)).all()
-    if len(made) >= window.limit:
-        frees_up_at = utc_from_text(made[-window.limit]) + window.within if window.limit else None
-        wait = frees_up_at - now if frees_up_at else window.within
-        raise TooManyLinksError(window.by, window.limit, wait.total_seconds())
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

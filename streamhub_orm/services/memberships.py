@@ -1,4 +1,4 @@
-"""Who belongs to which tenant, in which role. A tenant that has owners keeps one.
+"""Members of tenants, each in a role. A tenant that has owners keeps one.
 
 All functions take a session on the global database.
 """
@@ -17,14 +17,26 @@ from streamhub_orm.errors import (
     UnknownUserError,
 )
 from streamhub_orm.global_db import Membership, Role, Tenant, User
-from streamhub_orm.services.point_query import PointQuery
+from streamhub_orm.services.core import PointQuery
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.orm import Session
 
-FIND_ROLE: Final = PointQuery(
+__all__ = [
+    "TenantMember",
+    "TenantOfUser",
+    "add",
+    "delete",
+    "find_role",
+    "list_members",
+    "list_tenants",
+    "require_no_last_ownership",
+    "set_role",
+]
+
+_FIND_ROLE: Final = PointQuery(
     sa.select(Membership.role).where(
         Membership.user_id == sa.bindparam("user"), Membership.tenant_id == sa.bindparam("tenant")
     ),
@@ -33,8 +45,8 @@ FIND_ROLE: Final = PointQuery(
 )
 
 
-class Member(NamedTuple):
-    """A member as the list of a tenant shows them."""
+class TenantMember(NamedTuple):
+    """A user as the list of a tenant's members shows them."""
 
     user_id: str
     email: str | None
@@ -54,7 +66,7 @@ class TenantOfUser(NamedTuple):
 
 def find_role(session: Session, tenant_id: str, user_id: str) -> Role | None:
     """Return the user's role in the tenant, or None where they do not belong to it."""
-    row = FIND_ROLE.first(session, user_id, tenant_id)
+    row = _FIND_ROLE.first(session, user_id, tenant_id)
     return None if row is None else Role(row[0])
 
 
@@ -88,8 +100,8 @@ def set_role(session: Session, tenant_id: str, user_id: str, role: Role) -> None
     session.flush()
 
 
-def remove(session: Session, tenant_id: str, user_id: str) -> None:
-    """End a membership, be it that the member leaves or is sent away.
+def delete(session: Session, tenant_id: str, user_id: str) -> None:
+    """End a membership, whether the member leaves or is removed.
 
     Raises `UnknownMembershipError`, and `LastOwnerError` where the last owner would go.
     """
@@ -99,7 +111,7 @@ def remove(session: Session, tenant_id: str, user_id: str) -> None:
     session.flush()
 
 
-def list_members(session: Session, tenant_id: str) -> list[Member]:
+def list_members(session: Session, tenant_id: str) -> list[TenantMember]:
     """List the members of a tenant, in the order in which they joined."""
     statement = (
         sa.select(User.id, User.email, User.name, Membership.role, Membership.created_at)
@@ -107,10 +119,10 @@ def list_members(session: Session, tenant_id: str) -> list[Member]:
         .where(Membership.tenant_id == tenant_id)
         .order_by(sa.literal_column("memberships.rowid"))
     )
-    return [Member(*row) for row in session.execute(statement)]
+    return [TenantMember(*row) for row in session.execute(statement)]
 
 
-def list_tenants_of(session: Session, user_id: str) -> list[TenantOfUser]:
+def list_tenants(session: Session, user_id: str) -> list[TenantOfUser]:
     """List the tenants that a user belongs to, by name."""
     statement = (
         sa.select(Tenant.id, Tenant.name, Tenant.plan, Membership.role)

@@ -1,6 +1,6 @@
-"""The servers of a cluster: who joins, who is alive, who gets no new apps.
+"""Nodes, the servers of a cluster: they join, are heard of, and are kept from new work.
 
-Every function takes a global session.
+All functions take a session on the global database, but for those that take a node.
 """
 
 from __future__ import annotations
@@ -16,18 +16,29 @@ from streamhub_orm.global_db import Node, NodeStatus
 from streamhub_orm.schema import json_to_text, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy.orm import Session
+
+__all__ = [
+    "ORIGIN",
+    "find_by_name",
+    "get",
+    "heartbeat",
+    "is_available",
+    "is_stale",
+    "join",
+    "list_",
+    "register_origin",
+    "set_status",
+]
 
 ORIGIN: Final = "origin"
 """Id, name and region of the server that the cluster grew from."""
-PINNED: Final = frozenset({NodeStatus.DRAINING, NodeStatus.DISABLED})
-"""What an operator sets and no heartbeat changes."""
-STALE_AFTER: Final = timedelta(seconds=90)
-STATS_LIMIT_BYTES: Final = 4096
+_PINNED: Final = frozenset({NodeStatus.DRAINING, NodeStatus.DISABLED})
+"""Statuses that an operator sets and no heartbeat changes."""
+_STALE_AFTER: Final = timedelta(seconds=90)
+_STATS_LIMIT_BYTES: Final = 4096
 
-# Several nodes of one name are there where the Node core was told so; the oldest one is meant.
+# Names are not unique: the Node core may have made several nodes of one; the oldest is meant.
 _BY_NAME: Final = (
     sa.select(Node)
     .where(Node.name == sa.bindparam("name"))
@@ -36,7 +47,7 @@ _BY_NAME: Final = (
 )
 
 
-def join_node(
+def join(
     session: Session,
     name: str,
     *,
@@ -52,7 +63,7 @@ def join_node(
     given: object = name  # what a caller really passes
     if not isinstance(given, str) or not given.strip():
         raise NodeNameError(name)
-    node = find_node(session, name)
+    node = find_by_name(session, name)
     if node is None:
         node = Node(id=f"node_{secrets.token_hex(8)}", name=name)
         session.add(node)
@@ -76,7 +87,7 @@ def heartbeat(
     `stats` replaces its statistics; None leaves them. Raises `UnknownNodeError`, and
     `NodeStatsError` for more than 4096 bytes of JSON.
     """
-    node = get_node(session, node_id)
+    node = get(session, node_id)
     _note_alive(node, stats, now)
     session.flush()
     return node
@@ -105,15 +116,15 @@ def register_origin(
     return node
 
 
-def set_node_status(session: Session, node_id: str, status: NodeStatus) -> Node:
+def set_status(session: Session, node_id: str, status: NodeStatus) -> Node:
     """Pin a node to draining or disabled, or take the pin off; raises `UnknownNodeError`."""
-    node = get_node(session, node_id)
+    node = get(session, node_id)
     node.status = NodeStatus(status)
     session.flush()
     return node
 
 
-def get_node(session: Session, node_id: str) -> Node:
+def get(session: Session, node_id: str) -> Node:
     """Return a node; raises `UnknownNodeError`."""
     node = session.get(Node, node_id)
     if node is None:
@@ -122,20 +133,20 @@ def get_node(session: Session, node_id: str) -> Node:
     return node
 
 
-def find_node(session: Session, name: str) -> Node | None:
+def find_by_name(session: Session, name: str) -> Node | None:
     """Return the node of this name, or None."""
     return session.scalars(_BY_NAME, {"name": name}).one_or_none()
 
 
-def list_nodes(session: Session) -> Sequence[Node]:
-    """Return all nodes, in the order in which they joined."""
+def list_(session: Session) -> list[Node]:
+    """List all nodes, in the order in which they joined."""
     by_age = sa.select(Node).order_by(Node.created_at, sa.literal_column("nodes.rowid"))
-    return session.scalars(by_age).all()
+    return list(session.scalars(by_age))
 
 
 def is_stale(node: Node, *, now: datetime | None = None) -> bool:
     """Tell whether a node was last heard of more than 90 s ago, or never."""
-    return node.last_seen_at is None or (now or utc_now()) - node.last_seen_at > STALE_AFTER
+    return node.last_seen_at is None or (now or utc_now()) - node.last_seen_at > _STALE_AFTER
 
 
 def is_available(node: Node, *, now: datetime | None = None) -> bool:
@@ -146,9 +157,9 @@ def is_available(node: Node, *, now: datetime | None = None) -> bool:
 def _note_alive(node: Node, stats: dict[str, Any] | None, now: datetime | None) -> None:
     if stats is not None:
         size_bytes = len(json_to_text(stats).encode())
-        if size_bytes > STATS_LIMIT_BYTES:
-            raise NodeStatsError(node.id, size_bytes, STATS_LIMIT_BYTES)
+        if size_bytes > _STATS_LIMIT_BYTES:
+            raise NodeStatsError(node.id, size_bytes, _STATS_LIMIT_BYTES)
         node.stats_json = stats
-    if node.status not in PINNED:
+    if node.status not in _PINNED:
         node.status = NodeStatus.ACTIVE
     node.last_seen_at = now or utc_now()

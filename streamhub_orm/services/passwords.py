@@ -1,4 +1,4 @@
-"""Passwords by scrypt, as the Node core hashes them: the strings of users, and scrypt itself.
+"""Passwords of users, hashed by scrypt as the Node core does it, and scrypt itself.
 
 Hashing takes about 0.1 s and 32 MiB on purpose, so it is done outside of sessions: inside one it
 would keep every other writer of the database waiting.
@@ -13,6 +13,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
+__all__ = ["ScryptCost", "hash_", "is_hash", "scrypt", "verify"]
+
 _STORED: Final = re.compile(
     r"scrypt\$(?P<n>\d{1,7})\$(?P<r>\d{1,2})\$(?P<p>\d{1,2})"
     r"\$(?P<salt>(?:[0-9a-f]{2}){8,64})\$(?P<hash>[0-9a-f]{128})",
@@ -25,9 +27,9 @@ _MOST_WORK: Final = 2**20
 """The largest n * r * p that a stored string may ask for: 128 MiB, four times the usual work."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScryptCost:
-    """What one hash costs: 128 * n * r bytes of memory, p times over. `n` is a power of two."""
+    """The cost of one hash: 128 * n * r bytes of memory, p times over. `n` is a power of two."""
 
     n: int
     r: int = 8
@@ -40,18 +42,18 @@ class ScryptCost:
         return power_of_two and self.r > 0 and 0 < self.n * self.r * self.p <= _MOST_WORK
 
 
-USER_COST: Final = ScryptCost(32768)
-"""What the Node core hashes a user's password with."""
+_USER_COST: Final = ScryptCost(32768)
+"""The cost of a user's password in the Node core."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Stored:
     cost: ScryptCost
     salt: bytes = field(repr=False)
     hash: bytes = field(repr=False)
 
 
-_NOBODY: Final = _Stored(USER_COST, bytes(_SALT_BYTES), bytes(_HASH_BYTES))
+_NOBODY: Final = _Stored(_USER_COST, bytes(_SALT_BYTES), bytes(_HASH_BYTES))
 
 
 def scrypt(password: str, salt: bytes, cost: ScryptCost, *, length_bytes: int) -> bytes:
@@ -73,23 +75,23 @@ def scrypt(password: str, salt: bytes, cost: ScryptCost, *, length_bytes: int) -
     )
 
 
-def hash_password(password: str) -> str:
+def hash_(password: str) -> str:
     """Return `scrypt$32768$8$1$<salt hex>$<hash hex>` with a fresh salt, for `User.password_hash`.
 
     Two hashes of one password differ.
     """
     salt = secrets.token_bytes(_SALT_BYTES)
-    hashed = scrypt(password, salt, USER_COST, length_bytes=_HASH_BYTES)
-    numbers = f"{USER_COST.n}${USER_COST.r}${USER_COST.p}"
+    hashed = scrypt(password, salt, _USER_COST, length_bytes=_HASH_BYTES)
+    numbers = f"{_USER_COST.n}${_USER_COST.r}${_USER_COST.p}"
     return f"scrypt${numbers}${salt.hex()}${hashed.hex()}"
 
 
-def is_password_hash(text: str) -> bool:
-    """Tell whether the text is a string that `verify_password` can check a password against."""
+def is_hash(text: str) -> bool:
+    """Tell whether the text is a string that `verify` can check a password against."""
     return _parsed(text) is not None
 
 
-def verify_password(password: str, stored: str | None) -> bool:
+def verify(password: str, stored: str | None) -> bool:
     """Tell, in constant time, whether the password is the one that was hashed into `stored`.
 
     None (no such user, or one without a password) and a malformed string are False after the same

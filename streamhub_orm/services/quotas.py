@@ -1,26 +1,33 @@
-"""What a tenant uses of what its plan allows, and the last free slot given to one caller only.
+"""Quotas of tenants: their limits, what they use, and the last free slot for one caller only.
 
-Recordings and streams lie in the databases of the tenant's apps, so this works on `Databases`.
+Recordings and streams lie in the databases of the tenant's apps, so `measure` and `reserve` take
+`Databases`; the others take a session on the global database.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 
-from streamhub_orm.errors import QuotaExceededError, StreamHubError, UsageUnknownError
+from streamhub_orm.errors import (
+    QuotaExceededError,
+    StreamHubError,
+    UnknownTenantError,
+    UsageUnknownError,
+)
 from streamhub_orm.fleet import Reading, count_active_streams, read_apps
-from streamhub_orm.global_db import App
+from streamhub_orm.global_db import Quota, Tenant
 from streamhub_orm.registry import find_legacy_files
 from streamhub_orm.schema import member_of, utc_now
+from streamhub_orm.services import apps
+from streamhub_orm.services.core import PointQuery
 from streamhub_orm.services.egress import GIB, find_egress_bytes
-from streamhub_orm.services.limits import Limits, Metric, get_limits
-from streamhub_orm.services.registry import owned_by
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,28 +38,80 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.databases import Databases
 
+__all__ = [
+    "FREE",
+    "PLATFORM",
+    "Limits",
+    "Metric",
+    "UnreadApp",
+    "Usage",
+    "get",
+    "measure",
+    "reserve",
+    "update",
+]
+
 T = TypeVar("T")
 
+_UNLIMITED: Final = -1
 # The day's text alone sorts before both formats of every time on it.
-RECORDED_SECONDS: Final = """
+_RECORDED_SECONDS: Final = """
     SELECT total(duration_s) FROM vods WHERE started_at >= ? AND started_at < ?"""
 # Upper and lower halves apart: the sum of a few absurd sizes would overflow SQLite's integers.
-STORED_BYTES: Final = """
+_STORED_BYTES: Final = """
     SELECT coalesce(sum(size_bytes >> 32), 0), coalesce(sum(size_bytes & 0xffffffff), 0)
     FROM vods"""
 
 
-@dataclass(frozen=True)
+class Metric(StrEnum):
+    """A limited quantity, by the name of its column, which says the unit and the time."""
+
+    APPS = "max_apps"
+    CONCURRENT_STREAMS = "max_concurrent_streams"
+    RECORDING_MINUTES = "max_recording_minutes_month"
+    EGRESS_GB = "max_egress_gb_month"
+    STORAGE_GB = "max_storage_gb"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """One number per metric; -1 is unlimited. By default those of the free plan."""
+
+    max_apps: int = 2
+    max_concurrent_streams: int = 2
+    max_recording_minutes_month: int = 300
+    max_egress_gb_month: int = 5
+    max_storage_gb: int = 5
+
+    def of(self, metric: Metric) -> int | None:
+        """Return the limit, or None where there is none."""
+        limit: int = getattr(self, metric.value)
+        return None if limit == _UNLIMITED else limit
+
+
+FREE: Final = Limits()
+PLATFORM: Final = Limits(100_000, 100_000, 100_000_000, 100_000, 100_000)
+"""The limits of the built-in tenant."""
+
+_FIND_LIMITS: Final = PointQuery(
+    sa.select(*(getattr(Quota, metric.value) for metric in Metric)).where(
+        Quota.tenant_id == sa.bindparam("tenant")
+    ),
+    "tenant",
+)
+
+
+@dataclass(frozen=True, slots=True)
 class UnreadApp:
-    """An app that is missing from a usage, and why."""
+    """An app that could not be counted, and the reason."""
 
     app: str
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """What a tenant uses now, over all its apps that could be read."""
+    """The use of a tenant now, over all its apps that could be read."""
 
     tenant_id: str
     limits: Limits
@@ -68,7 +127,24 @@ class Usage:
     """Apps whose streams and recordings are not in these numbers."""
 
 
-def read_usage(databases: Databases, tenant_id: str, *, now: datetime | None = None) -> Usage:
+def get(session: Session, tenant_id: str) -> Limits:
+    """Return the limits of a tenant: those of its row, or the free plan's where it has none."""
+    row = _FIND_LIMITS.first(session, tenant_id)
+    return FREE if row is None else Limits(*row)
+
+
+def update(session: Session, tenant_id: str, limits: Limits) -> None:
+    """Write the limits of a tenant. Raises `UnknownTenantError`."""
+    if session.get(Tenant, tenant_id) is None:
+        raise UnknownTenantError(tenant_id)
+    quota = session.get(Quota, tenant_id) or Quota(tenant_id=tenant_id)
+    for metric, limit in zip(Metric, astuple(limits), strict=True):
+        setattr(quota, metric.value, limit)
+    session.add(quota)
+    session.flush()
+
+
+def measure(databases: Databases, tenant_id: str, *, now: datetime | None = None) -> Usage:
     """Count what a tenant uses; it takes no lock. NULL as an app's tenant is the platform.
 
     Each app's database is read without an engine and without being upgraded. One that cannot be
@@ -77,8 +153,8 @@ def read_usage(databases: Databases, tenant_id: str, *, now: datetime | None = N
     """
     moment = (now or utc_now()).astimezone(UTC)
     with databases.global_session(read_only=True) as session:
-        limits = get_limits(session, tenant_id)
-        names = list(session.scalars(apps_of(tenant_id)))
+        limits = get(session, tenant_id)
+        names = apps.list_names(session, tenant_id)
         egress = find_egress_bytes(session, tenant_id, moment)
     readings = list(_read_apps(databases.place, names, partial(_read_all, moment), (0, 0.0, 0)))
     counts = [reading.value for reading in readings if reading.value is not None]
@@ -115,29 +191,17 @@ def reserve(
                 ...
 
     Raises `QuotaExceededError`; `UsageUnknownError` where there is a limit, but an app cannot be
-    read, or nothing measures the egress; and `StoredValueError` for a metric that is none.
+    read, or nothing measures the egress; and `StoredValueError` for an unknown metric.
     """
     metric = member_of(Metric, metric)
     with databases.global_session() as session:
         session.connection()  # takes the lock
-        limit = get_limits(session, tenant_id).of(metric)
+        limit = get(session, tenant_id).of(metric)
         if limit is not None:
             used = _used(databases, session, tenant_id, metric, (now or utc_now()).astimezone(UTC))
             if used + amount > limit:
                 raise QuotaExceededError(tenant_id, metric, limit, used)
         yield session
-
-
-def apps_of(tenant_id: str) -> sa.Select[str]:
-    """Return the statement that lists the names of a tenant's apps."""
-    return sa.select(App.name).where(owned_by(tenant_id)).order_by(App.id)
-
-
-def month_of(moment: datetime) -> tuple[str, str]:
-    """Return the texts that a month begins with, and the month after it: `2026-01-01`."""
-    first = moment.replace(day=1)
-    following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
-    return f"{first:%Y-%m-%d}", f"{following:%Y-%m-%d}"
 
 
 def _used(
@@ -150,7 +214,7 @@ def _used(
             reason = "no table quota_usage measures it"
             raise UsageUnknownError(tenant_id, metric, reason)
         return egress / GIB
-    names = list(session.scalars(apps_of(tenant_id)))
+    names = apps.list_names(session, tenant_id)
     if metric is Metric.APPS:
         return len(names)
     total = 0.0
@@ -179,13 +243,20 @@ def _read_apps(
             yield reading if awaits_rows else Reading(reading.app, nothing)
 
 
+def _month_of(moment: datetime) -> tuple[str, str]:
+    """Return the texts that a month begins with, and the month after it: `2026-01-01`."""
+    first = moment.replace(day=1)
+    following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return f"{first:%Y-%m-%d}", f"{following:%Y-%m-%d}"
+
+
 def _read_minutes(now: datetime, connection: sqlite3.Connection) -> float:
-    (seconds,) = connection.execute(RECORDED_SECONDS, month_of(now)).fetchone()
+    (seconds,) = connection.execute(_RECORDED_SECONDS, _month_of(now)).fetchone()
     return float(seconds) / 60
 
 
 def _read_bytes(connection: sqlite3.Connection) -> int:
-    upper, lower = connection.execute(STORED_BYTES).fetchone()
+    upper, lower = connection.execute(_STORED_BYTES).fetchone()
     return int((upper << 32) + lower)
 
 

@@ -15,8 +15,7 @@ from streamhub_orm.app_db import Stream, StreamType
 from streamhub_orm.databases.sessions import APP_ID, owner_of_new_row
 from streamhub_orm.errors import StoredValueError
 from streamhub_orm.schema import utc_now
-from streamhub_orm.services.core import connection_of, table_of
-from streamhub_orm.services.point_query import PointQuery
+from streamhub_orm.services.core import PointQuery, connection_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

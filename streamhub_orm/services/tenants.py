@@ -1,4 +1,4 @@
-"""Tenants, who own apps: the built-in platform, and teams with a quota and an owner.
+"""Tenants, to whom apps belong: the built-in platform, and teams with a quota and an owner.
 
 All functions take a session on the global database. The id of a new team is a random UUID as text
 unless the caller names one.
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from streamhub_orm.errors import TenantExistsError, UnknownTenantError
-from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, Quota, Role, Tenant
-from streamhub_orm.services import memberships, users
-from streamhub_orm.services.limits import FREE, PLATFORM, Limits, set_limits
-from streamhub_orm.services.registry import get_registered
+from streamhub_orm.global_db import PLATFORM_TENANT, Quota, Role, Tenant
+from streamhub_orm.services import memberships, quotas, users
+from streamhub_orm.services.quotas import FREE, PLATFORM, Limits
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+__all__ = ["create", "ensure_platform", "get", "list_"]
 
 
 def ensure_platform(session: Session) -> Tenant:
@@ -29,11 +30,11 @@ def ensure_platform(session: Session) -> Tenant:
         session.add(platform)
         session.flush()
     if session.get(Quota, PLATFORM_TENANT) is None:
-        set_limits(session, PLATFORM_TENANT, PLATFORM)
+        quotas.update(session, PLATFORM_TENANT, PLATFORM)
     return platform
 
 
-def create_team(  # noqa: PLR0913 - the columns of a tenant
+def create(  # noqa: PLR0913 - the columns of a tenant
     session: Session,
     name: str,
     owner_id: str,
@@ -53,7 +54,7 @@ def create_team(  # noqa: PLR0913 - the columns of a tenant
     team = Tenant(id=new_id, name=name, plan=plan)
     session.add(team)
     session.flush()
-    set_limits(session, new_id, limits)
+    quotas.update(session, new_id, limits)
     memberships.add(session, new_id, owner_id, Role.OWNER)
     return team
 
@@ -66,19 +67,6 @@ def get(session: Session, tenant_id: str) -> Tenant:
     return tenant
 
 
-def list_tenants(session: Session) -> list[Tenant]:
+def list_(session: Session) -> list[Tenant]:
     """List all tenants by name."""
     return list(session.scalars(sa.select(Tenant).order_by(Tenant.name, Tenant.id)))
-
-
-def give_app(session: Session, app: str, tenant_id: str) -> None:
-    """Make an app another tenant's, and its tokens with it.
-
-    Raises `UnknownAppError` and `UnknownTenantError`.
-    """
-    tenant = get(session, tenant_id)
-    registered = get_registered(session, app)
-    session.execute(sa.update(App).where(App.id == registered.id).values(tenant_id=tenant.id))
-    session.execute(
-        sa.update(ApiToken).where(ApiToken.app_id == registered.id).values(tenant_id=tenant.id)
-    )

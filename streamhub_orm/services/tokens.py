@@ -6,23 +6,20 @@ functions take a session on the global database, but for `check_request`.
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from streamhub_orm.errors import AddressError, TokenFormError, UnknownTokenError
-from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, GlobalBase, TokenScope
+from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, TokenScope
 from streamhub_orm.schema import utc_now
-from streamhub_orm.services.addresses import parse_network
-from streamhub_orm.services.allow_lists import entries_of, lets_in
-from streamhub_orm.services.last_use import LastUse, is_due
-from streamhub_orm.services.point_query import PointQuery
-from streamhub_orm.services.registry import get_registered
+from streamhub_orm.services import apps
+from streamhub_orm.services.addresses import entries_of, lets_in, parse_network
+from streamhub_orm.services.bearers import LastUse, hash_of, is_due, new_secret
+from streamhub_orm.services.core import PointQuery, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,15 +30,30 @@ if TYPE_CHECKING:
 
     from streamhub_orm.databases import Databases
 
-PREFIX: Final = "sk_"
+__all__ = [
+    "IssuedToken",
+    "SeededToken",
+    "TokenCheck",
+    "TokenInfo",
+    "TokenRefusal",
+    "check_request",
+    "issue",
+    "list_",
+    "revoke",
+    "seed",
+    "touch",
+    "verify",
+]
+
+_PREFIX: Final = "sk_"
 _LONGEST: Final = 256
 _FORM: Final = re.compile(r"sk_[A-Za-z0-9_-]{32,253}", re.ASCII)
 
-_TOKENS: Final = GlobalBase.metadata.tables[ApiToken.__tablename__]
-_APPS: Final = GlobalBase.metadata.tables[App.__tablename__]
+_TOKENS: Final = table_of(ApiToken)
+_APPS: Final = table_of(App)
 _WITH_APP: Final = _TOKENS.outerjoin(_APPS, _APPS.c.id == _TOKENS.c.app_id)
 # As stored: no other value of the row may keep a request from being answered.
-FIND: Final = PointQuery(
+_FIND: Final = PointQuery(
     sa.select(
         *_TOKENS.c["id", "name", "tenant_id"],
         *(
@@ -72,7 +84,7 @@ _LAST_USE: Final = LastUse(_TOKENS, "last_used_at")
 
 
 class TokenRefusal(StrEnum):
-    """Why a token does not open what was asked for, for the log. A client is told less.
+    """The reason why a token does not open what was asked for. A client is told less.
 
     The first three are one to a client, "not authenticated" (401); the others are "not allowed"
     (403), and name no app and no network.
@@ -87,7 +99,7 @@ class TokenRefusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenCheck:
-    """Whether a token opens what was asked for: true if it does. It holds no secret."""
+    """The outcome of a check: true if the token opens what was asked for. It holds no secret."""
 
     refusal: TokenRefusal | None
     token_id: int | None = None
@@ -109,7 +121,7 @@ class TokenCheck:
         return self.refusal in (None, TokenRefusal.ADDRESS, TokenRefusal.SCOPE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IssuedToken:
     """A new token. The plain text is here and nowhere else; repr() does not show it."""
 
@@ -119,9 +131,9 @@ class IssuedToken:
     plaintext: str = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SeededToken:
-    """What became of a bootstrap token."""
+    """The row of a bootstrap token, new or found."""
 
     id: int
     is_new: bool
@@ -129,8 +141,7 @@ class SeededToken:
     """It was revoked before; seeding does not bring it back."""
 
 
-@dataclass(frozen=True)
-class TokenInfo:
+class TokenInfo(NamedTuple):
     """A token as a list shows it, without its hash."""
 
     id: int
@@ -142,7 +153,7 @@ class TokenInfo:
     created_at: datetime
     revoked: bool
     allowed_ips: tuple[str, ...] | None
-    """Empty: from anywhere. None: what is stored is no list, so the token opens nothing."""
+    """Empty: from anywhere. None: the stored text is no list, so the token opens nothing."""
 
 
 def verify(
@@ -160,9 +171,9 @@ def verify(
     of global scope opens. A token with an allow-list is refused where `address` is None or is not
     one. A `read_only` session is enough; where `touch_due` is set, `touch` is to follow.
     """
-    if token is None or not (token.startswith(PREFIX) and len(token) <= _LONGEST):
+    if token is None or not (token.startswith(_PREFIX) and len(token) <= _LONGEST):
         return TokenCheck(TokenRefusal.MALFORMED)
-    found = FIND.first(session, _hash(token))
+    found = _FIND.first(session, hash_of(token))
     if found is None:
         return TokenCheck(TokenRefusal.UNKNOWN)
     token_id, name, tenant_id, scope, allowed_ips, last_used_at, revoked, own_app = found
@@ -214,7 +225,7 @@ def issue(
         raise AddressError(list(allowed_ips))
     for entry in allowed_ips:
         parse_network(entry)
-    plaintext = PREFIX + secrets.token_urlsafe(32)
+    plaintext = _PREFIX + new_secret()
     token_id = _insert(session, plaintext, name, app, [entry.strip() for entry in allowed_ips])
     return IssuedToken(token_id, name, app, plaintext)
 
@@ -226,7 +237,7 @@ def seed(session: Session, source: TextIO, *, name: str = "bootstrap") -> Seeded
     trailing white space does not count. Raises `TokenFormError`.
     """
     plaintext = _load_token(source)
-    found = session.execute(FIND.statement, {"hash": _hash(plaintext)}).first()
+    found = session.execute(_FIND.statement, {"hash": hash_of(plaintext)}).first()
     if found is not None:
         return SeededToken(found.id, is_new=False, is_revoked=bool(found.revoked))
     return SeededToken(_insert(session, plaintext, name, None, []), is_new=True, is_revoked=False)
@@ -240,7 +251,7 @@ def revoke(session: Session, token_id: int) -> None:
         raise UnknownTokenError(token_id)
 
 
-def list_tokens(
+def list_(
     session: Session, *, app: str | None = None, tenant_id: str | None = None
 ) -> list[TokenInfo]:
     """List the tokens of all, of one app or of one tenant, in the order of their issue.
@@ -249,7 +260,7 @@ def list_tokens(
     """
     statement = _LIST
     if app is not None:
-        statement = statement.where(_TOKENS.c.app_id == get_registered(session, app).id)
+        statement = statement.where(_TOKENS.c.app_id == apps.get_id(session, app))
     if tenant_id is not None:
         statement = statement.where(_TENANT.in_((tenant_id,)))
     rows = session.execute(statement).mappings()
@@ -259,22 +270,20 @@ def list_tokens(
 def _insert(
     session: Session, plaintext: str, name: str, app: str | None, allowed_ips: list[str]
 ) -> int:
-    registered = None if app is None else get_registered(session, app)
+    registered = None if app is None else apps.get(session, app)
     token = ApiToken(
         name=name,
-        token_hash=_hash(plaintext),
+        token_hash=hash_of(plaintext),
         scope=TokenScope.GLOBAL if registered is None else TokenScope.APP,
         app_id=None if registered is None else registered.id,
         allowed_ips_json=allowed_ips or None,
-        tenant_id=PLATFORM_TENANT if registered is None else registered.tenant_id,
+        tenant_id=PLATFORM_TENANT
+        if registered is None
+        else registered.tenant_id or PLATFORM_TENANT,
     )
     session.add(token)
     session.flush()
     return token.id
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def _load_token(source: TextIO) -> str:

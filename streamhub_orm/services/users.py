@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import sqlalchemy as sa
 
@@ -19,9 +19,7 @@ from streamhub_orm.errors import (
     UnknownUserError,
 )
 from streamhub_orm.global_db import User
-from streamhub_orm.services.memberships import require_no_last_ownership
-from streamhub_orm.services.passwords import is_password_hash, verify_password
-from streamhub_orm.services.sign_in import revoke_sessions_of
+from streamhub_orm.services import memberships, passwords, sign_ins
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,18 +28,41 @@ if TYPE_CHECKING:
 
     from streamhub_orm.databases import Databases
 
+__all__ = [
+    "ACTIVE",
+    "UserChanges",
+    "authenticate",
+    "create",
+    "delete",
+    "find_by_email",
+    "get",
+    "list_",
+    "update",
+]
+
 ACTIVE: Final = "active"
 """The status of a user who may sign in; any other keeps them out."""
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _LONGEST_EMAIL: Final = 254
 
-FIND_BY_EMAIL: Final = (
+_FIND_BY_EMAIL: Final = (
     sa.select(User)
     .where(User.email.collate("NOCASE") == sa.bindparam("email"))
     .order_by(sa.literal_column("users.rowid"))
     .limit(sa.literal_column("1"))
 )
 """The user whom the Node core finds: A to Z count as a to z, and of several the first one made."""
+
+
+class UserChanges(TypedDict, total=False):
+    """The columns of a user that can be changed."""
+
+    email: str
+    name: str | None
+    password_hash: str | None
+    """The text that `passwords.hash_` returned; None takes the password away."""
+    is_superadmin: bool
+    status: str
 
 
 def create(  # noqa: PLR0913 - the columns of an account
@@ -53,7 +74,7 @@ def create(  # noqa: PLR0913 - the columns of an account
     is_superadmin: bool = False,
     status: str = ACTIVE,
 ) -> User:
-    """Add a user; `password_hash` is what `hash_password` returned, None is no password.
+    """Add a user; `password_hash` is what `passwords.hash_` returned, None is no password.
 
     The address is kept as it is written. Raises `EmailError`, `EmailTakenError` where anybody has
     it in any case, and `PasswordHashError`.
@@ -81,41 +102,40 @@ def get(session: Session, user_id: str) -> User:
 
 def find_by_email(session: Session, email: str) -> User | None:
     """Return the user with this e-mail address in any case, or None."""
-    return session.scalars(FIND_BY_EMAIL, {"email": email.strip()}).one_or_none()
+    return session.scalars(_FIND_BY_EMAIL, {"email": email.strip()}).one_or_none()
 
 
-def list_users(session: Session) -> list[User]:
+def list_(session: Session) -> list[User]:
     """List all users by e-mail address, those without one first."""
     order = (User.email.collate("NOCASE"), User.id)
     return list(session.scalars(sa.select(User).order_by(*order)))
 
 
-def change_email(session: Session, user_id: str, email: str) -> None:
-    """Give the user another e-mail address. Raises as `create` does, and `UnknownUserError`."""
-    user = get(session, user_id)
-    user.email = _free_email(session, email, user)
-    session.flush()
+def update(session: Session, user_id: str, **changes: Unpack[UserChanges]) -> User:
+    """Change what is given of a user.
 
-
-def set_password_hash(session: Session, user_id: str, password_hash: str | None) -> None:
-    """Store what `hash_password` returned; None takes the password away.
-
-    Sessions stay; `sign_in.revoke_sessions_of` ends them. Raises `UnknownUserError` and
-    `PasswordHashError`.
+    Sign-ins stay in force; `sign_ins.revoke_all` ends them after a change of password. Raises as
+    `create` does, and `UnknownUserError`.
     """
     user = get(session, user_id)
-    user.password_hash = _checked_hash(password_hash)
+    if "email" in changes:
+        changes["email"] = _free_email(session, changes["email"], user)
+    if "password_hash" in changes:
+        changes["password_hash"] = _checked_hash(changes["password_hash"])
+    for column, value in changes.items():
+        setattr(user, column, value)
     session.flush()
+    return user
 
 
 def delete(session: Session, user_id: str, *, now: datetime | None = None) -> None:
-    """Delete a user with the memberships, and end the sessions.
+    """Delete a user with the memberships, and end the sign-ins.
 
     Raises `UnknownUserError`, and `LastOwnerError` where a tenant would be left without an owner.
     """
     user = get(session, user_id)
-    require_no_last_ownership(session, user_id)
-    revoke_sessions_of(session, user_id, now=now)
+    memberships.require_no_last_ownership(session, user_id)
+    sign_ins.revoke_all(session, user_id, now=now)
     session.delete(user)
     session.flush()
 
@@ -130,7 +150,7 @@ def authenticate(databases: Databases, email: str, password: str) -> User | None
         user = find_by_email(session, email)
         if user is not None:
             session.expunge(user)
-    is_right = verify_password(password, None if user is None else user.password_hash)
+    is_right = passwords.verify(password, None if user is None else user.password_hash)
     return user if user is not None and is_right and user.status == ACTIVE else None
 
 
@@ -146,6 +166,6 @@ def _free_email(session: Session, email: str, owner: User | None = None) -> str:
 
 def _checked_hash(password_hash: str | None) -> str | None:
     """Refuse a password that was not hashed, before it reaches a file."""
-    if password_hash is not None and not is_password_hash(password_hash):
+    if password_hash is not None and not passwords.is_hash(password_hash):
         raise PasswordHashError
     return password_hash

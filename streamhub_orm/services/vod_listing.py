@@ -13,9 +13,8 @@ import sqlalchemy as sa
 
 from streamhub_orm.app_db import VodStatus
 from streamhub_orm.schema import TimeRange
-from streamhub_orm.services.core import connection_of
+from streamhub_orm.services.core import PointQuery, connection_of
 from streamhub_orm.services.paging import check_page
-from streamhub_orm.services.point_query import PointQuery
 from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from streamhub_orm.app_db import Vod, VodStatus
 from streamhub_orm.errors import UnknownVodError, VodFieldError, VodStateError
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services import variants
+from streamhub_orm.services.core import PointQuery
 from streamhub_orm.services.paging import PageKey
-from streamhub_orm.services.point_query import PointQuery
 from streamhub_orm.services.vod_listing import VodFilter, VodOrder, count, count_by_status, list_
 from streamhub_orm.services.vod_rows import RAW_VODS, VodChanges, VodFields, VodRow
 

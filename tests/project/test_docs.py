@@ -19,7 +19,7 @@ from streamhub_orm.cli import cli
 from streamhub_orm.cli.options import Invocation
 from streamhub_orm.demo import write_demo
 from streamhub_orm.global_db import ServerLog
-from streamhub_orm.services.nodes import register_origin
+from streamhub_orm.services import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,7 +231,7 @@ def test_json_of_the_app_commands(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nodes list", "logs list", "logs purge"])
 def test_json_of_nodes_and_logs(upgraded: Path, name: str) -> None:
     with Databases(upgraded) as databases, databases.global_session() as session:
-        register_origin(session, stats={"cpu": 0.25})
+        nodes.register_origin(session, stats={"cpu": 0.25})
         session.add(ServerLog(level="warn", message="slow", meta_json={"seconds": 41}))
     (example,) = blocks(section(name), "json")
     limit = ["--limit", "1"] if name == "logs list" else []

@@ -32,8 +32,7 @@ from streamhub_orm.global_db import ApiToken, App, ServerLog, Tenant, TokenScope
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import APP
 from streamhub_orm.services import apps
-from streamhub_orm.services.limits import Metric
-from streamhub_orm.services.quotas import reserve
+from streamhub_orm.services.quotas import Metric, reserve
 from streamhub_orm.settings import load_app_config, save_secrets
 from tests.services.plans import plans_of
 from tests.support.installations.facts import APP_MARKERS
@@ -62,7 +61,7 @@ def databases(databases: Databases) -> Databases:
 
 def names(databases: Databases, tenant_id: str | None = None) -> list[str]:
     with databases.global_session(read_only=True) as session:
-        return [app.name for app in apps.list_apps(session, tenant_id)]
+        return [app.name for app in apps.list_(session, tenant_id)]
 
 
 def folder_of(databases: Databases, name: str) -> Path:
@@ -85,7 +84,7 @@ def test_created_app_has_row_folder_config_and_database_at_head(databases: Datab
     assert {it.stat().st_mode for it in folder.iterdir()} == {mode}
     assert load_app_config(folder / "config.yaml").document == {"a": 1}
     with databases.global_session(read_only=True) as session:
-        app = apps.get(session, databases.place, "tv-2")
+        app = apps.get(session, "tv-2")
         assert (app.tenant_id, app.display_name, app.created_at) == ("acme", "Téle 2", NOW)
     put_a_recording(databases, "tv-2")
 
@@ -211,15 +210,15 @@ def test_app_that_is_taken_over_has_the_id_that_its_rows_know(databases: Databas
     create(databases, "tv-3")
     create(databases, "tv-2", reuse_folder=True)
     with databases.global_session() as session:
-        found = {app.name: app.id for app in apps.list_apps(session)}
+        found = {app.name: app.id for app in apps.list_(session)}
         assert found == {"live": 1, "tv-2": 2, "tv-3": 3}
-        apps.get(session, databases.place, "tv-3").name = "tv-4"
+        apps.get(session, "tv-3").name = "tv-4"
     with databases.app_session("tv-2") as session:
         session.execute(sa.update(Vod).values(app_id=3))
     apps.delete(databases, "tv-2")
     create(databases, "tv-2", reuse_folder=True)
     with databases.global_session(read_only=True) as session:
-        assert apps.get(session, databases.place, "tv-2").id == 4
+        assert apps.get(session, "tv-2").id == 4
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -236,8 +235,8 @@ def test_what_root_creates_belongs_to_the_owner_of_the_global_file(databases: Da
 def test_look_ups_use_their_index(databases: Databases) -> None:
     with databases.global_session(read_only=True) as session:
         (by_name,) = plans_of(session, lambda: apps.find(session, "live"))
-        (of_team,) = plans_of(session, lambda: apps.list_apps(session, "acme"))
-        (of_platform,) = plans_of(session, lambda: apps.list_apps(session, "platform"))
+        (of_team,) = plans_of(session, lambda: apps.list_(session, "acme"))
+        (of_platform,) = plans_of(session, lambda: apps.list_(session, "platform"))
     assert "USING INDEX" in by_name
     assert "(name=?)" in by_name
     assert "idx_apps_tenant (tenant_id=?)" in of_team
@@ -266,12 +265,20 @@ def test_create_brings_legacy_rows_of_the_name(databases: Databases) -> None:
         assert session.scalars(sa.select(IngressAuth.ingress_id)).all() == ["in-1"]
 
 
+def test_id_is_found_whatever_else_is_in_the_row(databases: Databases) -> None:
+    with databases.global_session() as session:
+        session.execute(sa.text("UPDATE apps SET created_at = 'x', settings_json = '['"))
+        assert apps.get_id(session, "live") == 1
+        with pytest.raises(UnknownAppError, match=r"streamhub\.db.*no app 'nope'"):
+            apps.get_id(session, "nope")
+
+
 def test_apps_are_listed_by_tenant(databases: Databases) -> None:
     """An app without a tenant, as before tenancy, is the platform's."""
     create(databases, "tv-2", tenant_id="acme")
     create(databases, "tv-3")
     with databases.global_session() as session:
-        apps.get(session, databases.place, "tv-3").tenant_id = None
+        apps.get(session, "tv-3").tenant_id = None
     assert names(databases) == ["live", "tv-2", "tv-3"]
     assert names(databases, "acme") == ["tv-2"]
     assert names(databases, "platform") == ["live", "tv-3"]
@@ -283,15 +290,15 @@ def test_get_of_an_unknown_app_names_those_that_are_like_it(databases: Databases
     with databases.global_session(read_only=True) as session:
         assert apps.find(session, "tv-2") is None
         with pytest.raises(UnknownAppError, match=r"no app 'tv-2' .*\(similar names: tv-3\)"):
-            apps.get(session, databases.place, "tv-2")
+            apps.get(session, "tv-2")
 
 
 def test_update_changes_what_is_given(databases: Databases) -> None:
     create(databases, "tv-2", display_name="Two", livekit_room_prefix="tv2-")
     with databases.global_session() as session:
-        apps.update(session, databases.place, "tv-2", display_name=None, now=NOW)
+        apps.update(session, "tv-2", display_name=None, now=NOW)
     with databases.global_session(read_only=True) as session:
-        app = apps.get(session, databases.place, "tv-2")
+        app = apps.get(session, "tv-2")
         assert (app.display_name, app.livekit_room_prefix) == (None, "tv2-")
         assert app.updated_at == NOW
 
@@ -299,13 +306,13 @@ def test_update_changes_what_is_given(databases: Databases) -> None:
 def test_update_without_a_change_writes_nothing(databases: Databases) -> None:
     create(databases, "tv-2", display_name="Two", now=NOW)
     with databases.global_session() as session:
-        apps.update(session, databases.place, "tv-2", display_name="Two")
-        assert apps.get(session, databases.place, "tv-2").updated_at == NOW
+        apps.update(session, "tv-2", display_name="Two")
+        assert apps.get(session, "tv-2").updated_at == NOW
 
 
 def give_a_token_and_a_log_line(databases: Databases, name: str) -> None:
     with databases.global_session() as session:
-        app = apps.get(session, databases.place, name)
+        app = apps.get(session, name)
         session.add(ApiToken(name="t", token_hash="h", scope=TokenScope.APP, app_id=app.id))  # noqa: S106
         session.add(ServerLog(level="info", app_id=app.id, message="hello"))
 

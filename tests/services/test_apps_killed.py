@@ -69,7 +69,7 @@ def run_until(number: int, strike: Callable[[str], None], call: Callable[[], Non
 
 def registered(data_dir: Path) -> list[str]:
     with Databases(data_dir) as databases, databases.global_session(read_only=True) as session:
-        return [app.name for app in apps.list_apps(session)]
+        return [app.name for app in apps.list_(session)]
 
 
 def files_in(folder: Path) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from streamhub_orm import Databases
-    from streamhub_orm.services.point_query import PointQuery
+    from streamhub_orm.services.core import PointQuery
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SALT: Final = "00ff10ab00ff10ab00ff10ab00ff10ab"

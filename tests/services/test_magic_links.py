@@ -29,11 +29,11 @@ EMAIL = "Ann@example.org"
 
 def ask(session: Session, **options: object) -> magic_links.MagicLink:
     wanted = {"now": NOW, "ip": "192.0.2.7", **options}
-    return magic_links.request_link(session, EMAIL, **wanted)  # type: ignore[arg-type]
+    return magic_links.request(session, EMAIL, **wanted)  # type: ignore[arg-type]
 
 
 def claim(session: Session, token: str, now: datetime = NOW) -> magic_links.LinkClaim:
-    return magic_links.claim_link(session, token, now=now)
+    return magic_links.claim(session, token, now=now)
 
 
 def row_of(session: Session, link_id: int) -> dict[str, object]:
@@ -93,7 +93,7 @@ def test_stored_hash_is_no_token(global_session: Session) -> None:
 def test_link_of_another_kind_is_unknown_and_stays(global_session: Session) -> None:
     link = ask(global_session, kind="invite")
     assert claim(global_session, link.token).refusal is LinkRefusal.UNKNOWN
-    assert magic_links.claim_link(global_session, link.token, kind="invite", now=NOW)
+    assert magic_links.claim(global_session, link.token, kind="invite", now=NOW)
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.000Z"])
@@ -135,13 +135,13 @@ def test_link_of_the_node_core_is_claimed(global_session: Session) -> None:
 CLAIM = """
 from streamhub_orm.services import magic_links
 with databases.global_session() as session:
-    print("in" if magic_links.claim_link(session, arguments[0]) else "out")
+    print("in" if magic_links.claim(session, arguments[0]) else "out")
 """
 
 
 def test_link_claimed_by_several_processes_lets_one_in(databases: Databases) -> None:
     with databases.global_session() as session:
-        token = magic_links.request_link(session, EMAIL).token
+        token = magic_links.request(session, EMAIL).token
     assert race(CLAIM, databases.place.root, token) == ["in", "out", "out", "out"]
 
 
@@ -175,11 +175,11 @@ def test_sixth_link_to_one_address_is_refused_and_not_stored(global_session: Ses
     for n in range(5):
         ask(global_session, ip=f"192.0.2.{n}", now=NOW + timedelta(minutes=n))
     with pytest.raises(TooManyLinksError) as caught:
-        magic_links.request_link(global_session, "ANN@EXAMPLE.ORG ", now=NOW + timedelta(minutes=5))
+        magic_links.request(global_session, "ANN@EXAMPLE.ORG ", now=NOW + timedelta(minutes=5))
     assert (caught.value.key, caught.value.limit) == ("email", 5)
     assert caught.value.retry_after_seconds == 600
     assert global_session.scalar(sa.text("SELECT count(*) FROM magic_tokens")) == 5
-    magic_links.request_link(global_session, "bob@example.org", now=NOW)
+    magic_links.request(global_session, "bob@example.org", now=NOW)
 
 
 def test_link_is_made_again_when_the_window_has_moved_on(global_session: Session) -> None:
@@ -193,7 +193,7 @@ def test_link_is_made_again_when_the_window_has_moved_on(global_session: Session
 
 def test_twenty_first_link_for_one_ip_is_refused(global_session: Session) -> None:
     def ask_for(n: int, ip: str | None = "192.0.2.7") -> None:
-        magic_links.request_link(global_session, f"{n}@example.org", ip=ip, now=NOW)
+        magic_links.request(global_session, f"{n}@example.org", ip=ip, now=NOW)
 
     for n in range(20):
         ask_for(n)
@@ -232,7 +232,7 @@ made = 0
 for _ in range(3):
     try:
         with databases.global_session() as session:
-            magic_links.request_link(session, "ann@example.org")
+            magic_links.request(session, "ann@example.org")
         made += 1
     except TooManyLinksError:
         pass
@@ -247,7 +247,7 @@ def test_window_holds_against_several_processes(databases: Databases) -> None:
 @pytest.mark.parametrize("by", CountedBy)
 def test_window_searches_the_index_of_the_time(global_session: Session, by: CountedBy) -> None:
     window = RateWindow(by, 5, timedelta(minutes=15))
-    plan = plan_of(global_session, magic_links.recent_links(window, "x", NOW))
+    plan = plan_of(global_session, magic_links._made_within(window, "x", NOW))
     assert "SEARCH magic_tokens USING INDEX idx_magic_tokens_created (created_at>?)" in plan
 
 
@@ -256,6 +256,6 @@ def test_delete_removes_what_is_older_in_either_format(global_session: Session) 
         link = ask(global_session, windows=())
         statement = sa.text("UPDATE magic_tokens SET created_at = :at WHERE id = :id")
         global_session.execute(statement, {"at": stored, "id": link.id})
-    assert magic_links.delete_links(global_session, before=NOW) == 2
+    assert magic_links.purge(global_session, before=NOW) == 2
     left = global_session.scalars(sa.text("SELECT created_at FROM magic_tokens")).all()
     assert left == ["2026-01-31T13:00:00.000Z"]

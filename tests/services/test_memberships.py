@@ -29,7 +29,7 @@ def team(global_session: Session) -> tuple[str, str, str]:
     """Return a team's id, its owner's and a viewer's."""
     ann = users.create(global_session, "ann@example.org", name="Ann")
     bob = users.create(global_session, "bob@example.org")
-    made = tenants.create_team(global_session, "Team", ann.id)
+    made = tenants.create(global_session, "Team", ann.id)
     memberships.add(global_session, made.id, bob.id)
     return made.id, ann.id, bob.id
 
@@ -45,7 +45,7 @@ def test_role_is_that_of_the_member_and_none_for_others(
 
 def test_role_is_searched_by_the_primary_key(global_session: Session) -> None:
     parameters = {"user": "u", "tenant": "t"}
-    plan = plan_of(global_session, memberships.FIND_ROLE.statement, parameters)
+    plan = plan_of(global_session, memberships._FIND_ROLE.statement, parameters)
     assert plan == (
         "SEARCH memberships USING INDEX sqlite_autoindex_memberships_1 (user_id=? AND tenant_id=?)"
     )
@@ -88,7 +88,7 @@ def test_last_owner_does_not_leave(global_session: Session, team: tuple[str, str
     tenant, ann, bob = team
     memberships.set_role(global_session, tenant, bob, Role.EDITOR)
     with pytest.raises(LastOwnerError, match="Make another member the owner first"):
-        memberships.remove(global_session, tenant, ann)
+        memberships.delete(global_session, tenant, ann)
     assert memberships.find_role(global_session, tenant, ann) is Role.OWNER
 
 
@@ -96,9 +96,9 @@ def test_owner_of_another_tenant_does_not_count(
     global_session: Session, team: tuple[str, str, str]
 ) -> None:
     tenant, ann, bob = team
-    tenants.create_team(global_session, "Other", bob)
+    tenants.create(global_session, "Other", bob)
     with pytest.raises(LastOwnerError):
-        memberships.remove(global_session, tenant, ann)
+        memberships.delete(global_session, tenant, ann)
 
 
 def test_owner_leaves_where_another_is_left(
@@ -107,19 +107,19 @@ def test_owner_leaves_where_another_is_left(
     tenant, ann, bob = team
     memberships.set_role(global_session, tenant, bob, Role.OWNER)
     memberships.set_role(global_session, tenant, ann, Role.OWNER)
-    memberships.remove(global_session, tenant, ann)
+    memberships.delete(global_session, tenant, ann)
     assert [it.user_id for it in memberships.list_members(global_session, tenant)] == [bob]
     with pytest.raises(LastOwnerError):
-        memberships.remove(global_session, tenant, bob)
+        memberships.delete(global_session, tenant, bob)
 
 
 def test_viewer_leaves_and_is_then_unknown(
     global_session: Session, team: tuple[str, str, str]
 ) -> None:
     tenant, _, bob = team
-    memberships.remove(global_session, tenant, bob)
+    memberships.delete(global_session, tenant, bob)
     with pytest.raises(UnknownMembershipError, match="memberships"):
-        memberships.remove(global_session, tenant, bob)
+        memberships.delete(global_session, tenant, bob)
     with pytest.raises(UnknownMembershipError):
         memberships.set_role(global_session, tenant, bob, Role.EDITOR)
 
@@ -134,7 +134,7 @@ def test_lists_show_members_and_tenants(
         (ann, "ann@example.org", "Ann", Role.OWNER),
         (bob, "bob@example.org", None, Role.VIEWER),
     ]
-    theirs = memberships.list_tenants_of(global_session, ann)
+    theirs = memberships.list_tenants(global_session, ann)
     assert [(it.tenant_id, it.name, it.plan, it.role) for it in theirs] == [
         ("platform", "Platform", "platform", Role.EDITOR),
         (tenant, "Team", "free", Role.OWNER),
@@ -151,7 +151,7 @@ try:
         me = next(it.user_id for it in memberships.list_members(session, tenant)
                   if it.role == "owner")
         time.sleep(0.1)
-        memberships.remove(session, tenant, me)
+        memberships.delete(session, tenant, me)
     print("left")
 except LastOwnerError:
     print("last")
@@ -161,7 +161,7 @@ except LastOwnerError:
 def test_owners_who_leave_at_the_same_time_leave_one_behind(databases: Databases) -> None:
     with databases.global_session() as session:
         people = [users.create(session, f"{n}@example.org") for n in range(3)]
-        tenant = tenants.create_team(session, "Team", people[0].id).id
+        tenant = tenants.create(session, "Team", people[0].id).id
         for person in people[1:]:
             memberships.add(session, tenant, person.id, Role.OWNER)
     outcomes = race(LEAVE, databases.place.root, tenant)

@@ -15,17 +15,7 @@ from streamhub_orm.errors import (
     UnknownNodeError,
 )
 from streamhub_orm.global_db import Node, NodeStatus
-from streamhub_orm.services.nodes import (
-    find_node,
-    get_node,
-    heartbeat,
-    is_available,
-    is_stale,
-    join_node,
-    list_nodes,
-    register_origin,
-    set_node_status,
-)
+from streamhub_orm.services import nodes
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -42,7 +32,7 @@ def stored(session: Session, node_id: str) -> dict[str, Any]:
 
 
 def test_join_of_a_new_name_makes_an_active_node(global_session: Session) -> None:
-    node = join_node(global_session, "edge-1", url="https://e1", region="eu", now=NOW)
+    node = nodes.join(global_session, "edge-1", url="https://e1", region="eu", now=NOW)
     row = stored(global_session, node.id)
     assert node.id.startswith("node_")
     assert (row["name"], row["url"], row["region"]) == ("edge-1", "https://e1", "eu")
@@ -55,109 +45,109 @@ def test_join_of_a_new_name_makes_an_active_node(global_session: Session) -> Non
 def test_join_of_a_known_name_keeps_its_id_and_is_active_over_a_pin(
     global_session: Session, pin: NodeStatus
 ) -> None:
-    first = join_node(global_session, "edge-1", url="https://e1", region="eu", now=NOW)
-    set_node_status(global_session, first.id, pin)
-    again = join_node(global_session, "edge-1", url="https://other", now=LATER)
+    first = nodes.join(global_session, "edge-1", url="https://e1", region="eu", now=NOW)
+    nodes.set_status(global_session, first.id, pin)
+    again = nodes.join(global_session, "edge-1", url="https://other", now=LATER)
     assert again.id == first.id
     row = stored(global_session, first.id)
     assert (row["status"], row["url"], row["region"]) == ("active", "https://other", "eu")
     assert row["last_seen_at"] == "2026-01-31 12:00:30"
-    assert len(list_nodes(global_session)) == 1
+    assert len(nodes.list_(global_session)) == 1
 
 
 def test_join_takes_the_oldest_of_several_nodes_of_one_name(global_session: Session) -> None:
     for node_id, created in (("b", "2025-05-01"), ("a", "2025-06-01")):
         insert = "INSERT INTO nodes (id, name, created_at) VALUES (:id, 'edge-1', :at)"
         global_session.execute(sa.text(insert), {"id": node_id, "at": f"{created} 00:00:00"})
-    assert join_node(global_session, "edge-1").id == "b"
+    assert nodes.join(global_session, "edge-1").id == "b"
 
 
 @pytest.mark.parametrize("name", ["", "  ", None])
 def test_join_without_a_name_is_refused(global_session: Session, name: str) -> None:
     with pytest.raises(NodeNameError):
-        join_node(global_session, name)
-    assert list_nodes(global_session) == []
+        nodes.join(global_session, name)
+    assert nodes.list_(global_session) == []
 
 
 def test_heartbeat_sets_time_stats_and_status(global_session: Session) -> None:
     insert = "INSERT INTO nodes (id, name) VALUES ('n-2', 'edge-2')"
     global_session.execute(sa.text(insert))
     assert stored(global_session, "n-2")["status"] == "unknown"
-    heartbeat(global_session, "n-2", {"cpu": 0.25, "rooms": ["ü"]}, now=NOW)
+    nodes.heartbeat(global_session, "n-2", {"cpu": 0.25, "rooms": ["ü"]}, now=NOW)
     row = stored(global_session, "n-2")
     assert (row["status"], row["last_seen_at"]) == ("active", "2026-01-31 12:00:00")
     assert row["stats_json"] == '{"cpu":0.25,"rooms":["ü"]}'
-    heartbeat(global_session, "n-2", now=LATER)
+    nodes.heartbeat(global_session, "n-2", now=LATER)
     assert stored(global_session, "n-2")["stats_json"] == row["stats_json"]
 
 
 @pytest.mark.parametrize("pin", PINS)
 def test_heartbeat_keeps_a_pin(global_session: Session, pin: NodeStatus) -> None:
-    node = join_node(global_session, "edge-1", now=NOW)
-    set_node_status(global_session, node.id, pin)
-    heartbeat(global_session, node.id, {"cpu": 1}, now=LATER)
+    node = nodes.join(global_session, "edge-1", now=NOW)
+    nodes.set_status(global_session, node.id, pin)
+    nodes.heartbeat(global_session, node.id, {"cpu": 1}, now=LATER)
     row = stored(global_session, node.id)
     assert (row["status"], row["last_seen_at"]) == (pin.value, "2026-01-31 12:00:30")
 
 
 def test_heartbeat_takes_stats_of_4096_bytes_and_refuses_one_more(global_session: Session) -> None:
     """Bytes of UTF-8, as they are stored; a refused heartbeat changes nothing."""
-    node = join_node(global_session, "edge-1", now=NOW)
+    node = nodes.join(global_session, "edge-1", now=NOW)
     frame = len('{"a":""}')
-    heartbeat(global_session, node.id, {"a": "ü" * ((4096 - frame) // 2)}, now=NOW)
+    nodes.heartbeat(global_session, node.id, {"a": "ü" * ((4096 - frame) // 2)}, now=NOW)
     assert len(stored(global_session, node.id)["stats_json"].encode()) == 4096
     with pytest.raises(NodeStatsError, match="4097 bytes") as caught:
-        heartbeat(global_session, node.id, {"a": "x" * (4097 - frame)}, now=LATER)
+        nodes.heartbeat(global_session, node.id, {"a": "x" * (4097 - frame)}, now=LATER)
     assert (caught.value.size_bytes, caught.value.limit_bytes) == (4097, 4096)
     assert stored(global_session, node.id)["last_seen_at"] == "2026-01-31 12:00:00"
 
 
 def test_heartbeat_of_stats_that_json_cannot_hold_is_refused(global_session: Session) -> None:
-    node = join_node(global_session, "edge-1")
+    node = nodes.join(global_session, "edge-1")
     with pytest.raises(StoredValueError):
-        heartbeat(global_session, node.id, {"cpu": float("nan")})
+        nodes.heartbeat(global_session, node.id, {"cpu": float("nan")})
 
 
 def test_heartbeat_of_an_unknown_node_names_those_that_are_there(global_session: Session) -> None:
-    node = join_node(global_session, "edge-1")
+    node = nodes.join(global_session, "edge-1")
     with pytest.raises(UnknownNodeError, match=node.id) as caught:
-        heartbeat(global_session, "n-9", {})
+        nodes.heartbeat(global_session, "n-9", {})
     assert (caught.value.node_id, caught.value.known) == ("n-9", (node.id,))
     with pytest.raises(UnknownNodeError):
-        get_node(global_session, "n-9")
-    assert find_node(global_session, "edge-9") is None
+        nodes.get(global_session, "n-9")
+    assert nodes.find_by_name(global_session, "edge-9") is None
 
 
 def test_node_is_stale_after_90_seconds_without_a_heartbeat(global_session: Session) -> None:
-    node = join_node(global_session, "edge-1", now=NOW)
+    node = nodes.join(global_session, "edge-1", now=NOW)
     at_90, after = NOW + timedelta(seconds=90), NOW + timedelta(seconds=91)
-    assert not is_stale(node, now=at_90)
-    assert is_stale(node, now=after)
-    assert is_available(node, now=at_90)
-    assert not is_available(node, now=after)
-    set_node_status(global_session, node.id, NodeStatus.DRAINING)
-    assert not is_available(node, now=NOW)
-    assert is_stale(Node(id="n", status="active"), now=NOW)
+    assert not nodes.is_stale(node, now=at_90)
+    assert nodes.is_stale(node, now=after)
+    assert nodes.is_available(node, now=at_90)
+    assert not nodes.is_available(node, now=after)
+    nodes.set_status(global_session, node.id, NodeStatus.DRAINING)
+    assert not nodes.is_available(node, now=NOW)
+    assert nodes.is_stale(Node(id="n", status="active"), now=NOW)
 
 
 def test_origin_registers_itself_once_and_refreshes_at_later_boots(
     global_session: Session,
 ) -> None:
-    register_origin(global_session, url="http://a", stats={"cpu": 1}, now=NOW)
+    nodes.register_origin(global_session, url="http://a", stats={"cpu": 1}, now=NOW)
     row = stored(global_session, "origin")
     assert (row["name"], row["region"], row["status"]) == ("origin", "origin", "active")
     rename = "UPDATE nodes SET name = 'main', region = 'eu', status = 'draining'"
     global_session.execute(sa.text(rename))
     global_session.expire_all()
-    register_origin(global_session, url="http://b", stats={"cpu": 2}, now=LATER)
+    nodes.register_origin(global_session, url="http://b", stats={"cpu": 2}, now=LATER)
     row = stored(global_session, "origin")
     assert (row["name"], row["region"], row["status"]) == ("main", "eu", "draining")
     assert (row["url"], row["stats_json"]) == ("http://b", '{"cpu":2}')
     assert row["last_seen_at"] == "2026-01-31 12:00:30"
-    assert len(list_nodes(global_session)) == 1
+    assert len(nodes.list_(global_session)) == 1
 
 
 def test_origin_with_too_many_stats_is_not_registered(global_session: Session) -> None:
     with pytest.raises(NodeStatsError):
-        register_origin(global_session, stats={"a": "x" * 5000})
-    assert list_nodes(global_session) == []
+        nodes.register_origin(global_session, stats={"a": "x" * 5000})
+    assert nodes.list_(global_session) == []

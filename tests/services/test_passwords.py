@@ -9,13 +9,8 @@ from typing import Final
 
 import pytest
 
-from streamhub_orm.services.passwords import (
-    USER_COST,
-    ScryptCost,
-    hash_password,
-    scrypt,
-    verify_password,
-)
+from streamhub_orm.services import passwords
+from streamhub_orm.services.passwords import ScryptCost
 from tests.services.node import ask_node
 
 SALT: Final = bytes(range(16))
@@ -55,41 +50,40 @@ process.stdout.write(String(crypto.timingSafeEqual(made, Buffer.from(hash, "hex"
 
 def test_password_hashed_by_node_is_verified() -> None:
     """Also with half a surrogate pair, which Node's strings may hold and UTF-8 cannot."""
-    passwords = [*PASSWORDS, "half \ud83d pair"]
-    made = json.loads(ask_node(NODE_HASHES, json.dumps(passwords)))
-    assert [verify_password(*pair) for pair in zip(passwords, made, strict=True)] == [True] * len(
-        passwords
-    )
-    assert not verify_password("another", made[0])
+    plain = [*PASSWORDS, "half \ud83d pair"]
+    made = json.loads(ask_node(NODE_HASHES, json.dumps(plain)))
+    right = [passwords.verify(*pair) for pair in zip(plain, made, strict=True)]
+    assert right == [True] * len(plain)
+    assert not passwords.verify("another", made[0])
 
 
 def test_password_hashed_here_is_verified_by_node() -> None:
     for password in ("pässwörd 王", "half \ud83d pair"):
-        pair = json.dumps([password, hash_password(password)])
+        pair = json.dumps([password, passwords.hash_(password)])
         assert ask_node(NODE_CHECKS, pair) == "true"
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_password_hashed_by_hashlib_is_verified(password: str) -> None:
-    assert verify_password(password, stored_by_hashlib(password))
+    assert passwords.verify(password, stored_by_hashlib(password))
 
 
 def test_hash_has_the_form_of_the_field_and_a_salt_of_its_own() -> None:
-    made = {hash_password("secret") for _ in range(2)}
+    made = {passwords.hash_("secret") for _ in range(2)}
     assert len(made) == 2
     for stored in made:
         assert re.fullmatch(r"scrypt\$32768\$8\$1\$[0-9a-f]{32}\$[0-9a-f]{128}", stored)
-        assert verify_password("secret", stored)
+        assert passwords.verify("secret", stored)
 
 
 @pytest.mark.parametrize("wrong", ["", "Secret", "secret ", "secre", "secret\n"])
 def test_wrong_password_is_false(wrong: str) -> None:
-    assert not verify_password(wrong, GOOD)
+    assert not passwords.verify(wrong, GOOD)
 
 
 def test_numbers_of_another_time_are_read_from_the_string() -> None:
-    assert verify_password("secret", stored_by_hashlib("secret", n=16384, p=2))
-    assert verify_password("secret", stored_by_hashlib("secret", n=131072))
+    assert passwords.verify("secret", stored_by_hashlib("secret", n=16384, p=2))
+    assert passwords.verify("secret", stored_by_hashlib("secret", n=131072))
 
 
 MALFORMED: Final = {
@@ -122,14 +116,14 @@ MALFORMED: Final = {
 
 @pytest.mark.parametrize("stored", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_string_is_false(stored: str | None) -> None:
-    assert verify_password("secret", stored) is False
+    assert passwords.verify("secret", stored) is False
 
 
 def test_zero_hash_that_nobody_is_compared_with_opens_nothing() -> None:
     """The stand-in for an unknown user is no account, whatever is typed."""
     nobody = f"scrypt$32768$8$1${'00' * 16}${'00' * 64}"
-    assert not verify_password("", nobody)
-    assert not verify_password("", None)
+    assert not passwords.verify("", nobody)
+    assert not passwords.verify("", None)
 
 
 @pytest.mark.parametrize("stored", [None, "", "malformed", GOOD.replace("32768", "1048576")])
@@ -145,19 +139,19 @@ def test_unknown_user_costs_what_a_wrong_password_costs(
         return real(password, salt=salt, n=n, r=r, p=p, **rest)
 
     monkeypatch.setattr(hashlib, "scrypt", counted)
-    assert not verify_password("wrong", GOOD)
-    assert not verify_password("wrong", stored)
+    assert not passwords.verify("wrong", GOOD)
+    assert not passwords.verify("wrong", stored)
     assert len(calls) == 2
     assert calls[0] == calls[1]
 
 
 def test_scrypt_of_an_unaffordable_cost_is_refused() -> None:
     with pytest.raises(ValueError, match="at most"):
-        scrypt("secret", SALT, ScryptCost(2**20), length_bytes=64)
+        passwords.scrypt("secret", SALT, ScryptCost(2**20), length_bytes=64)
 
 
 def test_scrypt_takes_the_defaults_of_node() -> None:
     """What ingress passwords are hashed with."""
     expected = hashlib.scrypt(b"secret", salt=b"00ff", n=16384, r=8, p=1, dklen=32)
-    assert scrypt("secret", b"00ff", ScryptCost(16384), length_bytes=32) == expected
-    assert ScryptCost(32768, 8, 1) == USER_COST
+    assert passwords.scrypt("secret", b"00ff", ScryptCost(16384), length_bytes=32) == expected
+    assert ScryptCost(32768, 8, 1) == passwords._USER_COST

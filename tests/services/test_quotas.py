@@ -1,4 +1,4 @@
-"""Quotas: use counted over all apps, unread apps named, and one caller for the last slot."""
+"""Quotas: limits, use counted over all apps, unread apps named, one caller for the last slot."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import Stream, StreamStatus, StreamType, Vod
-from streamhub_orm.errors import QuotaExceededError, StoredValueError, UsageUnknownError
+from streamhub_orm.errors import (
+    QuotaExceededError,
+    StoredValueError,
+    UnknownTenantError,
+    UsageUnknownError,
+)
 from streamhub_orm.global_db import App
-from streamhub_orm.services import quotas
+from streamhub_orm.services import apps, quotas
 from streamhub_orm.services.egress import GIB
-from streamhub_orm.services.limits import Limits, Metric, set_limits
-from streamhub_orm.services.quotas import read_usage, reserve
-from tests.services.plans import plan_of
+from streamhub_orm.services.quotas import FREE, Limits, Metric, reserve
+from tests.services.plans import plan_of, plans_of
 from tests.services.racing import race
 
 if TYPE_CHECKING:
@@ -32,7 +36,40 @@ NOW = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
 
 def limit(databases: Databases, **limits: int) -> None:
     with databases.global_session() as session:
-        set_limits(session, "acme", Limits(**limits))
+        quotas.update(session, "acme", Limits(**limits))
+
+
+def test_tenant_without_a_row_has_the_limits_of_the_free_plan(acme: Databases) -> None:
+    with acme.global_session(read_only=True) as session:
+        assert quotas.get(session, "acme") == FREE
+    assert [FREE.of(metric) for metric in Metric] == [2, 2, 300, 5, 5]
+
+
+def test_limits_are_those_of_the_row(acme: Databases) -> None:
+    with acme.global_session() as session:
+        session.execute(sa.text("INSERT INTO quotas (tenant_id, max_apps) VALUES ('acme', -1)"))
+        limits = quotas.get(session, "acme")
+    assert [limits.of(metric) for metric in Metric] == [None, 2, 300, 5, 5]
+
+
+def test_minus_one_alone_is_unlimited() -> None:
+    assert Limits(max_apps=-1).of(Metric.APPS) is None
+    assert Limits(max_apps=-2).of(Metric.APPS) == -2
+    assert Limits(max_apps=0).of(Metric.APPS) == 0
+
+
+def test_limits_are_written_and_written_over(acme: Databases) -> None:
+    with acme.global_session() as session:
+        for limits in (Limits(1, 2, 3, 4, 5), Limits(6, 7, 8, 9, -1)):
+            quotas.update(session, "acme", limits)
+            assert quotas.get(session, "acme") == limits
+        with pytest.raises(UnknownTenantError):
+            quotas.update(session, "nope", FREE)
+
+
+def test_limits_are_searched_by_the_primary_key(global_session: Session) -> None:
+    plan = plan_of(global_session, quotas._FIND_LIMITS.statement, {"tenant": "platform"})
+    assert plan == "SEARCH quotas USING INDEX sqlite_autoindex_quotas_1 (tenant_id=?)"
 
 
 APP_IDS = {"live": 1, "tv-2": 2, "tv-3": 3}
@@ -65,7 +102,7 @@ def fill(databases: Databases) -> None:
 
 def test_usage_is_counted_over_all_apps_of_the_tenant(acme: Databases) -> None:
     fill(acme)
-    usage = read_usage(acme, "acme", now=NOW)
+    usage = quotas.measure(acme, "acme", now=NOW)
     assert (usage.apps, usage.concurrent_streams) == (2, 2)
     assert usage.recording_minutes == 240
     assert usage.storage_bytes == 4 * GIB
@@ -74,7 +111,7 @@ def test_usage_is_counted_over_all_apps_of_the_tenant(acme: Databases) -> None:
 
 
 def test_usage_of_a_tenant_without_apps_is_nothing(databases: Databases) -> None:
-    usage = read_usage(databases, "nobody", now=NOW)
+    usage = quotas.measure(databases, "nobody", now=NOW)
     assert (usage.apps, usage.concurrent_streams, usage.storage_bytes) == (0, 0, 0)
     assert usage.limits == Limits()
 
@@ -82,8 +119,8 @@ def test_usage_of_a_tenant_without_apps_is_nothing(databases: Databases) -> None
 def test_app_without_a_tenant_is_the_platforms(acme: Databases) -> None:
     with acme.global_session() as session:
         session.execute(sa.update(App).where(App.name == "tv-3").values(tenant_id=None))
-    assert read_usage(acme, "platform").apps == 2
-    assert read_usage(acme, "acme").apps == 1
+    assert quotas.measure(acme, "platform").apps == 2
+    assert quotas.measure(acme, "acme").apps == 1
 
 
 def test_usage_of_a_month_takes_both_formats_at_both_ends(acme: Databases) -> None:
@@ -106,7 +143,7 @@ def test_usage_of_a_month_takes_both_formats_at_both_ends(acme: Databases) -> No
                 {"at": started_at},
             )
     moment = datetime(2026, 2, 10, tzinfo=UTC)
-    assert read_usage(acme, "acme", now=moment).recording_minutes == 4
+    assert quotas.measure(acme, "acme", now=moment).recording_minutes == 4
 
 
 @pytest.mark.parametrize(
@@ -118,7 +155,7 @@ def test_usage_of_a_month_takes_both_formats_at_both_ends(acme: Databases) -> No
     ],
 )
 def test_month_ends_where_the_next_begins(moment: datetime, first: str, following: str) -> None:
-    assert quotas.month_of(moment) == (first, following)
+    assert quotas._month_of(moment) == (first, following)
 
 
 def test_reserve_takes_the_text_of_a_metric(acme: Databases) -> None:
@@ -142,7 +179,7 @@ def test_reserve_refuses_a_metric_that_is_none(acme: Databases) -> None:
 def test_sizes_too_large_for_a_sum_are_summed(acme: Databases) -> None:
     with acme.app_session("tv-2") as session:
         session.add_all(Vod(app_id=APP_IDS["tv-2"], name="x", size_bytes=2**62) for _ in range(4))
-    assert read_usage(acme, "acme").storage_bytes == 2**64
+    assert quotas.measure(acme, "acme").storage_bytes == 2**64
 
 
 def damage(databases: Databases) -> None:
@@ -187,7 +224,7 @@ def test_app_that_cannot_be_read_is_named_and_not_counted_as_nothing(
 ) -> None:
     fill(acme)
     spoil(acme)
-    usage = read_usage(acme, "acme", now=NOW)
+    usage = quotas.measure(acme, "acme", now=NOW)
     assert (usage.apps, usage.concurrent_streams) == (2, 1)
     (unread,) = usage.unread
     assert unread.app == "tv-3"
@@ -216,7 +253,7 @@ def test_gate_is_closed_where_an_app_cannot_be_read(
 )
 def test_app_that_nobody_has_opened_yet_uses_nothing(acme: Databases, metric: Metric) -> None:
     remove(acme)
-    usage = read_usage(acme, "acme", now=NOW)
+    usage = quotas.measure(acme, "acme", now=NOW)
     assert (usage.apps, usage.concurrent_streams, usage.unread) == (2, 0, ())
     with reserve(acme, "acme", metric):
         pass
@@ -263,7 +300,7 @@ def test_what_is_written_in_the_session_of_the_gate_is_committed(acme: Databases
         session.add(App(name="tv-4", tenant_id="acme"))
     with pytest.raises(QuotaExceededError), reserve(acme, "acme", Metric.APPS):
         pytest.fail("let in")
-    assert read_usage(acme, "acme").apps == 3
+    assert quotas.measure(acme, "acme").apps == 3
 
 
 def test_what_fails_inside_the_gate_takes_no_slot(acme: Databases) -> None:
@@ -299,8 +336,8 @@ def test_egress_is_what_the_meter_says(acme: Databases, ddl: str, amount: int) -
         ("acme", "2026-11", amount * 9),
         ("platform", "2026-12", amount * 9),
     )
-    assert read_usage(acme, "acme", now=NOW).egress_bytes == 3 * GIB
-    assert read_usage(acme, "nobody", now=NOW).egress_bytes == 0
+    assert quotas.measure(acme, "acme", now=NOW).egress_bytes == 3 * GIB
+    assert quotas.measure(acme, "nobody", now=NOW).egress_bytes == 0
     with reserve(acme, "acme", Metric.EGRESS_GB, 2, now=NOW):
         pass
     with (
@@ -312,7 +349,7 @@ def test_egress_is_what_the_meter_says(acme: Databases, ddl: str, amount: int) -
 
 def test_egress_that_nothing_measures_is_unknown_and_its_gate_closed(acme: Databases) -> None:
     meter(acme, "tenant_id, something")
-    assert read_usage(acme, "acme", now=NOW).egress_bytes is None
+    assert quotas.measure(acme, "acme", now=NOW).egress_bytes is None
     with (
         pytest.raises(UsageUnknownError, match="quota_usage"),
         reserve(acme, "acme", Metric.EGRESS_GB),
@@ -323,8 +360,7 @@ def test_egress_that_nothing_measures_is_unknown_and_its_gate_closed(acme: Datab
 LAST_STREAM = """
 from streamhub_orm.app_db import Stream
 from streamhub_orm.errors import QuotaExceededError
-from streamhub_orm.services.limits import Metric
-from streamhub_orm.services.quotas import reserve
+from streamhub_orm.services.quotas import Metric, reserve
 import os, time
 app, app_id = (("tv-2", 2), ("tv-3", 3))[os.getpid() % 2]
 try:
@@ -339,8 +375,7 @@ except QuotaExceededError:
 LAST_APP = """
 from streamhub_orm.errors import QuotaExceededError
 from streamhub_orm.global_db import App
-from streamhub_orm.services.limits import Metric
-from streamhub_orm.services.quotas import reserve
+from streamhub_orm.services.quotas import Metric, reserve
 import os, time
 try:
     with reserve(databases, "acme", Metric.APPS) as session:
@@ -359,27 +394,27 @@ def test_last_stream_of_several_processes_goes_to_one(acme: Databases) -> None:
         add_stream(session, "tv-2", "r/1", StreamStatus.ACTIVE)
     outcomes = race(LAST_STREAM, acme.place.root, runners=6)
     assert outcomes == ["in", "out", "out", "out", "out", "out"]
-    assert read_usage(acme, "acme").concurrent_streams == 2
+    assert quotas.measure(acme, "acme").concurrent_streams == 2
 
 
 def test_last_app_of_several_processes_goes_to_one(acme: Databases) -> None:
     limit(acme, max_apps=3)
     outcomes = race(LAST_APP, acme.place.root, runners=6)
     assert outcomes == ["in", "out", "out", "out", "out", "out"]
-    assert read_usage(acme, "acme").apps == 3
+    assert quotas.measure(acme, "acme").apps == 3
 
 
 @pytest.mark.parametrize("tenant", ["acme", "platform"])
 def test_apps_of_a_tenant_are_searched_by_its_index(acme: Databases, tenant: str) -> None:
     with acme.global_session(read_only=True) as session:
-        plan = plan_of(session, quotas.apps_of(tenant))
+        (plan,) = plans_of(session, lambda: apps.list_names(session, tenant))
     assert "idx_apps_tenant (tenant_id=?)" in plan
 
 
 def test_readings_of_an_app_use_their_indices(acme: Databases) -> None:
     with acme.app_session("tv-2", read_only=True) as session:
         plan = session.connection().exec_driver_sql(
-            f"EXPLAIN QUERY PLAN {quotas.RECORDED_SECONDS}", quotas.month_of(NOW)
+            f"EXPLAIN QUERY PLAN {quotas._RECORDED_SECONDS}", quotas._month_of(NOW)
         )
         (step,) = plan.all()
     assert step.detail == (

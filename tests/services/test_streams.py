@@ -16,7 +16,7 @@ from tests.services.plans import plan_of, plans_of
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from streamhub_orm.services.point_query import PointQuery
+    from streamhub_orm.services.core import PointQuery
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

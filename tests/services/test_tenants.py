@@ -14,8 +14,8 @@ from streamhub_orm.errors import (
     UnknownUserError,
 )
 from streamhub_orm.global_db import Role
-from streamhub_orm.services import memberships, tenants, tokens, users
-from streamhub_orm.services.limits import FREE, PLATFORM, Limits, get_limits
+from streamhub_orm.services import apps, memberships, quotas, tenants, tokens, users
+from streamhub_orm.services.quotas import FREE, PLATFORM, Limits
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -29,32 +29,32 @@ def rows_of(session: Session, table: str) -> list[tuple[object, ...]]:
 
 def test_team_is_a_tenant_with_the_free_quota_and_an_owner(global_session: Session) -> None:
     ann = users.create(global_session, "ann@example.org")
-    team = tenants.create_team(global_session, "Équipe", ann.id)
+    team = tenants.create(global_session, "Équipe", ann.id)
     assert (team.name, team.plan) == ("Équipe", "free")
     assert rows_of(global_session, "quotas")[1] == (team.id, 2, 2, 300, 5, 5)
     assert memberships.find_role(global_session, team.id, ann.id) is Role.OWNER
     assert tenants.get(global_session, team.id) is team
-    assert [it.name for it in tenants.list_tenants(global_session)] == ["Platform", "Équipe"]
+    assert [it.name for it in tenants.list_(global_session)] == ["Platform", "Équipe"]
 
 
 def test_team_may_be_given_an_id_a_plan_and_limits(global_session: Session) -> None:
     ann = users.create(global_session, "ann@example.org")
     limits = Limits(max_apps=10, max_storage_gb=-1)
-    tenants.create_team(global_session, "Acme", ann.id, tenant_id="acme", plan="pro", limits=limits)
+    tenants.create(global_session, "Acme", ann.id, tenant_id="acme", plan="pro", limits=limits)
     assert tenants.get(global_session, "acme").plan == "pro"
-    assert get_limits(global_session, "acme") == limits
+    assert quotas.get(global_session, "acme") == limits
 
 
 def test_team_without_its_owner_is_not_made_at_all(global_session: Session) -> None:
     with pytest.raises(UnknownUserError):
-        tenants.create_team(global_session, "Team", "nobody")
+        tenants.create(global_session, "Team", "nobody")
     assert len(rows_of(global_session, "tenants")) == len(rows_of(global_session, "quotas")) == 1
 
 
 def test_team_with_a_taken_id_is_refused(global_session: Session) -> None:
     ann = users.create(global_session, "ann@example.org")
     with pytest.raises(TenantExistsError, match="'platform'"):
-        tenants.create_team(global_session, "Team", ann.id, tenant_id="platform")
+        tenants.create(global_session, "Team", ann.id, tenant_id="platform")
     assert memberships.list_members(global_session, "platform") == []
 
 
@@ -73,14 +73,14 @@ def test_platform_is_made_again_where_it_is_missing(global_session: Session) -> 
 def test_platform_keeps_the_limits_that_the_operator_set(global_session: Session) -> None:
     global_session.execute(sa.text("UPDATE quotas SET max_apps = 7"))
     tenants.ensure_platform(global_session)
-    assert get_limits(global_session, "platform").max_apps == 7
+    assert quotas.get(global_session, "platform").max_apps == 7
     assert PLATFORM.max_apps == 100_000
 
 
 def test_unknown_tenant_is_refused(global_session: Session) -> None:
     with pytest.raises(UnknownTenantError, match="found no tenant 'nope' in the table tenants"):
         tenants.get(global_session, "nope")
-    assert get_limits(global_session, "nope") == FREE
+    assert quotas.get(global_session, "nope") == FREE
 
 
 def test_app_is_given_away_with_its_tokens(acme: Databases) -> None:
@@ -88,12 +88,12 @@ def test_app_is_given_away_with_its_tokens(acme: Databases) -> None:
         tokens.issue(session, "of live", app="live")
         tokens.issue(session, "of tv-2", app="tv-2")
         tokens.issue(session, "of all")
-        tenants.give_app(session, "live", "acme")
-        owners = {info.name: info.tenant_id for info in tokens.list_tokens(session)}
+        apps.give(session, "live", "acme")
+        owners = {info.name: info.tenant_id for info in tokens.list_(session)}
         assert owners == {"of live": "acme", "of tv-2": "acme", "of all": "platform"}
         query = sa.text("SELECT name FROM apps WHERE tenant_id = 'acme' ORDER BY id")
         assert session.scalars(query).all() == ["live", "tv-2", "tv-3"]
         with pytest.raises(UnknownTenantError):
-            tenants.give_app(session, "live", "nope")
+            apps.give(session, "live", "nope")
         with pytest.raises(UnknownAppError):
-            tenants.give_app(session, "nope", "acme")
+            apps.give(session, "nope", "acme")

@@ -74,7 +74,7 @@ def test_issue_without_addresses_stores_null(global_session: Session) -> None:
 def test_plaintext_is_in_no_repr_and_no_list(global_session: Session) -> None:
     made = tokens.issue(global_session, "automation")
     found = check(global_session, made.plaintext)
-    (listed,) = tokens.list_tokens(global_session)
+    (listed,) = tokens.list_(global_session)
     stored = hashlib.sha256(made.plaintext.encode()).hexdigest()
     for shown in (repr(made), repr(found), repr(listed), str(made)):
         assert made.plaintext not in shown
@@ -104,7 +104,7 @@ def test_issue_with_an_address_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(AddressError):
         tokens.issue(global_session, "x", allowed_ips=entries)
-    assert tokens.list_tokens(global_session) == []
+    assert tokens.list_(global_session) == []
 
 
 def test_global_token_opens_everything(global_session: Session) -> None:
@@ -326,7 +326,7 @@ def test_check_request_writes_once_a_minute(databases: Databases) -> None:
         now = NOW + timedelta(seconds=second)
         assert tokens.check_request(databases, made.plaintext, address=None, now=now)
         with databases.global_session(read_only=True) as session:
-            (info,) = tokens.list_tokens(session)
+            (info,) = tokens.list_(session)
             assert info.last_used_at == NOW + timedelta(seconds=expected)
 
 
@@ -360,7 +360,7 @@ def test_touch_of_many_callers_writes_once(databases: Databases) -> None:
 
 
 def test_verify_searches_the_index_of_the_hash(global_session: Session) -> None:
-    plan = plan_of(global_session, tokens.FIND.statement, {"hash": "x"})
+    plan = plan_of(global_session, tokens._FIND.statement, {"hash": "x"})
     assert "SEARCH api_tokens USING INDEX idx_api_tokens_hash (token_hash=?)" in plan
     assert "SEARCH apps USING INTEGER PRIMARY KEY" in plan
     assert "SCAN" not in plan
@@ -373,7 +373,7 @@ def test_list_shows_all_of_one_app_or_of_one_tenant(acme: Databases) -> None:
         tokens.revoke(session, made[2].id)
 
         def names(**wanted: str) -> list[str]:
-            return [info.name for info in tokens.list_tokens(session, **wanted)]
+            return [info.name for info in tokens.list_(session, **wanted)]
 
         assert names() == ["all", "live", "tv-2"]
         assert names(app="tv-2") == names(tenant_id="acme") == ["tv-2"]
@@ -382,7 +382,7 @@ def test_list_shows_all_of_one_app_or_of_one_tenant(acme: Databases) -> None:
         assert names(app="live", tenant_id="acme") == []
         with pytest.raises(UnknownAppError):
             names(app="nope")
-        info = tokens.list_tokens(session)[2]
+        info = tokens.list_(session)[2]
     assert (info.scope, info.app, info.tenant_id) == (TokenScope.APP, "tv-2", "acme")
     assert info.revoked is True
     assert info.allowed_ips == ()
@@ -391,9 +391,9 @@ def test_list_shows_all_of_one_app_or_of_one_tenant(acme: Databases) -> None:
 def test_row_whose_allow_list_is_malformed_is_listed_and_revoked(global_session: Session) -> None:
     made = tokens.issue(global_session, "x")
     store(global_session, made.id, allowed_ips_json="[")
-    assert tokens.list_tokens(global_session)[0].allowed_ips is None
+    assert tokens.list_(global_session)[0].allowed_ips is None
     tokens.revoke(global_session, made.id)
-    assert tokens.list_tokens(global_session)[0].revoked
+    assert tokens.list_(global_session)[0].revoked
 
 
 BOOTSTRAP = "sk_" + "b" * 43
@@ -406,7 +406,7 @@ def test_seed_stores_the_token_once(global_session: Session, text: str) -> None:
     assert (first.is_new, again.is_new) == (True, False)
     assert first.id == again.id
     assert not again.is_revoked
-    (info,) = tokens.list_tokens(global_session)
+    (info,) = tokens.list_(global_session)
     assert (info.name, info.scope) == ("bootstrap", TokenScope.GLOBAL)
     assert check(global_session, BOOTSTRAP)
 
@@ -438,7 +438,7 @@ def test_seed_of_what_is_no_token_is_refused_without_showing_it(
         tokens.seed(global_session, io.StringIO(text))
     assert caught.value.found == found
     assert not text.strip() or text.strip() not in str(caught.value)
-    assert tokens.list_tokens(global_session) == []
+    assert tokens.list_(global_session) == []
 
 
 def test_seed_of_many_callers_stores_one_row(databases: Databases) -> None:

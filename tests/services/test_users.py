@@ -17,8 +17,7 @@ from streamhub_orm.errors import (
     UnknownUserError,
 )
 from streamhub_orm.global_db import Membership, User
-from streamhub_orm.services import sign_in, tenants, users
-from streamhub_orm.services.passwords import hash_password
+from streamhub_orm.services import passwords, sign_ins, tenants, users
 from tests.services.plans import plan_of
 from tests.services.racing import race
 
@@ -68,7 +67,7 @@ def test_of_several_with_one_email_the_first_is_found(global_session: Session) -
 
 
 def test_find_by_email_searches_its_index(global_session: Session) -> None:
-    plan = plan_of(global_session, users.FIND_BY_EMAIL, {"email": "x@y"})
+    plan = plan_of(global_session, users._FIND_BY_EMAIL, {"email": "x@y"})
     assert plan == "SEARCH users USING INDEX idx_users_email_nocase (email=?)"
 
 
@@ -76,7 +75,7 @@ def test_find_by_email_searches_its_index(global_session: Session) -> None:
 def test_create_with_what_is_no_email_is_refused(global_session: Session, email: str) -> None:
     with pytest.raises(EmailError):
         users.create(global_session, email)
-    assert users.list_users(global_session) == []
+    assert users.list_(global_session) == []
 
 
 def test_create_with_an_email_that_is_taken_is_refused(global_session: Session) -> None:
@@ -103,32 +102,39 @@ def test_create_by_several_processes_makes_one_user(databases: Databases) -> Non
     assert outcomes == ["made", "taken", "taken", "taken"]
 
 
-def test_change_email_to_another_case_of_ones_own_is_done(global_session: Session) -> None:
+def test_update_of_the_email_to_another_case_of_ones_own_is_done(global_session: Session) -> None:
     ann = users.create(global_session, "ann@example.org")
     bob = users.create(global_session, "bob@example.org")
-    users.change_email(global_session, ann.id, "Ann@Example.org")
+    users.update(global_session, ann.id, email="Ann@Example.org")
     assert ann.email == "Ann@Example.org"
     with pytest.raises(EmailTakenError):
-        users.change_email(global_session, bob.id, "ANN@example.org")
+        users.update(global_session, bob.id, email="ANN@example.org")
     with pytest.raises(UnknownUserError):
-        users.change_email(global_session, "nobody", "x@example.org")
+        users.update(global_session, "nobody", email="x@example.org")
+
+
+def test_update_changes_what_is_given_and_nothing_else(global_session: Session) -> None:
+    ann = users.create(global_session, "ann@example.org", name="Ann", is_superadmin=True)
+    users.update(global_session, ann.id, name=None, status="disabled")
+    row = global_session.execute(sa.text("SELECT * FROM users")).mappings().one()
+    assert (row["name"], row["status"]) == (None, "disabled")
+    assert (row["email"], row["is_superadmin"]) == ("ann@example.org", 1)
 
 
 @pytest.mark.parametrize("text", ["secret", "", "scrypt$32768$8$1$00$00"])
 def test_password_that_is_not_hashed_is_refused_unshown(global_session: Session, text: str) -> None:
     user = users.create(global_session, "ann@example.org")
-    for store in (
-        lambda: users.set_password_hash(global_session, user.id, text),
-        lambda: users.create(global_session, "bob@example.org", password_hash=text),
-    ):
-        with pytest.raises(PasswordHashError) as caught:
-            store()
-        assert not text or text not in str(caught.value)
+    with pytest.raises(PasswordHashError) as of_update:
+        users.update(global_session, user.id, name="Ann", password_hash=text)
+    with pytest.raises(PasswordHashError) as of_create:
+        users.create(global_session, "bob@example.org", password_hash=text)
+    assert not text or text not in f"{of_update.value} {of_create.value}"
+    assert user.name is None
     assert global_session.scalars(sa.select(User.password_hash)).all() == [None]
 
 
 def test_authenticate_takes_the_right_password_only(databases: Databases) -> None:
-    hashed = hash_password("correct horse")
+    hashed = passwords.hash_("correct horse")
     with databases.global_session() as session:
         user_id = users.create(session, "Ann@example.org", password_hash=hashed).id
         users.create(session, "bob@example.org")
@@ -145,10 +151,10 @@ def test_authenticate_takes_the_right_password_only(databases: Databases) -> Non
 
 
 def test_authenticate_after_the_password_was_taken_away_is_none(databases: Databases) -> None:
-    hashed = hash_password("x")
+    hashed = passwords.hash_("x")
     with databases.global_session() as session:
         user = users.create(session, "ann@example.org", password_hash=hashed)
-        users.set_password_hash(session, user.id, None)
+        users.update(session, user.id, password_hash=None)
     assert users.authenticate(databases, "ann@example.org", "x") is None
 
 
@@ -157,7 +163,7 @@ def test_authenticate_of_a_user_who_is_not_active_is_none(
     databases: Databases, status: str
 ) -> None:
     with databases.global_session() as session:
-        users.create(session, "ann@example.org", password_hash=hash_password("x"), status=status)
+        users.create(session, "ann@example.org", password_hash=passwords.hash_("x"), status=status)
     assert users.authenticate(databases, "ann@example.org", "x") is None
 
 
@@ -182,15 +188,15 @@ def test_delete_takes_memberships_along_and_ends_the_sessions(databases: Databas
     with databases.global_session() as session:
         ann = users.create(session, "ann@example.org")
         bob = users.create(session, "bob@example.org")
-        team = tenants.create_team(session, "Team", ann.id)
+        team = tenants.create(session, "Team", ann.id)
         session.add(Membership(user_id=bob.id, tenant_id=team.id))
-        signed_in = sign_in.create_session(session, bob)
+        signed_in = sign_ins.create(session, bob)
         team_id, bob_id, session_id = team.id, bob.id, signed_in.id
     with databases.global_session() as session:
         users.delete(session, bob_id)
     with databases.global_session() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Membership)) == 1
-        (left,) = sign_in.list_sessions(session, bob_id, with_revoked=True)
+        (left,) = sign_ins.list_(session, bob_id, with_revoked=True)
         assert left.id == session_id
         assert left.revoked_at is not None
         with pytest.raises(LastOwnerError, match=team_id):
@@ -203,5 +209,5 @@ def test_list_is_in_order_of_the_address(global_session: Session) -> None:
     for email in ("bob@example.org", "Ann@example.org"):
         users.create(global_session, email)
     insert(global_session, "u-0", None)
-    listed = [user.email for user in users.list_users(global_session)]
+    listed = [user.email for user in users.list_(global_session)]
     assert listed == [None, "Ann@example.org", "bob@example.org"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from streamhub_orm.services import sign_in, users
+from streamhub_orm.services import sign_ins, users
 from tests.services.plans import plan_of, plans_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def ann(global_session: Session) -> User:
 
 
 def sign(session: Session, user: User, now: datetime = NOW) -> str:
-    return sign_in.create_session(session, user, ip="192.0.2.7", user_agent="Browser", now=now).id
+    return sign_ins.create(session, user, ip="192.0.2.7", user_agent="Browser", now=now).id
 
 
 def row_of(session: Session, session_id: str) -> dict[str, object]:
@@ -58,8 +58,8 @@ def test_sign_in_is_stored_in_the_formats_of_the_field(global_session: Session, 
 
 def test_active_session_says_who_acts_and_shows_no_id(global_session: Session, ann: User) -> None:
     session_id = sign(global_session, ann)
-    found = sign_in.find_active(global_session, session_id, now=NOW)
-    assert found == sign_in.ActiveSession(
+    found = sign_ins.find_active(global_session, session_id, now=NOW)
+    assert found == sign_ins.SignIn(
         ann.id, "ann@example.org", is_superadmin=True, created_at=NOW, touch_due=False
     )
     assert session_id not in repr(found)
@@ -67,22 +67,22 @@ def test_active_session_says_who_acts_and_shows_no_id(global_session: Session, a
 
 def test_unknown_session_is_none(global_session: Session, ann: User) -> None:
     sign(global_session, ann)
-    assert sign_in.find_active(global_session, "nope") is None
-    assert sign_in.find_active(global_session, "") is None
+    assert sign_ins.find_active(global_session, "nope") is None
+    assert sign_ins.find_active(global_session, "") is None
 
 
 def test_revoked_session_is_none_at_once(global_session: Session, ann: User) -> None:
     session_id = sign(global_session, ann)
-    assert sign_in.revoke_session(global_session, session_id, now=NOW)
-    assert sign_in.find_active(global_session, session_id, now=NOW) is None
+    assert sign_ins.revoke(global_session, session_id, now=NOW)
+    assert sign_ins.find_active(global_session, session_id, now=NOW) is None
     assert row_of(global_session, session_id)["revoked_at"] == "2026-01-31 12:00:30"
 
 
 def test_revoke_again_keeps_the_time_of_the_first(global_session: Session, ann: User) -> None:
     session_id = sign(global_session, ann)
-    sign_in.revoke_session(global_session, session_id, now=NOW)
-    assert not sign_in.revoke_session(global_session, session_id, now=NOW + timedelta(1))
-    assert not sign_in.revoke_session(global_session, "nope")
+    sign_ins.revoke(global_session, session_id, now=NOW)
+    assert not sign_ins.revoke(global_session, session_id, now=NOW + timedelta(1))
+    assert not sign_ins.revoke(global_session, "nope")
     assert row_of(global_session, session_id)["revoked_at"] == "2026-01-31 12:00:30"
 
 
@@ -93,13 +93,13 @@ def test_session_of_a_user_who_is_not_active_is_none(
     session_id = sign(global_session, ann)
     ann.status = status
     global_session.flush()
-    assert sign_in.find_active(global_session, session_id, now=NOW) is None
+    assert sign_ins.find_active(global_session, session_id, now=NOW) is None
 
 
 def test_session_of_a_user_who_is_gone_is_none(global_session: Session, ann: User) -> None:
     session_id = sign(global_session, ann)
     global_session.execute(sa.text("DELETE FROM users"))
-    assert sign_in.find_active(global_session, session_id, now=NOW) is None
+    assert sign_ins.find_active(global_session, session_id, now=NOW) is None
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.250Z"])
@@ -109,15 +109,15 @@ def test_session_ends_at_its_greatest_age_in_either_format(
 ) -> None:
     session_id = sign(global_session, ann)
     store(global_session, session_id, created_at=(NOW - timedelta(minutes=age)).strftime(form))
-    found = sign_in.find_active(global_session, session_id, max_age=timedelta(hours=1), now=NOW)
+    found = sign_ins.find_active(global_session, session_id, max_age=timedelta(hours=1), now=NOW)
     assert (found is not None) is active
-    assert sign_in.find_active(global_session, session_id, now=NOW) is not None
+    assert sign_ins.find_active(global_session, session_id, now=NOW) is not None
 
 
 def test_session_without_a_time_is_none(global_session: Session, ann: User) -> None:
     session_id = sign(global_session, ann)
     store(global_session, session_id, created_at="nonsense")
-    assert sign_in.find_active(global_session, session_id, now=NOW) is None
+    assert sign_ins.find_active(global_session, session_id, now=NOW) is None
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.250Z"])
@@ -127,15 +127,15 @@ def test_last_seen_is_written_once_a_minute(
 ) -> None:
     session_id = sign(global_session, ann)
     store(global_session, session_id, last_seen=(NOW - timedelta(seconds=age)).strftime(form))
-    found = sign_in.find_active(global_session, session_id, now=NOW)
+    found = sign_ins.find_active(global_session, session_id, now=NOW)
     assert found is not None
     assert found.touch_due is due
-    assert sign_in.touch_session(global_session, session_id, now=NOW) is due
-    assert sign_in.touch_session(global_session, session_id, now=NOW) is False
+    assert sign_ins.touch(global_session, session_id, now=NOW) is due
+    assert sign_ins.touch(global_session, session_id, now=NOW) is False
 
 
 def test_find_active_searches_the_primary_key(global_session: Session) -> None:
-    plan = plan_of(global_session, sign_in.FIND_ACTIVE.statement, {"session": "x"})
+    plan = plan_of(global_session, sign_ins._FIND_ACTIVE.statement, {"session": "x"})
     assert "SEARCH sessions USING INDEX sqlite_autoindex_sessions_1 (id=?)" in plan
     assert "SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)" in plan
     assert "SCAN" not in plan
@@ -149,17 +149,17 @@ def test_list_shows_the_newest_first_in_both_formats(global_session: Session, an
     store(global_session, first, created_at="2026-01-31T08:00:00.000Z")
     store(global_session, second, created_at="2026-01-31 12:00:00")
     store(global_session, third, created_at="2026-01-31T10:00:00.000Z")
-    listed = [it.id for it in sign_in.list_sessions(global_session, ann.id)]
+    listed = [it.id for it in sign_ins.list_(global_session, ann.id)]
     assert listed == [second, third, first]
-    sign_in.revoke_session(global_session, third)
-    assert [it.id for it in sign_in.list_sessions(global_session, ann.id)] == [second, first]
-    everything = sign_in.list_sessions(global_session, ann.id, with_revoked=True)
+    sign_ins.revoke(global_session, third)
+    assert [it.id for it in sign_ins.list_(global_session, ann.id)] == [second, first]
+    everything = sign_ins.list_(global_session, ann.id, with_revoked=True)
     assert [it.id for it in everything] == listed
     assert second not in repr(everything)
 
 
 def test_list_searches_the_index_of_the_user(global_session: Session) -> None:
-    (plan,) = plans_of(global_session, lambda: sign_in.list_sessions(global_session, "u"))
+    (plan,) = plans_of(global_session, lambda: sign_ins.list_(global_session, "u"))
     assert "SEARCH sessions USING INDEX idx_sessions_user (user_id=?)" in plan
 
 
@@ -167,9 +167,9 @@ def test_sign_out_everywhere_but_here(global_session: Session, ann: User) -> Non
     bob = users.create(global_session, "bob@example.org")
     here, there, elsewhere = (sign(global_session, ann) for _ in range(3))
     of_bob = sign(global_session, bob)
-    sign_in.revoke_session(global_session, elsewhere)
-    assert sign_in.revoke_sessions_of(global_session, ann.id, keep=here, now=NOW) == 1
-    found = [sign_in.find_active(global_session, it, now=NOW) for it in (here, there, of_bob)]
+    sign_ins.revoke(global_session, elsewhere)
+    assert sign_ins.revoke_all(global_session, ann.id, keep=here, now=NOW) == 1
+    found = [sign_ins.find_active(global_session, it, now=NOW) for it in (here, there, of_bob)]
     assert [it is not None for it in found] == [True, False, True]
-    assert sign_in.revoke_sessions_of(global_session, ann.id, now=NOW) == 1
-    assert sign_in.find_active(global_session, here, now=NOW) is None
+    assert sign_ins.revoke_all(global_session, ann.id, now=NOW) == 1
+    assert sign_ins.find_active(global_session, here, now=NOW) is None

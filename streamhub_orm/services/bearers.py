@@ -1,7 +1,12 @@
-"""Marks of last use, kept to the minute: what is used all the time is not written all the time."""
+"""Secrets that a client bears: random texts, their stored hashes, and marks of their last use.
+
+A mark is kept to the minute, so that what is used all the time is not written all the time.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,12 +18,24 @@ from streamhub_orm.schema import comparable, utc_from_text
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-KEPT_FOR: Final = timedelta(minutes=1)
-"""How long a mark counts as fresh; one that is further ahead was written by a clock gone wrong."""
+__all__ = ["LastUse", "hash_of", "is_due", "new_secret"]
+
+_KEPT_FOR: Final = timedelta(minutes=1)
+"""Time for which a mark is fresh; one that is further ahead was written by a clock gone wrong."""
+
+
+def new_secret() -> str:
+    """Return 32 random bytes in base64url."""
+    return secrets.token_urlsafe(32)
+
+
+def hash_of(secret: str) -> str:
+    """Return the SHA-256 of a secret in hex, as it is stored."""
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 
 class LastUse:
-    """The mark in a column of a table, found by the table's key."""
+    """The mark of last use in a column of a table, found by the table's key."""
 
     def __init__(self, table: sa.Table, mark: str) -> None:
         """Build the one statement that moves a mark, and does nothing where it is fresh."""
@@ -38,13 +55,13 @@ class LastUse:
     def move(self, session: Session, key: object, now: datetime) -> bool:
         """Write `now` where the mark is older than a minute; tell whether it was.
 
-        Takes a session that can write. `is_due` tells beforehand, for nothing.
+        Takes a session that can write. `is_due` tells beforehand, without a statement.
         """
         parameters = {
             "row": key,
             "used_at": now,
-            "stale_at": _text(now - KEPT_FOR),
-            "ahead_at": _text(now + KEPT_FOR),
+            "stale_at": _text(now - _KEPT_FOR),
+            "ahead_at": _text(now + _KEPT_FOR),
         }
         moved: sa.CursorResult[Any] = session.connection().execute(self._move, parameters)
         return moved.rowcount > 0
@@ -55,7 +72,7 @@ def is_due(stored: str | None, now: datetime) -> bool:
     if stored is None:
         return True
     try:
-        return abs(now - utc_from_text(stored)) >= KEPT_FOR
+        return abs(now - utc_from_text(stored)) >= _KEPT_FOR
     except StoredValueError:
         return True
 

@@ -1,4 +1,4 @@
-"""Sign-ins: which browser acts for which user.
+"""Sign-ins: the browsers that act for users.
 
 All functions take a session on the global database. The id of a sign-in is what the browser holds,
 so it is a secret: 32 random bytes in base64url.
@@ -6,26 +6,35 @@ so it is a secret: 32 random bytes in base64url.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
 from streamhub_orm.errors import StoredValueError
-from streamhub_orm.global_db import GlobalBase, User, UserSession
+from streamhub_orm.global_db import User, UserSession
 from streamhub_orm.schema import comparable, utc_from_text, utc_now
-from streamhub_orm.services.last_use import LastUse, is_due
-from streamhub_orm.services.point_query import PointQuery
+from streamhub_orm.services.bearers import LastUse, is_due, new_secret
+from streamhub_orm.services.core import PointQuery, table_of
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from sqlalchemy.orm import Session
 
-_SESSIONS: Final = GlobalBase.metadata.tables[UserSession.__tablename__]
-_USERS: Final = GlobalBase.metadata.tables[User.__tablename__]
-FIND_ACTIVE: Final = PointQuery(
+__all__ = [
+    "SignIn",
+    "create",
+    "find_active",
+    "list_",
+    "revoke",
+    "revoke_all",
+    "touch",
+]
+
+_SESSIONS: Final = table_of(UserSession)
+_USERS: Final = table_of(User)
+_FIND_ACTIVE: Final = PointQuery(
     sa.select(
         _USERS.c.id,
         _USERS.c.email,
@@ -45,18 +54,18 @@ _LAST_SEEN: Final = LastUse(_SESSIONS, "last_seen")
 
 
 @dataclass(frozen=True, slots=True)
-class ActiveSession:
-    """Who acts, by a sign-in that is in force. It holds no secret."""
+class SignIn:
+    """A sign-in that is in force, and the user who acts by it. It holds no secret."""
 
     user_id: str
     email: str | None
     is_superadmin: bool
     created_at: datetime
     touch_due: bool
-    """Its last use is to be written with `touch_session`."""
+    """Its last use is to be written with `touch`."""
 
 
-def create_session(
+def create(
     session: Session,
     user: User,
     *,
@@ -67,7 +76,7 @@ def create_session(
     """Sign a user in; the row's id is for the browser alone."""
     moment = now or utc_now()
     signed_in = UserSession(
-        id=secrets.token_urlsafe(32),
+        id=new_secret(),
         user_id=user.id,
         email=user.email,
         ip=ip,
@@ -86,13 +95,13 @@ def find_active(
     *,
     max_age: timedelta | None = None,
     now: datetime | None = None,
-) -> ActiveSession | None:
+) -> SignIn | None:
     """Return who acts, or None where the sign-in is unknown, revoked or older than `max_age`.
 
-    A user who is gone, or whose status is not active, is None too. A `read_only` session is
-    enough; where `touch_due` is set, `touch_session` is to follow.
+    It is None too where the user no longer exists, or has a status other than active. A
+    `read_only` session is enough; where `touch_due` is set, `touch` is to follow.
     """
-    found = FIND_ACTIVE.first(session, session_id)
+    found = _FIND_ACTIVE.first(session, session_id)
     if found is None:
         return None
     user_id, email, is_superadmin, stored, last_seen = found
@@ -103,33 +112,31 @@ def find_active(
         return None
     if max_age is not None and moment - created_at > max_age:
         return None
-    return ActiveSession(user_id, email, bool(is_superadmin), created_at, is_due(last_seen, moment))
+    return SignIn(user_id, email, bool(is_superadmin), created_at, is_due(last_seen, moment))
 
 
-def touch_session(session: Session, session_id: str, *, now: datetime | None = None) -> bool:
+def touch(session: Session, session_id: str, *, now: datetime | None = None) -> bool:
     """Write the last use where the stored one is older than a minute; tell whether it was."""
     return _LAST_SEEN.move(session, session_id, now or utc_now())
 
 
-def revoke_session(session: Session, session_id: str, *, now: datetime | None = None) -> bool:
+def revoke(session: Session, session_id: str, *, now: datetime | None = None) -> bool:
     """Sign out; tell whether the sign-in was in force until now."""
     return _revoke(session, _SESSIONS.c.id == session_id, now) > 0
 
 
-def revoke_sessions_of(
+def revoke_all(
     session: Session, user_id: str, *, keep: str | None = None, now: datetime | None = None
 ) -> int:
     """Sign a user out everywhere, but for the sign-in `keep`; return how many were in force.
 
-    What follows a change of password.
+    It is due after a change of password.
     """
     theirs = _SESSIONS.c.user_id == user_id
     return _revoke(session, theirs if keep is None else theirs & (_SESSIONS.c.id != keep), now)
 
 
-def list_sessions(
-    session: Session, user_id: str, *, with_revoked: bool = False
-) -> list[UserSession]:
+def list_(session: Session, user_id: str, *, with_revoked: bool = False) -> list[UserSession]:
     """List a user's sign-ins, the newest first."""
     statement = sa.select(UserSession).where(UserSession.user_id == user_id)
     if not with_revoked:
@@ -138,8 +145,8 @@ def list_sessions(
     return list(session.scalars(newest_first))
 
 
-def _revoke(session: Session, whose: sa.ColumnElement[bool], now: datetime | None) -> int:
+def _revoke(session: Session, which: sa.ColumnElement[bool], now: datetime | None) -> int:
     in_force = _SESSIONS.c.revoked_at.is_(None)
-    statement = sa.update(UserSession).where(whose, in_force).values(revoked_at=now or utc_now())
+    statement = sa.update(UserSession).where(which, in_force).values(revoked_at=now or utc_now())
     revoked: sa.CursorResult[tuple[()]] = session.execute(statement)  # type: ignore[assignment]
     return revoked.rowcount

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.global_db import App
-from streamhub_orm.services.point_query import PointQuery
+from streamhub_orm.services.core import PointQuery
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
