@@ -84,11 +84,21 @@ def make_fleet(root: Path, count: int, *, rows: int = 0, behind: bool = False) -
     with closing(_open(root / "data/streamhub.db")) as connection, connection:
         connection.execute("DELETE FROM apps")
         connection.executemany(_APPS, [(name, name) for name in names(count)])
+        connection.execute(
+            "INSERT INTO _streamhub_meta (key, value) "
+            "SELECT 'streamhub_orm_app_db:' || id, name FROM apps WHERE true ON CONFLICT DO NOTHING"
+        )
     for name in names(count):
         (root / "apps" / name).mkdir(mode=0o700)
         shutil.copy(live / "app.db", root / "apps" / name / "app.db")
     shutil.rmtree(live)
     os.sync()
+
+
+def forget_apps(root: Path) -> None:
+    """Take it out of the global database that the apps had a database, or they would be lost."""
+    with closing(_open(root / "data/streamhub.db")) as connection, connection:
+        connection.execute("DELETE FROM _streamhub_meta WHERE key GLOB 'streamhub_orm_app_db:*'")
 
 
 def leave_rows_in_global(root: Path, rows: int, apps: int) -> None:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import floors
 from benchmarks.contest import Benchmark, Contest, Line, timed
 from benchmarks.fresh import in_fresh_process
-from benchmarks.installations import head_schema, leave_rows_in_global, make_fleet, names
+from benchmarks.installations import (
+    forget_apps,
+    head_schema,
+    leave_rows_in_global,
+    make_fleet,
+    names,
+)
 from streamhub_orm import Databases
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.migrations.app_file import upgrade_app_file
@@ -40,6 +46,7 @@ def _create(folder: Path, scale: Scale) -> Contest:
         for name in apps:
             shutil.rmtree(root / "apps" / name)
             (root / "apps" / name).mkdir()
+        forget_apps(root)
         os.sync()
         return [root / "apps" / name / "app.db" for name in apps]
 

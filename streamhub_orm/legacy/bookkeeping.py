@@ -6,7 +6,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.engine.connections import open_for_migration, reading, translated
+from streamhub_orm.engine.connections import (
+    open_for_migration,
+    open_for_session,
+    reading,
+    translated,
+)
 from streamhub_orm.engine.foreign_code import foreign_code_set_aside
 from streamhub_orm.engine.integrity import is_intact
 from streamhub_orm.engine.sql import columns_of
@@ -52,12 +57,18 @@ def is_app_recorded(connection: sqlite3.Connection, app_id: int) -> bool:
 def record_apps(path: Path, ids: Mapping[int, str], *, wait: bool = True) -> None:
     """Record that apps have an app.db, by id and name: should it be missing later, it is lost.
 
-    Ids are never given out again, so the record of a deleted app harms nobody. Without `wait`, a
-    `LockedDatabaseError` is raised at once: the lock may be this very thread's.
+    Ids are never given out again, so the record of a deleted app harms nobody. The record is not
+    synced: one that a power loss takes is made again. Without `wait`, a `LockedDatabaseError` is
+    raised at once: the lock may be this very thread's.
     """
-    with split_transaction(path, wait=wait) as connection:
-        for app_id, name in ids.items():
-            write_value(connection, f"{_APP_DB}{app_id}", name, once=True)
+    with translated(path, "recording an app"), closing(open_for_session(path)) as connection:
+        if not wait:
+            connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("BEGIN IMMEDIATE")
+        with foreign_code_set_aside(connection, path):
+            for app_id, name in ids.items():
+                write_value(connection, f"{_APP_DB}{app_id}", name, once=True)
+        connection.execute("COMMIT")
 
 
 def mark_split_done(path: Path) -> None:
@@ -105,11 +116,9 @@ def read_meta(path: Path, key: str) -> str | None:
 
 
 @contextmanager
-def split_transaction(path: Path, *, wait: bool = True) -> Iterator[sqlite3.Connection]:
+def split_transaction(path: Path) -> Iterator[sqlite3.Connection]:
     """Yield the global database in a write transaction, with its `_streamhub_meta`."""
     with translated(path, "recording the split"), closing(open_for_migration(path)) as connection:
-        if not wait:
-            connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("BEGIN IMMEDIATE")
         with foreign_code_set_aside(connection, path):
             connection.execute(_META_TABLE)
