@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.engine.connections import reading, roll_back_dead_write
+from streamhub_orm.engine.database_files import require_no_stray_wal
 from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP
 from streamhub_orm.errors import (
     AppDatabaseLostError,
@@ -97,6 +98,10 @@ def look_at_app(path: Path, app: str, *, recorded: bool) -> FileState:
 def _lost_or(found: FileState, path: Path, app: str, *, recorded: bool) -> FileState:
     if found.state is not State.MISSING:
         return found
+    try:
+        require_no_stray_wal(path)
+    except DatabaseFileError as error:
+        return FileState(State.BROKEN, error=error)
     backups = list_backups(path) if path.parent.is_dir() else []
     if not recorded and not backups:
         return found
@@ -126,7 +131,7 @@ def look_for_app_upgrade(
     """Do the same for an app.db; raise `AppDatabaseLostError` for one that is lost."""
     found = look_for_upgrade(path, APP, recover=recover)
     found = _lost_or(found, path, app, recorded=recorded)
-    if found.state is State.LOST and found.error is not None:
+    if found.error is not None and found.state is not State.MISSING:
         raise found.error
     return found
 

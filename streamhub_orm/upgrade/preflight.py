@@ -120,10 +120,11 @@ class Plan:
 
     @property
     def changes_global(self) -> bool:
-        """Whether the run will write to the global database."""
+        """Whether the run will change the global database, so that it is backed up first.
+
+        A record of an app alone is no such change: sessions, too, write there without a backup.
+        """
         behind = self.global_state.state is not State.CURRENT
-        if self.to_record:
-            return True
         splits = not self.legacy.split_done and bool(self.to_split)
         return behind or splits or self.split_can_end
 

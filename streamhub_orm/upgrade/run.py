@@ -195,11 +195,14 @@ class _Run:
         return upgrade_global_file(path, backup=self.report.backup)
 
     def _record_apps(self) -> None:
-        """Record which apps have an app.db by now; one that goes missing later is lost."""
-        failed = {app.app for app in self.report.apps if app.error is not None}
-        ids = {id_: name for id_, name in self.plan.to_record.items() if name not in failed}
+        """Record which apps have an app.db by now; one that goes missing later is lost.
+
+        Only after a run without a failure: a record changes the global database, and a run that
+        fails again and again would leave another backup of it each time.
+        """
+        ids = self.plan.to_record
         try:
-            if ids:
+            if ids and self.report.failed == 0 and not self.plan.errors:
                 record_apps(self.plan.place.global_db, ids)
         except StreamHubError as error:
             self.report.global_.error = str(error)

@@ -62,7 +62,9 @@ def test_lazy_open_and_alembic_beside_a_stray_wal_are_refused(data_dir: Path) ->
 
 
 def test_upgrade_goes_on_when_the_stray_wal_is_gone(data_dir: Path) -> None:
-    """Once it is moved away, the app gets a new file."""
+    """Once it is moved away, the app is lost, and gets a new file where that is asked for."""
     (data_dir / "apps/live/app.db-wal").unlink()
-    assert run_in_process("--data-dir", data_dir, "upgrade").status == 0
+    assert run_in_process("--data-dir", data_dir, "upgrade").status == 1
+    anew = ("upgrade", "--create-missing", "live")
+    assert run_in_process("--data-dir", data_dir, *anew).status == 0
     assert (data_dir / "apps/live/app.db").stat().st_size > 0

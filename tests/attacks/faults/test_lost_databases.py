@@ -38,8 +38,9 @@ def without_tables(path: Path) -> None:
 
 
 def keep_backup_alone(path: Path) -> None:
-    shutil.copy(path, path.with_name("app.db.bak-2026-01-02T03-04-05-678Z"))
-    path.unlink()
+    kept = shutil.copy(path, path.with_name("kept"))
+    remove(path)
+    kept.rename(path.with_name("app.db.bak-2026-01-02T03-04-05-678Z"))
 
 
 def entry(data_dir: Path, command: str, *options: str, key: str = "apps") -> dict[str, Any]:

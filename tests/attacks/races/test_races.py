@@ -44,7 +44,7 @@ def test_eight_upgrades_at_once_leave_one_at_work_and_refuse_the_others(
             continue
         assert loser.status == 3, loser
         error = loser.report["error"]
-        assert f"{find_global_path(data_dir)}.lock: held by " in error
+        assert f"{find_global_path(data_dir)}.lock: found it held by " in error
         assert any(f"process {pid};" in error for pid in winners) or "another process" in error
     _assert_finished(server, original, data_dir)
     assert find_global_path(data_dir).with_name("streamhub.db.lock").exists()

@@ -80,7 +80,7 @@ def test_one_of_eight_upgrades_works_and_makes_one_backup_of_each_file(
         assert outcome.status in (0, 3), outcome
         assert outcome.report["ok"] is (outcome.status == 0)
         if outcome.status == 3:
-            assert f"{lock}: held by " in outcome.report["error"]
+            assert f"{lock}: found it held by " in outcome.report["error"]
             assert outcome.report["error"] in outcome.stderr
             named.append(outcome.stderr.partition("held by ")[2].partition(";")[0])
     assert all(it in known for it in named), named
