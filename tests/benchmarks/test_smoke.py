@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NAMES = {
     "at_head",
+    "backup_beside",
     "behind",
     "create",
     "fan-out",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MEBIBYTE: Final = 1024 * 1024
 ROWS: Final = 200_000
 GENEROUS_SECONDS: Final = 2.0
-"""Far from the busy timeout of 5 s, and from what a busy machine adds; the goal is a benchmark's."""
+"""Far from the busy timeout of 5 s; what is reached on a quiet machine is a benchmark's matter."""
 
 
 def make(path: Path, *, mode: str) -> Path:
