@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from streamhub_orm.cli.options import Settings, global_options, print_json
-from streamhub_orm.cli.output import print_table
+from streamhub_orm.cli.output import print_table, warn_of_waits
 from streamhub_orm.cli.selection import selection_options
-from streamhub_orm.maintenance.optimize import OK
+from streamhub_orm.maintenance.optimize import OK, long_waits
 from streamhub_orm.maintenance.optimize import optimize as run_optimize
 from streamhub_orm.maintenance.sizes import in_bytes
 
@@ -28,6 +28,8 @@ def optimize(settings: Settings, selection: Selection) -> int:
     Each database is backed up for the time of the work. The server may go on meanwhile; writers
     wait.
     """
+    if settings.verbosity >= 0:
+        warn_of_waits(long_waits(settings.root, selection))
     outcomes = list(run_optimize(settings.root, selection))
     ok = all(outcome.ok for outcome in outcomes)
     reclaimed = sum(outcome.reclaimed_bytes for outcome in outcomes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streamhub_orm.cli.options import Settings, global_options, lock_timeout_option, print_json
-from streamhub_orm.cli.output import print_table, progress_bar
+from streamhub_orm.cli.output import print_table, progress_bar, warn_of_waits
 from streamhub_orm.upgrade import UpgradeReport, upgrade_installation
 from streamhub_orm.upgrade.report import refused_json
 from streamhub_orm.upgrade.run import KEPT_BACKUPS
@@ -56,6 +56,7 @@ def upgrade(  # noqa: PLR0913 - one parameter for each option
             lock_timeout_seconds=lock_timeout,
             keep_backups=keep_backups,
             progress=progress,
+            announce=warn_of_waits if settings.verbosity >= 0 else lambda _: None,
         )
     if settings.json:
         print_json(report.to_json())

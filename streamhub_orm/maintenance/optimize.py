@@ -12,6 +12,7 @@ from streamhub_orm.engine.connections import open_for_migration, translated
 from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
+from streamhub_orm.engine.waits import estimated_seconds, only_long
 from streamhub_orm.errors import LockedDatabaseError, SpaceError, StreamHubError
 from streamhub_orm.maintenance.backup_first import back_up_first
 from streamhub_orm.maintenance.replicas import find_replication
@@ -86,6 +87,16 @@ def optimize(data_dir: Path, selection: Selection | None = None) -> Iterator[Opt
     with run_lock(place.lock_path, like=place.global_db):
         for database in iter_databases(place, selection or Selection()):
             yield _optimized(database, like=place.global_db)
+
+
+def long_waits(data_dir: Path, selection: Selection) -> dict[str, float]:
+    """Estimate how many seconds the writers of each database wait, by name; the long waits only."""
+    place = DataDir.find(data_dir)
+    waits = {}
+    for database in iter_databases(place, selection):
+        if database.path is not None and database.path.is_file():
+            waits[database.name] = estimated_seconds(rewritten_bytes=size_bytes(database.path))
+    return only_long(waits)
 
 
 def _optimized(database: Database, *, like: Path) -> Optimized:
