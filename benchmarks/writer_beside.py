@@ -73,7 +73,7 @@ def _writing(path: Path, work: Callable[[], None]) -> Sample:
 
 def _write(path: str) -> Sample:
     """Commit every 5 ms until stdin ends, as the Node core does: WAL, synchronous NORMAL."""
-    waits = []
+    waits: list[float] = []
     with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
