@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from benchmarks import access, fan_out, fleets, log_lines, lookups, media, single_files, splits
+from benchmarks import (
+    access,
+    fan_out,
+    fleets,
+    log_lines,
+    lookups,
+    media,
+    single_files,
+    splits,
+    writer_beside,
+)
 from benchmarks.contest import hold
 from benchmarks.machine import facts
 from benchmarks.scale import SCALES
@@ -20,7 +30,17 @@ if TYPE_CHECKING:
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     benchmark.name: benchmark
-    for module in (single_files, lookups, fleets, fan_out, access, media, log_lines, splits)
+    for module in (
+        single_files,
+        lookups,
+        fleets,
+        fan_out,
+        access,
+        media,
+        log_lines,
+        splits,
+        writer_beside,
+    )
     for benchmark in module.BENCHMARKS
 }
 

@@ -22,6 +22,8 @@ class Scale:
     """Rows of each app in the split of a fleet."""
     rows_of_one: int
     """Rows of the one big app."""
+    rows_backed_up: int
+    """Rows of the app that is backed up beside a writer: 1 GB at full scale."""
     vods: int
     """Recordings in the app that look-ups read."""
     lookups: int
@@ -39,6 +41,7 @@ SCALES: Final = {
         left_in_global=300_000,
         rows_per_app=400,
         rows_of_one=600_000,
+        rows_backed_up=1_600_000,
         vods=300_000,
         lookups=5_000,
         growth=(10, 100, 1_000, 10_000),
@@ -51,6 +54,7 @@ SCALES: Final = {
         left_in_global=100,
         rows_per_app=40,
         rows_of_one=400,
+        rows_backed_up=400,
         vods=300,
         lookups=50,
         growth=(2, 4),

@@ -40,6 +40,14 @@ def require_consent(deed: str, *, yes: bool, dry_run: bool) -> None:
         raise click.UsageError(message)
 
 
+def warn_of_waits(waits: dict[str, float]) -> None:
+    """Say on stderr for how long the writers of these databases will wait."""
+    for name, seconds in waits.items():
+        click.echo(f"{name}: its writers will wait for about {seconds:.0f} s", err=True)
+    if waits:
+        click.echo("Stop the server: a writer gives up after 5 s.", err=True)
+
+
 @contextmanager
 def progress_bar(*, shown: bool) -> Iterator[Progress]:
     """Yield a progress callback: bars on a terminal's stderr, nothing elsewhere."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import print_table, progress_bar
+from streamhub_orm.cli.output import print_table, progress_bar, warn_of_waits
 from streamhub_orm.maintenance.health import read_health
-from streamhub_orm.maintenance.optimize import OK
+from streamhub_orm.maintenance.optimize import OK, long_waits
 from streamhub_orm.maintenance.optimize import optimize as run_optimize
 from streamhub_orm.maintenance.report import write_report
 from streamhub_orm.maintenance.selection import Selection
@@ -134,6 +134,8 @@ def optimize(invocation: Invocation, selection: Selection) -> int:
     Each database is backed up for the time of the work. The server may go on meanwhile; writers
     wait.
     """
+    if invocation.verbosity >= 0:
+        warn_of_waits(long_waits(invocation.root, selection))
     outcomes = list(run_optimize(invocation.root, selection))
     ok = all(outcome.ok for outcome in outcomes)
     reclaimed = sum(outcome.reclaimed_bytes for outcome in outcomes)

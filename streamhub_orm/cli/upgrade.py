@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option, print_json
-from streamhub_orm.cli.output import print_table, progress_bar
+from streamhub_orm.cli.output import print_table, progress_bar, warn_of_waits
 from streamhub_orm.upgrade import UpgradeReport, upgrade_installation
 from streamhub_orm.upgrade.report import refused_json
 from streamhub_orm.upgrade.run import KEPT_BACKUPS
@@ -64,6 +64,7 @@ def upgrade(  # noqa: PLR0913, PLR0917 - one parameter for each option
             keep_backups=keep_backups,
             create_missing=create_missing,
             progress=progress,
+            announce=warn_of_waits if invocation.verbosity >= 0 else lambda _: None,
         )
     if invocation.json:
         print_json(report.to_json())

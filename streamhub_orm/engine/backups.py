@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import re
 import shutil
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,17 +13,21 @@ from streamhub_orm.durable_files import publish, remove_database, temporary_besi
 from streamhub_orm.engine.connections import (
     enlarge_cache,
     open_read_only,
+    open_scratch,
+    snapshot,
     translated,
-    write_lock,
 )
+from streamhub_orm.engine.database_files import mark_as_rollback
 from streamhub_orm.engine.integrity import find_damage, refuse_damage, row_counts
+from streamhub_orm.engine.vacuum import live_bytes
 from streamhub_orm.errors import BackupError, SpaceError
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-_ATTEMPTS_WHILE_WRITTEN: Final = 3
+_MOST_READ_AT_LEISURE_BYTES: Final = 64 * 1024 * 1024
+"""Up to here quick_check, VACUUM INTO and count of a file take well under the busy timeout."""
 _NAME: Final = re.compile(r"\.bak-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z")
 
 
@@ -32,7 +36,7 @@ def back_up(path: Path, *, like: Path) -> Path:
 
     The copy has passed quick_check and has the tables and row counts of its source. Where a
     backup that is there already is byte for byte the same (a run that was interrupted made it),
-    that one is returned and no second one is kept: VACUUM INTO is deterministic. A source that
+    that one is returned and no second one is kept: equal files have equal copies. A source that
     does not pass quick_check itself is not backed up, since nothing should change it. Raises
     `BackupError`, `CorruptDatabaseError`, `SpaceError` or another `DatabaseFileError`; then
     nothing is left behind.
@@ -53,9 +57,11 @@ def back_up(path: Path, *, like: Path) -> Path:
 
 def copy_to_scratch(path: Path, target: Path) -> None:
     """Copy a database for a rehearsal; `target` must be empty or missing."""
-    with translated(path, "copying it for the rehearsal"), closing(open_read_only(path)) as source:
-        refuse_damage(path, source)
-        _vacuum_into(source, target)
+    with translated(path, "copying it for the rehearsal"):
+        with closing(open_read_only(path)) as source, snapshot(source):
+            _copy_snapshot(source, target)
+        with closing(open_read_only(target)) as copy:
+            refuse_damage(path, copy)
 
 
 def list_backups(path: Path) -> list[Path]:
@@ -114,39 +120,67 @@ def _require_space(path: Path) -> None:
 
 
 def copy_verified(path: Path, target: Path) -> dict[str, int]:
-    """Copy a database into `target` by VACUUM INTO and verify the copy; return its rows by table.
+    """Copy a database into `target` and verify the copy; return its rows by table.
 
-    The copy has passed quick_check and has the tables and row counts of its source. What lies at
-    `target` is overwritten. Raises `BackupError`, or what SQLite raises.
+    The copy has passed quick_check, has the tables and row counts of its source at one moment, and
+    is a single file in rollback mode. What lies at `target` is overwritten. No writer is locked
+    out: a file that nobody writes is copied by VACUUM INTO, which leaves unused pages out, any
+    other one by `_copy_snapshot`. Raises `BackupError`, or what SQLite raises.
     """
     with closing(open_read_only(path)) as source:
-        # The copy shows no damage of an index: VACUUM INTO builds those anew from the rows.
-        refuse_damage(path, source)
-        for attempt in range(_ATTEMPTS_WHILE_WRITTEN + 1):
-            # Counts are comparable only where nobody committed between copy and count.
-            with write_lock(path) if attempt == _ATTEMPTS_WHILE_WRITTEN else nullcontext():
-                version = _data_version(source)
-                target.write_bytes(b"")
-                _vacuum_into(source, target)
+        expected = _vacuum_if_quiet(path, source, target)
+        if expected is None:
+            with snapshot(source):
+                _copy_snapshot(source, target)
                 expected = row_counts(source)
-                unmoved = _data_version(source) == version
-            if unmoved:
-                _verify(path, target, expected)
-                return expected
-    raise AssertionError  # the last attempt holds every writer off
+        _verify(path, source, target, expected)
+        return expected
 
 
-def _vacuum_into(source: sqlite3.Connection, target: Path) -> None:
-    """Write the copy without the syncs of VACUUM: it counts only once `publish` has synced it."""
+def _vacuum_if_quiet(path: Path, source: sqlite3.Connection, target: Path) -> dict[str, int] | None:
+    """Copy by VACUUM INTO and return the rows by table; None where somebody writes meanwhile.
+
+    Copy and count are of one moment only if nobody committed from one to the other.
+    """
+    if _is_large_in_rollback_mode(source):
+        return None
+    version = _data_version(source)
+    # The copy shows no damage of an index: VACUUM INTO builds those anew from the rows.
+    refuse_damage(path, source)
+    if _data_version(source) != version:
+        return None
+    target.write_bytes(b"")
+    # Without the syncs of VACUUM: the copy counts only once `publish` has synced it.
     source.execute("PRAGMA synchronous = OFF")
     enlarge_cache(source)  # VACUUM gives its target the same
     source.execute("VACUUM INTO ?", (str(target),))
+    counts = row_counts(source)
+    return counts if _data_version(source) == version else None
 
 
-def _verify(path: Path, target: Path, expected: dict[str, int]) -> None:
+def _copy_snapshot(source: sqlite3.Connection, target: Path) -> None:
+    """Copy, page by page, what a connection inside a transaction sees, whoever writes meanwhile.
+
+    In WAL mode no writer notices. In rollback mode any reader holds every writer off; there this
+    takes the shortest time, about as long as the disk takes to read the file.
+    """
+    target.write_bytes(b"")
+    with closing(open_scratch(target)) as copy:
+        source.backup(copy)
+    mark_as_rollback(target)  # the header is a copy, too
+
+
+def _is_large_in_rollback_mode(source: sqlite3.Connection) -> bool:
+    """Tell whether quick_check and VACUUM INTO would hold the writers of this file off for long."""
+    mode: str = source.execute("PRAGMA journal_mode").fetchone()[0]
+    return mode != "wal" and live_bytes(source) > _MOST_READ_AT_LEISURE_BYTES
+
+
+def _verify(path: Path, source: sqlite3.Connection, target: Path, expected: dict[str, int]) -> None:
     with closing(open_read_only(target)) as copy:
         damage, found = find_damage(copy), row_counts(copy)
     if damage is not None or found != expected:
+        refuse_damage(path, source)  # a copy of pages has the damage of its source
         raise BackupError(
             path,
             f"a copy that differs from its source ({damage or f'{found} rows'})",

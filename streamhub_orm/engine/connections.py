@@ -49,23 +49,19 @@ def open_for_migration(path: Path) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def write_lock(path: Path) -> Iterator[None]:
-    """Hold the file's write lock without changing a byte of it.
+def try_write_lock(path: Path) -> None:
+    """Raise `LockedDatabaseError` where another process writes for longer than the busy timeout.
 
-    The read-only connection keeps the other from being the last one, whose close would
-    checkpoint and delete a left-over -wal.
+    Not a byte of the file changes: the read-only connection keeps the other from being the last
+    one, whose close would checkpoint and delete a left-over -wal.
     """
-    with closing(open_read_only(path)) as reader, closing(_connect(path, "rw")) as holder:
+    with (
+        translated(path, "asking for its write lock"),
+        closing(open_read_only(path)) as reader,
+        closing(_connect(path, "rw")) as holder,
+    ):
         reader.execute("SELECT 1 FROM sqlite_master").fetchone()
         _begin_amid_writers(holder)
-        yield
-
-
-def try_write_lock(path: Path) -> None:
-    """Raise `LockedDatabaseError` where another process writes for longer than the busy timeout."""
-    with translated(path, "asking for its write lock"), write_lock(path):
-        pass
 
 
 def _begin_amid_writers(connection: sqlite3.Connection) -> None:
@@ -137,6 +133,17 @@ def enlarge_cache(connection: sqlite3.Connection) -> None:
 def attach_read_only(connection: sqlite3.Connection, path: Path, schema: str) -> None:
     """Attach a source; read-only, since BEGIN IMMEDIATE locks attached read-write files too."""
     connection.execute(f"ATTACH ? AS {schema}", (file_uri(path, "ro"),))
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Pin a connection to what is committed now: all that is read in the block is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # it is the read that pins
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # Two bytes of the header hold the mode (https://www.sqlite.org/fileformat2.html).
 _MODE_OFFSET: Final = 18
 _WAL_MODE: Final = b"\x02\x02"
+_ROLLBACK_MODE: Final = b"\x01\x01"
 
 
 def require_no_stray_wal(path: Path) -> None:
@@ -60,9 +61,21 @@ def mark_as_wal(path: Path) -> None:
 
     The pragma would make a -wal and a -shm to reach the same two bytes.
     """
+    _mark(path, _WAL_MODE)
+
+
+def mark_as_rollback(path: Path) -> None:
+    """Set a database file without a -wal to rollback mode while no connection to it is open.
+
+    So a backup is one file: in WAL mode each reader would make a -wal and a -shm beside it.
+    """
+    _mark(path, _ROLLBACK_MODE)
+
+
+def _mark(path: Path, mode: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(_MODE_OFFSET)
-        file.write(_WAL_MODE)
+        file.write(mode)
 
 
 def in_wal_mode(database: bytes) -> bytes:

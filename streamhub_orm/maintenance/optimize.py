@@ -13,6 +13,7 @@ from streamhub_orm.engine.connections import open_for_migration, translated
 from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.vacuum import vacuum
+from streamhub_orm.engine.waits import estimated_seconds, only_long
 from streamhub_orm.errors import LockedDatabaseError, SpaceError, StreamHubError
 from streamhub_orm.maintenance.selection import Selection, back_up_first, handle_each
 
@@ -102,6 +103,17 @@ def _optimize(path: Path, result: Optimized, *, like: Path) -> None:
     require_intact(path)
     backup.drop()  # the file holds what it held, and is whole
     result.backup = None
+
+
+def long_waits(data_dir: Path, selection: Selection) -> dict[str, float]:
+    """Estimate how many seconds the writers of each database wait, by name; the long waits only."""
+    measured = handle_each(DataDir.find(data_dir), selection, _begin, _measure)
+    sizes = {one.name: one.before_bytes or 0 for one in measured}
+    return only_long({name: estimated_seconds(rewritten_bytes=it) for name, it in sizes.items()})
+
+
+def _measure(path: Path, result: Optimized) -> None:
+    result.before_bytes = size_bytes(path)
 
 
 def _run_steps(connection: sqlite3.Connection, path: Path, result: Optimized) -> None:

@@ -12,6 +12,7 @@ from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.engine.backups import size_bytes
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.engine.integrity import require_intact
+from streamhub_orm.engine.waits import estimated_seconds, only_long
 from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError
 from streamhub_orm.fleet import walk
 from streamhub_orm.legacy.importing import recorded_account
@@ -178,6 +179,22 @@ def _look_at_app(plan: Plan, name: str, *, recover: bool) -> None:
         elif account is not None and account.unmatched.total:
             plan.accounts[name] = account
     plan.states[name] = found.without_account()
+
+
+def long_waits(plan: Plan) -> dict[str, float]:
+    """Estimate how many seconds the writers of each file wait, by its name; the long waits only.
+
+    A file that is still missing has no writers.
+    """
+    place, waits = plan.place, {}
+    if plan.changes_global:
+        waits["global"] = estimated_seconds(migrated_bytes=size_bytes(place.global_db))
+    for name in (*plan.to_split, *plan.to_upgrade):
+        if plan.states[name].state is not State.MISSING:
+            rows = plan.legacy_files(name).rows_about() if name in plan.to_split else 0
+            migrated = size_bytes(place.app_db(name))
+            waits[name] = estimated_seconds(migrated_bytes=migrated, imported_rows=rows)
+    return only_long(waits)
 
 
 def require_workable(plan: Plan) -> None:

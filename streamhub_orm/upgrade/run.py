@@ -29,7 +29,12 @@ from streamhub_orm.legacy.progress import silent
 from streamhub_orm.migrations.global_file import rehearse_global_file, upgrade_global_file
 from streamhub_orm.upgrade.app_job import count_app, died, rehearse_app, upgrade_app
 from streamhub_orm.upgrade.interrupts import Interrupts
-from streamhub_orm.upgrade.preflight import Plan, look_at_everything, require_workable
+from streamhub_orm.upgrade.preflight import (
+    Plan,
+    long_waits,
+    look_at_everything,
+    require_workable,
+)
 from streamhub_orm.upgrade.report import NOTHING, AppReport, GlobalReport, UpgradeReport
 from streamhub_orm.upgrade.resuming import recorded_backup
 from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
@@ -54,6 +59,7 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     keep_backups: int = KEPT_BACKUPS,
     create_missing: Collection[str] = (),
     progress: Progress = silent,
+    announce: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> UpgradeReport:
     """Bring an installation, or some of its apps, to head.
 
@@ -61,14 +67,17 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     Ctrl-C stops it between two files; a second one at once.
     After a run without a failure, files that it backed up keep their `keep_backups` newest ones.
     `progress` is called with a phase, the files done and their number; and for a big app, with
-    `rows of NAME` and `indices of NAME` and how many of them are there. Raises a `StreamHubError`
-    where the run is refused before anything is touched; later failures are in the report.
+    `rows of NAME` and `indices of NAME` and how many of them are there. `announce` is called
+    before the first change with the files whose writers will wait for long, and the seconds. Raises
+    a `StreamHubError` where the run is refused before anything is touched; later failures are in
+    the report.
     """
     started = time.monotonic()
     place = DataDir.find(data_dir)
     if dry_run:
         plan = _look(place, apps, create_missing, recover=False)
         run = _Run.of(plan, jobs, progress, dry_run=True)
+        announce(long_waits(plan))
         with run.interrupts, TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
             run.index_rows(Path(folder) / "rows")
             run.rehearse()
@@ -76,6 +85,7 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
         with run_lock(place.lock_path, like=place.global_db, timeout_seconds=lock_timeout_seconds):
             plan = _look(place, apps, create_missing, recover=True)
             run = _Run.of(plan, jobs, progress, dry_run=False)
+            announce(long_waits(plan))
             run.remove_leftovers()
             with run.interrupts, run.temporary_row_index():
                 run.upgrade()

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = {
     "at_head",
     "left_behind",
+    "backup_beside",
     "behind",
     "create",
     "fan-out",

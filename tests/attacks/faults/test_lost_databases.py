@@ -38,7 +38,8 @@ def without_tables(path: Path) -> None:
 
 
 def keep_backup_alone(path: Path) -> None:
-    kept = shutil.copy(path, path.with_name("kept"))
+    kept = path.with_name("kept")
+    shutil.copy(path, kept)
     remove(path)
     kept.rename(path.with_name("app.db.bak-2026-01-02T03-04-05-678Z"))
 
