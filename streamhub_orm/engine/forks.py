@@ -63,7 +63,7 @@ class _ParentsConnection(TrackedConnection):
         _require_working_sqlite()
         raise ForkedInSessionError(self.path)
 
-    backup = blobopen = commit = cursor = execute = executemany = executescript = _refuse  # type: ignore[assignment]
+    backup = blobopen = commit = cursor = execute = executemany = executescript = _refuse
 
     def rollback(self) -> None:
         """Do nothing: the parent's transaction is the parent's to end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -61,10 +62,12 @@ def run_on_each(
 
     With one job or few items the work is done in this process. Otherwise by forked processes: they
     inherit the run's lock and what is already loaded, end when this process ends, and one that
-    dies costs only the item it had. At KeyboardInterrupt no new item is begun.
+    dies costs only the item it had. A process with other threads does not fork: what they held
+    then, inside SQLite too, would be held in a worker for ever (docs/adr/0015). At
+    KeyboardInterrupt no new item is begun.
     """
     waiting = list(items)
-    if jobs <= 1 or len(waiting) < _WORTH_A_PROCESS:
+    if jobs <= 1 or len(waiting) < _WORTH_A_PROCESS or threading.active_count() > 1:
         yield from ((item, work(item, progress)) for item in waiting)
         return
     pool = _Pool(work, waiting, progress)

@@ -21,8 +21,8 @@ from streamhub_orm.databases import cache as databases_cache
 from streamhub_orm.databases.cache import DatabaseCache
 from streamhub_orm.databases.open_database import OpenDatabase
 from streamhub_orm.databases.opener import ReadyFile
-from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.engine import forks
+from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.errors import (
     AppsInUseError,
