@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
+from streamhub_orm.app_db import AppBase
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.cache import Counters, DatabaseCache
 from streamhub_orm.databases.open_database import (
@@ -18,6 +19,7 @@ from streamhub_orm.databases.opener import Opener
 from streamhub_orm.databases.sessions import SessionBlock
 from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.engine.forks import Kept, follow_forks
+from streamhub_orm.global_db import GlobalBase
 
 if TYPE_CHECKING:
     import os
@@ -59,6 +61,9 @@ class Databases:
         self.place = DataDir.find(Path(data_dir))
         self.auto_upgrade = auto_upgrade
         self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
+        for base in (AppBase, GlobalBase):
+            # Else the first session does, and holds a lock that a child of fork would wait for.
+            base.registry.configure()
         self._start()
         follow_forks(self._kept, self._start_anew)
 
