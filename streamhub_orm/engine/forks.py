@@ -12,13 +12,13 @@ import sqlite3
 import sys
 import weakref
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from streamhub_orm.errors import ForkedAmidThreadsError, ForkedInSessionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 _Start: TypeAlias = "weakref.WeakMethod[Callable[[], None]]"
 
@@ -35,8 +35,7 @@ class Kept(NamedTuple):
 class TrackedConnection(sqlite3.Connection):
     """A connection that is known from before it is opened until it is closed."""
 
-    path: Path | None = None
-    """The file; None for a database in memory."""
+    path = Path(":memory:")
     file: tuple[int, int] | None = None
     """Device and inode."""
 

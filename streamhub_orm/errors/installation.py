@@ -187,10 +187,10 @@ class ConnectionsInUseError(StreamHubError):
 class ForkedInSessionError(StreamHubError):
     """Raised when the process was forked while its parent was in a session on the database.
 
-    `path` is the file's, and None for a database in memory.
+    `path` is the file's.
     """
 
-    path: Path | None
+    path: Path
     subject = "{database}"
     found = "a session under way in the parent when it forked"
     expected = "none, since SQLite would lose what this process writes"
@@ -199,8 +199,6 @@ class ForkedInSessionError(StreamHubError):
     @property
     def database(self) -> str:
         """The database that this process cannot use."""
-        if self.path is None:
-            return "a database in memory"
         if self.path.name == "app.db":
             return f"app {self.path.parent.name!r}"
         return "the global database" if self.path.name == "streamhub.db" else str(self.path)
