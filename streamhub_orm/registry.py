@@ -153,15 +153,10 @@ class RegistryConnection:
         with self._lock:
             self._disconnect()
 
-    def close_inherited(self) -> bool:
-        """Close it in a child after fork; False where a thread of the parent was looking up then.
-
-        That thread may have held SQLite's mutex, for which a close would wait for ever.
-        """
-        if self._lock.locked():
-            return False
-        self._disconnect()
-        return True
+    def idle_connections(self) -> list[sqlite3.Connection]:
+        """Return the connection where it is open and nobody looks anything up."""
+        idle = self._connection is not None and not self._lock.locked()
+        return [self._connection] if self._connection is not None and idle else []
 
     def _find_global_state(self) -> GlobalState:
         with self._lock, translated(self._place.global_db, "reading"):

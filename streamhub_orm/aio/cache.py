@@ -49,6 +49,11 @@ class AsyncDatabaseCache:
         self._sessions = asyncio.Semaphore(self._most_sessions)
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def was_used(self) -> bool:
+        """Whether anybody asked for a database yet: before that there are no threads."""
+        return self._loop is not None
+
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[AsyncOpenDatabase]:
         """Yield a database, opened if need be.

@@ -17,6 +17,8 @@ from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.open_database import affordable_apps
 from streamhub_orm.databases.opener import Opener
 from streamhub_orm.databases.sessions import HomeSession
+from streamhub_orm.engine.forks import Kept, follow_forks
+from streamhub_orm.errors import ForkedAmidThreadsError
 
 if TYPE_CHECKING:
     import os
@@ -38,7 +40,8 @@ class AsyncDatabases:
     Everything `Databases` says about opening, upgrading, evicting and sessions holds. Files are
     opened and upgraded in threads, and each connection works in a thread of its own, so the loop
     never waits for a disk. A task that is cancelled inside a session rolls back and leaves no lock
-    behind. Do not fork a process that uses it.
+    behind. Once it was used, a child after fork is refused with `ForkedAmidThreadsError`: its loop
+    and its threads are the parent's.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class AsyncDatabases:
         cache = partial(AsyncDatabaseCache, engine=AsyncFileEngine(), threads=self._threads)
         self._apps = cache(self._opener.app, self.max_open_apps)
         self._global = cache(self._prepare_global, 1)
+        self._forked = False
+        follow_forks(self._kept, self._start_anew)
 
     async def __aenter__(self) -> Self:
         """Return itself; `close()` follows at the end of the block."""
@@ -77,10 +82,13 @@ class AsyncDatabases:
 
     async def close(self) -> None:
         """Close every database; the object cannot be used afterwards."""
+        if self._forked:
+            return
         await asyncio.to_thread(self._close)
 
     async def close_app(self, name: str) -> bool:
         """Close one app's database; False, and it stays open, where a session is under way."""
+        self._require_own_process()
         return await asyncio.to_thread(self._apps.policy.evict, name)
 
     def app_session(
@@ -114,6 +122,7 @@ class AsyncDatabases:
     async def _session(
         self, cache: AsyncDatabaseCache, name: str, *, read_only: bool
     ) -> AsyncIterator[AsyncSession]:
+        self._require_own_process()
         async with (
             cache.lease(name) as database,
             database.connection(read_only=read_only) as connection,
@@ -126,12 +135,24 @@ class AsyncDatabases:
     async def _connection(
         self, cache: AsyncDatabaseCache, name: str, *, read_only: bool
     ) -> AsyncIterator[AsyncConnection]:
+        self._require_own_process()
         async with (
             cache.lease(name) as database,
             database.connection(read_only=read_only) as connection,
             connection.begin(),
         ):
             yield connection
+
+    def _kept(self) -> Kept:
+        return Kept([], opening=any(it.policy.is_opening() for it in (self._apps, self._global)))
+
+    def _start_anew(self) -> None:
+        """In a child after fork, begin if nothing had begun."""
+        self._forked |= self._apps.was_used or self._global.was_used
+
+    def _require_own_process(self) -> None:
+        if self._forked:
+            raise ForkedAmidThreadsError
 
     def _prepare_global(self, _: str) -> ReadyFile:
         return self._opener.global_db()

@@ -13,6 +13,7 @@ from streamhub_orm.engine.engines import READ_ONLY
 from streamhub_orm.errors import LockedDatabaseError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import AsyncIterator
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -72,9 +73,9 @@ class AsyncOpenDatabase:
         """Close every connection; call it from a thread other than the loop's."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
 
-    def close_inherited(self) -> bool:
-        """Tell that nothing could be closed: an event loop does not survive a fork."""
-        return False
+    def idle_connections(self) -> list[sqlite3.Connection]:
+        """Return none: a connection's thread may be inside SQLite whoever has it in hand."""
+        return []
 
     async def _become_writer(self) -> None:
         try:

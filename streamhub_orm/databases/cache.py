@@ -10,14 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from streamhub_orm.errors import (
-    AppsInUseError,
-    ConnectionsInUseError,
-    DatabasesClosedError,
-    ForkedInSessionError,
-)
+from streamhub_orm.errors import AppsInUseError, ConnectionsInUseError, DatabasesClosedError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator
 
 _WAIT_SECONDS: Final = 30.0
@@ -33,8 +29,8 @@ class Closable(Protocol):
     def close(self) -> None:
         """Close it; what is still in use is closed when it is given back."""
 
-    def close_inherited(self) -> bool:
-        """In a child after fork, close the parent's connections; False where one is in use."""
+    def idle_connections(self) -> list[sqlite3.Connection]:
+        """Return the connections that nobody has in hand."""
 
 
 OpenT = TypeVar("OpenT", bound=Closable)
@@ -77,9 +73,8 @@ class DatabaseCache(Generic[OpenT]):
         limit: int,
         *,
         most_leases: int | None = None,
-        barred: frozenset[str] = frozenset(),
     ) -> None:
-        """Open by `open_database`, and keep at most `limit` of them; never a `barred` one.
+        """Open by `open_database`, and keep at most `limit` of them.
 
         At most `most_leases` are out at once; None is unbounded.
         """
@@ -87,12 +82,12 @@ class DatabaseCache(Generic[OpenT]):
         self._open_database = open_database
         self._limit = limit
         self._most_leases = most_leases
-        self._barred = barred
         self._leases = 0
         self._slots: OrderedDict[str, Slot[OpenT]] = OrderedDict()
         self._opening: dict[str, Future[None]] = {}
         self._changed = threading.Condition()
-        self._closed = False
+        self.closed = False
+        """Whether `close()` was called."""
 
     def __len__(self) -> int:
         """Return the number of databases that are open now."""
@@ -118,8 +113,6 @@ class DatabaseCache(Generic[OpenT]):
         Raises what opening it raises, `AppsInUseError` or `ConnectionsInUseError` where nothing
         was given back for 30 s, and `DatabasesClosedError` after `close()`.
         """
-        if name in self._barred:
-            raise ForkedInSessionError(name)
         return self.find(name) or self._open_or_wait(name)
 
     def release(self, slot: Slot[OpenT]) -> None:
@@ -144,24 +137,24 @@ class DatabaseCache(Generic[OpenT]):
     def close(self) -> None:
         """Close every database; later leases raise `DatabasesClosedError`."""
         with self._changed:
-            self._closed = True
+            self.closed = True
             slots, self._slots = self._slots, OrderedDict()
             self.counters.open = 0
             self._changed.notify_all()
         for slot in slots.values():
             slot.database.close()
 
-    def abandon(self) -> frozenset[str]:
-        """In a child after fork, close what was inherited, before anything is opened anew.
+    def idle_connections(self) -> list[sqlite3.Connection]:
+        """Return the connections that nobody has in hand."""
+        return [it for slot in self._slots.values() for it in slot.database.idle_connections()]
 
-        SQLite keeps its record of a file's locks per process, and the child inherits it: while an
-        inherited handle lives, a new one takes no lock of its own, and the parent's last close
-        would delete the -wal under it. Closing here drops no lock of the parent's. Returns the
-        names that cannot be closed, since a session was under way: this process must not open them.
-        """
-        return self._barred.union(
-            name for name, slot in self._slots.items() if not slot.database.close_inherited()
-        )
+    def is_opening(self) -> bool:
+        """Tell whether a database is being opened."""
+        return bool(self._opening)
+
+    def leave_to_parent(self) -> None:
+        """In a child after fork, let the leases that are out end though the lock may be held."""
+        self._changed = threading.Condition()
 
     def _open_or_wait(self, name: str) -> Slot[OpenT]:
         deadline = time.monotonic() + _WAIT_SECONDS
@@ -184,7 +177,7 @@ class DatabaseCache(Generic[OpenT]):
         return self._open(name, victim)
 
     def _hit(self, name: str) -> Slot[OpenT] | None:
-        if self._closed:
+        if self.closed:
             raise DatabasesClosedError
         slot = self._slots.get(name)
         if slot is None or self._leases_are_out():
@@ -245,7 +238,7 @@ class DatabaseCache(Generic[OpenT]):
             raise
         with self._changed:
             opening = self._opening.pop(name)
-            closed = self._closed
+            closed = self.closed
             if not closed:
                 self._slots[name] = slot
                 self.counters.open = len(self._slots)

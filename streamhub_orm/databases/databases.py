@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
+from streamhub_orm.app_db import AppBase
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.cache import Counters, DatabaseCache
 from streamhub_orm.databases.open_database import (
@@ -18,8 +18,11 @@ from streamhub_orm.databases.open_database import (
 from streamhub_orm.databases.opener import Opener
 from streamhub_orm.databases.sessions import SessionBlock
 from streamhub_orm.engine.engines import FileEngine
+from streamhub_orm.engine.forks import Kept, follow_forks
+from streamhub_orm.global_db import GlobalBase
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
@@ -35,7 +38,8 @@ class Databases:
     """The databases of one installation, opened on demand and kept open.
 
     Safe to share between threads. Usable in a child after fork, but for a database on which a
-    session was under way at the fork: there the child gets `ForkedInSessionError`. An app.db is
+    session was under way at the fork: there the child gets `ForkedInSessionError`, and where the
+    parent had other threads, `ForkedAmidThreadsError` for every database. An app.db is
     opened once however many threads ask: created if its app is registered and the file is
     missing, adopted, given its legacy rows, and upgraded. With `auto_upgrade=False` a file that
     is not at head raises `SchemaOutdatedError` instead.
@@ -57,9 +61,11 @@ class Databases:
         self.place = DataDir.find(Path(data_dir))
         self.auto_upgrade = auto_upgrade
         self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
-        self._opener = Opener(self.place, auto_upgrade=auto_upgrade)
-        self._engine = FileEngine()
-        self._make_caches()
+        for base in (AppBase, GlobalBase):
+            # Else the first session does, and holds a lock that a child of fork would wait for.
+            base.registry.configure()
+        self._start()
+        follow_forks(self._kept, self._start_anew)
 
     def __enter__(self) -> Self:
         """Return itself; `close()` follows at the end of the block."""
@@ -134,36 +140,35 @@ class Databases:
             yield lease.connection
 
     def _app_cache(self) -> _Cache:
-        self._leave_parent()
         return self._apps
 
     def _global_cache(self) -> _Cache:
-        self._leave_parent()
         return self._global
 
-    def _make_caches(
-        self, apps: frozenset[str] = frozenset(), own: frozenset[str] = frozenset()
-    ) -> None:
+    def _start(self) -> None:
+        self._opener = Opener(self.place, auto_upgrade=self.auto_upgrade)
+        self._engine = FileEngine()
         self._apps: _Cache = DatabaseCache(
             self._open_app,
             self.max_open_apps,
             most_leases=affordable_leases(self.max_open_apps),
-            barred=apps,
         )
-        self._global: _Cache = DatabaseCache(self._open_global, 1, barred=own)
-        self._pid = os.getpid()
+        self._global: _Cache = DatabaseCache(self._open_global, 1)
 
-    def _leave_parent(self) -> None:
-        """In a child after fork, start anew: connections and held locks are the parent's.
+    def _kept(self) -> Kept:
+        caches = (self._apps, self._global)
+        idle = [connection for it in caches for connection in it.idle_connections()]
+        opening = any(it.is_opening() for it in caches)
+        return Kept([*idle, *self._opener.registry.idle_connections()], opening)
 
-        SQLite connections must not cross a fork (https://www.sqlite.org/howtocorrupt.html).
-        """
-        if self._pid == os.getpid():
-            return
-        registry_closed = self._opener.registry.close_inherited()
-        apps, own = self._apps.abandon(), self._global.abandon()
-        self._opener = Opener(self.place, auto_upgrade=self.auto_upgrade)
-        self._make_caches(apps, own if registry_closed else own | {_GLOBAL})
+    def _start_anew(self) -> None:
+        """In a child after fork, leave connections and held locks to the parent."""
+        closed = self._apps.closed
+        for cache in (self._apps, self._global):
+            cache.leave_to_parent()
+        self._start()
+        if closed:
+            self.close()
 
     def _open_app(self, name: str) -> OpenDatabase:
         return OpenDatabase(self._engine, self._opener.app(name))

@@ -6,9 +6,10 @@ import resource
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from streamhub_orm.engine.connections import translated
-from streamhub_orm.engine.engines import READ_ONLY
+from streamhub_orm.engine.engines import READ_ONLY, raw_connection
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
 
     import sqlalchemy as sa
@@ -65,7 +66,6 @@ class OpenDatabase:
         self.migrated = prepared.migrated
         self._engine = engine
         self._path = path = prepared.path
-        self._connections: set[sa.Connection] = set()
         self._closed = False
         with translated(path, "opening it"):
             self._ready = [self._connect()]
@@ -83,7 +83,7 @@ class OpenDatabase:
     def give_back(self, connection: sa.Connection) -> None:
         """Keep a connection ready, or close it where it is not as it was or one too many."""
         if len(self._ready) >= READY_CONNECTIONS or not is_clean(connection):
-            self._discard(connection)
+            connection.close()
         else:
             self._ready.append(connection)
         if self._closed:
@@ -94,22 +94,12 @@ class OpenDatabase:
         self._closed = True
         self._close_ready()
 
-    def close_inherited(self) -> bool:
-        """Close, in a child after fork, every connection of the parent's; tell whether all were.
-
-        One inside a transaction cannot: rolling back here would reach into the -shm that the
-        parent is using, and could wait for ever for a mutex that a thread of the parent held at
-        the fork.
-        """
-        in_use = {it for it in self._connections if _driver_connection(it).in_transaction}
-        for connection in self._connections.difference(in_use):
-            _driver_connection(connection).close()
-        return not in_use
+    def idle_connections(self) -> list[sqlite3.Connection]:
+        """Return the connections that nobody has in hand."""
+        return [raw_connection(it) for it in self._ready]
 
     def _connect(self) -> sa.Connection:
-        connection = self._engine.connect(self._path)
-        self._connections.add(connection)
-        return connection
+        return self._engine.connect(self._path)
 
     def _close_ready(self) -> None:
         while self._ready:
@@ -117,11 +107,7 @@ class OpenDatabase:
                 connection = self._ready.pop()
             except IndexError:  # another thread took the last one
                 return
-            self._discard(connection)
-
-    def _discard(self, connection: sa.Connection) -> None:
-        self._connections.discard(connection)
-        connection.close()
+            connection.close()
 
 
 class Lease:
@@ -165,14 +151,10 @@ class Lease:
             self._cache.release(self._slot)
 
 
-def _driver_connection(connection: sa.Connection) -> Any:  # noqa: ANN401 - sqlite3's, behind a protocol
-    return connection.connection.driver_connection
-
-
 def is_clean(connection: sa.Connection) -> bool:
     """Tell whether the next user would not notice the last one."""
     return not (
         connection.invalidated
         or connection.get_execution_options()
-        or _driver_connection(connection).in_transaction
+        or raw_connection(connection).in_transaction
     )

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from streamhub_orm.engine.forks import TrackedConnection, file_of, require_openable
 from streamhub_orm.engine.sqlite_errors import from_sqlite
 
 if TYPE_CHECKING:
@@ -192,10 +193,14 @@ def translated(path: Path, doing: str) -> Iterator[None]:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
+    require_openable(path)
+    connection = sqlite3.connect(
         file_uri(path, mode),
         uri=True,
         timeout=BUSY_TIMEOUT_SECONDS,
         isolation_level=None,
         check_same_thread=False,
+        factory=TrackedConnection,
     )
+    connection.path, connection.file = path, file_of(path)
+    return connection

@@ -33,6 +33,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
+            with suppress(OSError):  # closing alone would leave it to a process forked meanwhile
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
 

@@ -187,10 +187,10 @@ class ConnectionsInUseError(StreamHubError):
 class ForkedInSessionError(StreamHubError):
     """Raised when the process was forked while its parent was in a session on the database.
 
-    `name` is the app's, and empty for the global database.
+    `path` is the file's.
     """
 
-    name: str
+    path: Path
     subject = "{database}"
     found = "a session under way in the parent when it forked"
     expected = "none, since SQLite would lose what this process writes"
@@ -199,7 +199,20 @@ class ForkedInSessionError(StreamHubError):
     @property
     def database(self) -> str:
         """The database that this process cannot use."""
-        return f"app {self.name!r}" if self.name else "the global database"
+        if self.path.name == "app.db":
+            return f"app {self.path.parent.name!r}"
+        return "the global database" if self.path.name == "streamhub.db" else str(self.path)
+
+
+class ForkedAmidThreadsError(StreamHubError):
+    """Raised when the process was forked while other threads of its parent used databases."""
+
+    found = "a process that was forked while other threads of its parent were using databases"
+    expected = "none to, since the locks inside SQLite that they held are never released here"
+    todo = (
+        "Start a new process (subprocess, or multiprocessing with spawn or forkserver), or fork "
+        "while no thread uses a database."
+    )
 
 
 class StrayRowError(StreamHubError):

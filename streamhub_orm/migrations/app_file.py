@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict
 from functools import cache
@@ -19,6 +18,7 @@ from streamhub_orm.engine.database_files import (
 )
 from streamhub_orm.engine.engines import raw_connection
 from streamhub_orm.engine.folder_lock import folder_lock
+from streamhub_orm.engine.forks import open_in_memory
 from streamhub_orm.legacy.accounts import TABLES, Account
 from streamhub_orm.legacy.deferred_constraints import (
     are_empty,
@@ -49,6 +49,7 @@ from streamhub_orm.migrations.upgrading import (
 from streamhub_orm.migrations.worlds import APP
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
     from streamhub_orm.legacy.progress import Progress
@@ -168,7 +169,7 @@ def _import(connection: sqlite3.Connection, legacy: LegacyFiles, progress: Progr
 @cache
 def _checks() -> dict[str, list[str]]:
     """Return the CHECK expressions of the moved tables at head."""
-    with closing(sqlite3.connect(":memory:")) as connection:
+    with closing(open_in_memory()) as connection:
         connection.deserialize(template(APP))
         query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
         return {
@@ -180,7 +181,7 @@ def _checks() -> dict[str, list[str]]:
 @cache
 def _template_without_rows() -> bytes:
     """Return an app.db that had nothing to import: the template in WAL mode, its markers set."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+    with closing(open_in_memory()) as connection:
         connection.deserialize(template(APP))
         set_markers(connection, MARKERS)
         return in_wal_mode(connection.serialize())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ from alembic.util import CommandError
 from streamhub_orm.engine.connections import open_for_migration, open_read_only, translated
 from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.engine.foreign_code import foreign_code_set_aside
+from streamhub_orm.engine.forks import open_in_memory
 from streamhub_orm.errors import MigrationFailedError, UnknownRevisionError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
@@ -104,7 +105,7 @@ def migration_transaction(path: Path) -> Iterator[sa.Connection]:
 @contextmanager
 def database_in_memory(world: World, target: str = "head") -> Iterator[sa.Connection]:
     """Yield a connection to a database in memory that the history has taken to `target`."""
-    raw = sqlite3.connect(":memory:", isolation_level=None)
+    raw = open_in_memory()
     with closing(raw), connect_over(raw) as connection:
         with connection.begin():
             run_revisions(connection, world, target)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.engine.forks import has_forked_amid_threads
 from streamhub_orm.services.log_lines import LogLine, line_from_record
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ class LogQueue:
         self._changed.release()
 
     def after_fork_in_child(self) -> None:
-        """Leave the parent its lines; a connection that it left open bars this process."""
-        self._start_anew(barred=self._writing)
+        """Leave the parent its lines; where it left SQLite unusable, this process writes none."""
+        self._start_anew(barred=self._writing or has_forked_amid_threads())
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._run, name="streamhub-log", daemon=True)
@@ -172,7 +173,8 @@ class LogQueue:
             self._changed.wait_for(lambda: self._lines or self._closed)
             self._changed.wait_for(self._is_urgent, self._limits.linger_seconds)
             self._changed.wait_for(lambda: not self._forking)
-            over = time.monotonic() >= self._deadline or not (self._lines or self._unreported)
+            idle = not (self._lines or self._unreported)
+            over = idle or self._barred or time.monotonic() >= self._deadline
             self._writing = not (self._closed and over)
             return self._writing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -77,10 +78,12 @@ def run_on_each(
 
     With one job or few items the work is done in this process. Otherwise by forked processes: they
     inherit the run's lock and what is already loaded, end when this process ends, and one that
-    dies costs only the item it had. At KeyboardInterrupt no new item is begun.
+    dies costs only the item it had. A process with other threads does not fork: what they held
+    then, inside SQLite too, would be held in a worker for ever (docs/adr/0015). At
+    KeyboardInterrupt no new item is begun.
     """
     all_items = list(items)
-    if jobs <= 1 or len(all_items) < _WORTH_A_PROCESS:
+    if jobs <= 1 or len(all_items) < _WORTH_A_PROCESS or threading.active_count() > 1:
         yield from ((item, work(item, progress)) for item in all_items)
         return
     pool = _Pool(work, all_items, progress)

@@ -21,6 +21,7 @@ from streamhub_orm.databases import cache as databases_cache
 from streamhub_orm.databases.cache import DatabaseCache
 from streamhub_orm.databases.open_database import OpenDatabase
 from streamhub_orm.databases.opener import ReadyFile
+from streamhub_orm.engine import forks
 from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.errors import (
@@ -87,7 +88,7 @@ def touch(cache: DatabaseCache[OpenDatabase], *names: str) -> None:
 
 
 def is_open(database: OpenDatabase) -> bool:
-    return len(database._connections) > 0
+    return any(it.path == database._path for it in forks._open)
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -121,6 +121,52 @@ tell(to_child)
 end(child)
 """
 
+NEW_IN_THE_CHILD = """
+add("parent before")
+child = os.fork()
+if not child:
+    databases = Databases(data_dir)
+    add("child one")
+    tell(to_parent)
+    wait(to_child)
+    add("child two")
+    os._exit(0)
+wait(to_parent)
+databases.close()
+tell(to_child)
+end(child)
+"""
+
+LEFT_BY_THE_CHILD = """
+from streamhub_orm.errors import ForkedInSessionError
+
+add("parent before")
+try:
+    with databases.app_session("live") as session:
+        session.execute(INSERT, {"name": "parent"})
+        child = os.fork()
+        if not child and sys.argv[2:]:
+            raise KeyError
+except ForkedInSessionError:
+    assert not child and not sys.argv[2:]
+except KeyError:
+    assert not child
+else:
+    assert child
+if not child:
+    with databases.app_session("tv-2") as session:
+        session.execute(sa.text("INSERT INTO vods (app_id, name) VALUES (2, 'child')"))
+    try:
+        with Databases(data_dir).app_session("live") as session:
+            session.execute(INSERT, {"name": "child"})
+    except ForkedInSessionError:
+        sys.exit(0)
+    os._exit(1)
+end(child)
+add("parent after")
+databases.close()
+"""
+
 SESSION_OPEN_AT_FORK = """
 from streamhub_orm.errors import ForkedInSessionError
 
@@ -193,6 +239,25 @@ def test_child_keeps_its_rows_when_the_parent_closes_first(make_fresh: MakeFresh
     """The parent's close leaves the -wal that the child writes to."""
     names = run_forking(make_fresh(), PARENT_CLOSES_FIRST)
     assert names == ["child one", "child two", "parent before"]
+
+
+def test_new_databases_in_a_child_keep_their_rows_when_the_parent_closes_first(
+    make_fresh: MakeFresh,
+) -> None:
+    """What the child inherited is closed whoever opens next; left open it made locks void."""
+    names = run_forking(make_fresh(), NEW_IN_THE_CHILD)
+    assert names == ["child one", "child two", "parent before"]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["at its end", "by an error"])
+def test_child_that_leaves_the_parents_session_neither_commits_nor_ends_it(
+    make_fresh: MakeFresh, *, fails: bool
+) -> None:
+    """The row is the parent's to commit; other databases work, this one in no new object either."""
+    data_dir = make_fresh(["tv-2"])
+    names = run_forking(data_dir, LEFT_BY_THE_CHILD.replace("sys.argv[2:]", str(fails)))
+    assert names == ["parent", "parent after", "parent before"]
+    assert query(data_dir / "apps" / "tv-2" / "app.db", "SELECT name FROM vods") == [("child",)]
 
 
 def test_child_is_refused_where_a_session_was_open_at_the_fork(make_fresh: MakeFresh) -> None:

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from functools import partial
@@ -69,6 +70,19 @@ def test_results_come_for_every_item_from_other_processes() -> None:
     assert len(processes) == 3
     assert os.getpid() not in processes
     assert not any(map(is_alive, processes))
+
+
+def test_process_with_other_threads_does_the_work_itself() -> None:
+    """A worker would inherit what they hold, and nobody there gives it back."""
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        found = list(run_on_each(length_and_process, ITEMS, jobs=3))
+    finally:
+        stop.set()
+        thread.join()
+    assert found == [(item, (7, os.getpid())) for item in ITEMS]
 
 
 def wait_for_others(folder: Path, item: str, _progress: Progress) -> str:
