@@ -6,13 +6,20 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import no_empty_folder_left, publish, temporary_beside
+from streamhub_orm.durable_files import (
+    no_empty_folder_left,
+    publish,
+    remove_database,
+    temporary_beside,
+)
 from streamhub_orm.engine.connections import open_scratch, translated
 from streamhub_orm.engine.database_files import mark_as_wal, require_no_stray_wal
 from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
 from streamhub_orm.legacy.bookkeeping import SPLIT_DONE, record_apps
 from streamhub_orm.migrations.app_file import upgrade_app_file
+from streamhub_orm.migrations.global_file import holds_apps
 from streamhub_orm.migrations.references import template
+from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import GLOBAL
 from streamhub_orm.registry import find_legacy_files
 
@@ -28,7 +35,8 @@ _LOST_AND_FOUND: Final = "lost+found"
 def make_installation(data_dir: Path) -> DataDir:
     """Make a fresh installation in a new or empty folder and return where its files lie.
 
-    What an interrupted call left may lie in it, and hidden files. Raises `DataDirError` where it
+    What an interrupted call left may lie in it, hidden files, and a global database without a
+    table, as an interrupted first start leaves one: it is replaced. Raises `DataDirError` where it
     holds anything else, and `UnfinishedError` where a fault came when the global database was there
     already.
     """
@@ -54,6 +62,8 @@ def _make(place: DataDir) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with temporary_beside(place.global_db) as temporary:
             _fill(temporary)
+            if place.global_db.exists():  # what a first boot left, without a table in it
+                remove_database(place.global_db)
             publish(temporary, place.global_db, like=place.root, mode=0o600)
     app_db = place.app_db(DEFAULT_APP)
     legacy = find_legacy_files(place, DEFAULT_APP)
@@ -64,12 +74,12 @@ def _make(place: DataDir) -> None:
 def _require_fresh(place: DataDir) -> None:
     expected = "a new or empty folder"
     for path in (place.global_db, place.root / place.global_db.name):
-        if path.exists():
+        if path.exists() and not (path == place.global_db and _is_first_boot(place)):
             todo = "Bring it to this release with `streamhub-db upgrade`, or name another folder."
             raise DataDirError(place.root, f"the installation of {path}", expected, todo)
     if place.root.exists() and not place.root.is_dir():
         raise DataDirError(place.root, "a file", expected, "Name another folder.")
-    if place.apps.is_dir() and any(place.apps.iterdir()):
+    if holds_apps(place):
         todo = "Restore the global database from its backup, or name another folder."
         found = "apps/ with content but no global database"
         raise DataDirError(place.root, found, expected, todo)
@@ -79,11 +89,24 @@ def _require_fresh(place: DataDir) -> None:
         raise DataDirError(place.root, f"{stranger} in it", expected, todo)
 
 
+def _is_first_boot(place: DataDir) -> bool:
+    """Tell whether the global database is one that a first start made and never filled."""
+    path = place.global_db
+    regular = path.is_file() and not path.is_symlink()
+    return regular and look_at(path, GLOBAL).state is State.MISSING and not holds_apps(place)
+
+
 def _find_stranger(place: DataDir) -> Path | None:
     """Find what is neither hidden nor may be an interrupted call's."""
     data = place.global_db.parent
     of_database = [place.global_db.name + suffix for suffix in ("-journal", "-shm", "-wal")]
-    known = {data, place.apps, place.lock_path, *(data / name for name in of_database)}
+    known = {
+        data,
+        place.global_db,
+        place.apps,
+        place.lock_path,
+        *(data / name for name in of_database),
+    }
     for folder in (place.root, data):
         for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
             hidden = entry.name.startswith(".") or entry.name == _LOST_AND_FOUND

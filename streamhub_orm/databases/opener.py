@@ -10,7 +10,7 @@ from streamhub_orm.databases.sessions import GLOBAL_INFO, app_info
 from streamhub_orm.errors import LockedDatabaseError, ReadOnlyDatabaseError, SchemaOutdatedError
 from streamhub_orm.legacy.bookkeeping import record_apps
 from streamhub_orm.migrations.app_file import upgrade_app_file
-from streamhub_orm.migrations.global_file import upgrade_global_file
+from streamhub_orm.migrations.global_file import refuse_empty_global, upgrade_global_file
 from streamhub_orm.migrations.states import is_done, look_at, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import RegistryConnection
@@ -72,6 +72,7 @@ class Opener:
     def global_db(self) -> ReadyFile:
         """Return the global database, which sessions may use; raises a `DatabaseFileError`."""
         path = self._place.global_db
+        refuse_empty_global(self._place)
         if self._auto_upgrade:
             return ReadyFile(path, GLOBAL_INFO, upgrade_global_file(path).changed)
         _require_done(path, GLOBAL)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.backups import back_up
+from streamhub_orm.engine.backups import back_up, list_backups
 from streamhub_orm.engine.engines import raw_connection
 from streamhub_orm.engine.folder_lock import folder_lock
+from streamhub_orm.errors import MissingDatabaseError
 from streamhub_orm.legacy.global_rows import record_global_rows
 from streamhub_orm.migrations.revisions import migration_transaction, route_to_head
-from streamhub_orm.migrations.states import State, look_for_upgrade, read_state
+from streamhub_orm.migrations.states import State, look_at, look_for_upgrade, read_state
 from streamhub_orm.migrations.upgrading import (
     Upgraded,
     adopt_unless_adopted,
@@ -21,6 +22,7 @@ from streamhub_orm.migrations.worlds import GLOBAL
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.migrations.revisions import Route
     from streamhub_orm.migrations.states import FileState
 
@@ -55,6 +57,29 @@ def upgrade_global_file(
             if reached == GLOBAL.head:
                 record_global_rows(raw)
         return Upgraded(found.revision, reached, backup)
+
+
+def refuse_empty_global(place: DataDir) -> None:
+    """Raise `MissingDatabaseError` where the global database is an empty file.
+
+    An upgrade would fill it with an empty registry, whatever was lost. What lies beside it tells a
+    lost one, which is to be brought back, from a first start that made the file and no table.
+    """
+    path = place.global_db
+    if look_at(path, GLOBAL).state is not State.MISSING:
+        return
+    backups = list_backups(path)
+    if not backups and not holds_apps(place):
+        todo = "Nothing was ever in it: run `streamhub-db init`, which takes it over."
+    else:
+        copy = f"{backups[-1]}, or from an archive" if backups else "an archive"
+        todo = f"Its rows are lost: put it back from {copy} (`streamhub-db backup restore latest`)."
+    raise MissingDatabaseError(path, "an empty file or database", "the global database", todo)
+
+
+def holds_apps(place: DataDir) -> bool:
+    """Tell whether anything lies in the folder of the apps."""
+    return place.apps.is_dir() and any(place.apps.iterdir())
 
 
 def rehearse_global_file(path: Path) -> Upgraded:

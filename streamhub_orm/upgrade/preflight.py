@@ -17,6 +17,7 @@ from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError
 from streamhub_orm.fleet import walk
 from streamhub_orm.legacy.importing import recorded_account
 from streamhub_orm.legacy.sources import LegacyFiles, read_global_state
+from streamhub_orm.migrations.global_file import refuse_empty_global
 from streamhub_orm.migrations.legacy_files import require_legacy_tables
 from streamhub_orm.migrations.states import (
     State,
@@ -148,8 +149,7 @@ def look_at_everything(
     Raises what makes the whole run impossible; what concerns one app goes into `Plan.errors`.
     """
     global_state = look_for_upgrade(place.global_db, GLOBAL, recover=recover)
-    if global_state.error is not None:
-        raise global_state.error
+    refuse_empty_global(place)
     registry = read_registry(place.global_db)
     registry.require((*apps, *create_missing))
     with reading(place.global_db) as connection:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streamhub_orm import Databases
-from streamhub_orm.errors import AppDatabaseLostError
+from streamhub_orm.errors import AppDatabaseLostError, MissingDatabaseError
 from tests.support.installations.commands import run_command, run_in_process
 
 if TYPE_CHECKING:
@@ -35,6 +35,19 @@ def without_tables(path: Path) -> None:
     remove(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 8")
+
+
+def empty_global(path: Path) -> None:
+    for file in path.parent.glob("streamhub.db*"):
+        if ".bak-" not in file.name:
+            file.unlink()
+    path.touch()
+
+
+def global_without_tables(path: Path) -> None:
+    empty_global(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def keep_backup_alone(path: Path) -> None:
@@ -149,3 +162,43 @@ def test_open_inside_a_global_session_does_not_wait_for_its_own_lock(data_dir: P
             with databases.app_session("new-app", read_only=True):
                 pass
         assert os.times().elapsed - started < 4
+
+
+@pytest.mark.parametrize("lose", [empty_global, global_without_tables])
+def test_empty_global_database_of_an_installation_is_lost_and_stays_as_it_is(
+    data_dir: Path, lose: Callable[[Path], None]
+) -> None:
+    """Neither an upgrade nor a session nor `init` makes an empty registry of it."""
+    path = next(data_dir.rglob("streamhub.db"))
+    lose(path)
+    newest = max(it.name for it in path.parent.glob("streamhub.db.bak-*"))
+    content = path.read_bytes()
+    upgrade = run_in_process("--data-dir", data_dir, "--json", "upgrade")
+    assert upgrade.status == 3
+    assert "Its rows are lost" in upgrade.report["error"]
+    assert newest in upgrade.report["error"]
+    init = run_in_process("--data-dir", data_dir, "--json", "init")
+    assert init.status == 3
+    with (
+        Databases(data_dir) as databases,
+        pytest.raises(MissingDatabaseError, match="lost"),
+        databases.global_session(),
+    ):
+        pass
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("lose", [empty_global, global_without_tables])
+def test_global_database_of_a_first_start_is_taken_by_init(
+    tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    """`upgrade` names `init`, and `init` does it: they do not point at each other."""
+    path = tmp_path / "data/streamhub.db"
+    path.parent.mkdir()
+    lose(path)
+    upgrade = run_in_process("--data-dir", tmp_path, "--json", "upgrade")
+    assert upgrade.status == 3
+    assert "streamhub-db init" in upgrade.report["error"]
+    assert run_in_process("--data-dir", tmp_path, "init").status == 0
+    assert run_in_process("--data-dir", tmp_path, "upgrade").status == 0
+    assert run_in_process("--data-dir", tmp_path, "check").status == 0
