@@ -203,10 +203,12 @@ def test_interrupt_between_items_ends_those_begun_and_begins_no_other(tmp_path: 
 
 
 RUN = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from streamhub_orm.upgrade.workers import run_on_each
 
+# A suite that a shell has started in the background passes on that SIGINT is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = Path(sys.argv[1])
 
 def work(item, progress):
