@@ -54,7 +54,7 @@ def _make(place: DataDir) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with temporary_beside(place.global_db) as temporary:
             _fill(temporary)
-            publish(temporary, place.global_db, like=place.root, mode=0o600)
+            publish(temporary, place.global_db, mode=0o600)
     app_db = place.app_db(DEFAULT_APP)
     upgrade_app_file(app_db, find_legacy_files(place, DEFAULT_APP))
 

@@ -83,12 +83,12 @@ def optimize(data_dir: Path, selection: Selection | None = None) -> Iterator[Opt
     `UpgradeRunningError`, `DataDirError` or `UnknownAppError` before anything is touched.
     """
     place = DataDir.find(data_dir)
-    with run_lock(place.lock_path, like=place.global_db):
+    with run_lock(place.lock_path):
         for database in iter_databases(place, selection or Selection()):
-            yield _optimized(database, like=place.global_db)
+            yield _optimized(database)
 
 
-def _optimized(database: Database, *, like: Path) -> Optimized:
+def _optimized(database: Database) -> Optimized:
     result = Optimized(database.name, database.path)
     found = database.look()
     if database.path is None or found.error is not None:
@@ -98,7 +98,7 @@ def _optimized(database: Database, *, like: Path) -> Optimized:
     try:
         with translated(path, "optimizing it"):
             result.before_bytes = size_bytes(path)
-            backup = back_up_first(path, like=like)
+            backup = back_up_first(path)
             result.backup = backup.path
             with closing(open_for_migration(path)) as connection:
                 _run_steps(connection, path, result)

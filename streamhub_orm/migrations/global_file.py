@@ -40,7 +40,7 @@ def upgrade_global_file(
         if _is_done(found := look_for_upgrade(path, GLOBAL), road):
             return Upgraded.unchanged(found)
         if backup is None and found.state is not State.MISSING and not scratch:
-            backup = back_up(path, like=path)
+            backup = back_up(path)
         with migration_transaction(path) as connection:
             adopt_unless_adopted(connection, GLOBAL, path)
             road.run(connection)

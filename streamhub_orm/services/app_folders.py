@@ -44,7 +44,7 @@ def make_app_folder(
         if config is not None or not config_path.exists():
             document = AppConfig(config_path, dict(config or {}))
             with translated(config_path, "writing it"):
-                save_app_config(document, like=files.global_db, mode=file_mode(files.global_db))
+                save_app_config(document, mode=file_mode(files.global_db))
     except BaseException:
         _undo(new)
         raise

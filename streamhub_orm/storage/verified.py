@@ -91,4 +91,4 @@ def write_verified(reader: VerifiedReader, path: Path) -> None:
             for chunk in reader:
                 file.write(chunk)
         mode = 0o600 if known is None else file_mode(known)
-        replace(temporary, path, like=known or path.parent, mode=mode)
+        replace(temporary, path or path.parent, mode=mode)

@@ -19,6 +19,7 @@ from streamhub_orm.legacy.sources import LegacyFiles, read_global_state
 from streamhub_orm.migrations.legacy_files import require_legacy_tables
 from streamhub_orm.migrations.states import State, imports_pending, is_done, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.owner import give_back
 from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ def require_writable(path: Path) -> None:
                 path,
                 f"a {kind} that this user cannot write ({target})",
                 "a file and folder that this user can write",
-                "Run as the owner of the installation (or with sudo), then run again.",
+                give_back(path)
+                or "Run as the owner of the installation (or with sudo), then run again.",
             )
 
 

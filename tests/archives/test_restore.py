@@ -124,8 +124,8 @@ def test_restore_beside_another_one_into_the_same_new_folder_leaves_it_its_lock(
     place = DataDir.fresh(tmp_path / "new")
 
     @contextmanager
-    def outrun(path: Path, *, like: Path) -> Iterator[None]:
-        with run_lock(path, like=like), run_lock(path, like=like):
+    def outrun(path: Path) -> Iterator[None]:
+        with run_lock(path), run_lock(path):
             yield
 
     monkeypatch.setattr("streamhub_orm.archives.restore.run_lock", outrun)
@@ -376,5 +376,5 @@ def test_restore_while_an_upgrade_runs_is_refused(
     installation: Installation, created: Created
 ) -> None:
     lock = installation.global_path.with_name("streamhub.db.lock")
-    with run_lock(lock, like=installation.global_path), pytest.raises(UpgradeRunningError):
+    with run_lock(lock), pytest.raises(UpgradeRunningError):
         restore_archive(created.archive, installation.data_dir)

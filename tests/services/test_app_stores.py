@@ -34,7 +34,7 @@ def make_app(databases: Databases, s3: dict[str, object]) -> None:
 
 def save_keys(databases: Databases, access_key: str, secret_key: str) -> None:
     keys = {"TV_ACCESS_KEY": access_key, "TV_SECRET_KEY": secret_key}
-    save_secrets(databases.place.secrets, keys, like=databases.place.global_db)
+    save_secrets(databases.place.secrets, keys)
 
 
 @pytest.fixture

@@ -227,7 +227,7 @@ def test_what_root_creates_belongs_to_the_owner_of_the_global_file(databases: Da
     """The core runs under a uid of its own; an operator runs us with sudo."""
     os.chown(databases.place.global_db, 4321, 8765)
     create(databases, "tv-2", config={})
-    save_secrets(databases.place.secrets, {"A": "1"}, like=databases.place.global_db)
+    save_secrets(databases.place.secrets, {"A": "1"})
     folder = folder_of(databases, "tv-2")
     made = [folder, folder / "app.db", folder / "config.yaml", databases.place.secrets]
     assert {(it.stat().st_uid, it.stat().st_gid) for it in made} == {(4321, 8765)}
