@@ -129,6 +129,8 @@ class DataDir:
         for each in reversed(inside):
             if each.is_symlink():
                 raise IrregularFileError(each, f"a link to {each.readlink()}", "no link")
+            if each != path and not each.is_dir() and each.exists():
+                raise IrregularFileError(each, irregularity(each) or "a file", "a folder")
 
     def require_regular(self, path: Path) -> None:
         """Raise `IrregularFileError` for a link on the way, and for what is no regular file."""
@@ -165,6 +167,9 @@ class DataDir:
                     "a file and folder that this user can read and write",
                     give_back(path) or _AS_OWNER,
                 ) from error
+            if entry != path and not stat.S_ISDIR(mode) and not stat.S_ISLNK(mode):
+                found, todo = f"{entry}, which is no folder", "Move it away, then run again."
+                raise NotADatabaseError(path, found, "the app's own folder", todo)
             if stat.S_ISLNK(mode):
                 raise NotADatabaseError(
                     path,

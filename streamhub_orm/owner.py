@@ -13,7 +13,8 @@ import pkgutil
 import pwd
 import shlex
 import stat
-from contextlib import contextmanager, suppress
+import sys
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from grp import getgrgid
 from pathlib import Path
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ROOT: Final = 0
-_LATE: Final = ("rich.console", "rich.progress", "rich.table", "encodings.idna")
+_LATE: Final = (
+    *("_strptime", "encodings.ascii", "encodings.idna", "encodings.unicode_escape"),
+    *("rich.console", "rich.progress", "rich.table"),
+)
 _GLOBAL_DATABASES: Final = ("data/streamhub.db", "streamhub.db")
 
 
@@ -96,11 +100,17 @@ def become_owner(data_dir: Path, *, for_good: bool = True) -> None:
     owner = find_owner(data_dir)
     if owner is None:
         return
-    _import_everything()
+    program = [folder for folder in sys.path if Path(folder).is_dir()]
     uid, gid = owner.uid, owner.gid
     os.setgroups(owner.groups)
-    os.setresgid(gid, gid, gid if for_good else _ROOT)
-    os.setresuid(uid, uid, uid if for_good else _ROOT)
+    os.setresgid(gid, gid, _ROOT)
+    os.setresuid(uid, uid, _ROOT)
+    if not all(os.access(folder, os.R_OK | os.X_OK) for folder in program):
+        with _as_root():
+            _import_everything()
+    if for_good:
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
     root = data_dir.absolute()
     for folder in (*reversed(root.parents), root):
         if not os.access(folder, os.X_OK) and os.path.lexists(folder):
@@ -129,23 +139,24 @@ def as_operator(path: Path) -> Iterator[bool]:
     root never was, the block runs as the present user. The whole process changes, so no other
     thread may work in the installation meanwhile.
     """
-    uid, gid = os.geteuid(), os.getegid()
+    uid = os.geteuid()
     if uid == _ROOT or os.getresuid()[2] != _ROOT:
         yield False
         return
+    with _as_root():
+        is_his = _is_out_of_hand(path, uid)
+    with _as_root() if is_his else nullcontext():
+        yield is_his
+
+
+@contextmanager
+def _as_root() -> Iterator[None]:
+    uid, gid = os.geteuid(), os.getegid()
     os.seteuid(_ROOT)
     os.setegid(_ROOT)
     try:
-        is_his = _is_out_of_hand(path, uid)
-        if not is_his:
-            _return_to(uid, gid)
-        yield is_his
+        yield
     finally:
-        _return_to(uid, gid)
-
-
-def _return_to(uid: int, gid: int) -> None:
-    if os.geteuid() == _ROOT:
         os.setegid(gid)
         os.seteuid(uid)
 
@@ -194,12 +205,8 @@ def scratch_folder(purpose: str, *, within: Path | None = None) -> Iterator[Path
     tempfile would take another folder in silence, perhaps one without the room.
     """
     wanted = os.environ.get("TMPDIR")
-    if (
-        within is None
-        and wanted
-        and Path(wanted).is_absolute()
-        and not os.access(wanted, os.W_OK | os.X_OK)
-    ):
-        raise ScratchFolderError(Path(wanted), str(User.present()))
+    is_closed = wanted and Path(wanted).is_dir() and not os.access(wanted, os.W_OK | os.X_OK)
+    if within is None and is_closed:
+        raise ScratchFolderError(Path(str(wanted)), str(User.present()))
     with TemporaryDirectory(prefix=f"streamhub-{purpose}-", dir=within) as folder:
         yield Path(folder)

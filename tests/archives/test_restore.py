@@ -163,19 +163,6 @@ def test_restore_of_a_folder_that_is_no_installation_is_refused(
     assert os.listdir(tmp_path / "photos") == ["cat.jpg"]  # noqa: PTH208 - names
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_root_sets_aside_belongs_to_the_owner_of_the_installation(
-    installation: Installation, created: Created
-) -> None:
-    """The owner can undo a restore that an operator ran with sudo, and remove what it left."""
-    for path in (installation.data_dir, *installation.data_dir.rglob("*")):
-        os.chown(path, 4321, 8765)
-    restored = restore_archive(created.archive, installation.data_dir)
-    assert restored.set_aside is not None
-    made = [restored.set_aside, *restored.set_aside.rglob("*")]
-    assert {(it.stat().st_uid, it.stat().st_gid) for it in made} == {(4321, 8765)}
-
-
 def test_restore_is_undone_and_the_undoing_too(
     installation: Installation, created: Created
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sqlite3
@@ -71,15 +70,6 @@ def test_backup_is_a_verified_copy_under_a_dated_name(path: Path) -> None:
     assert is_intact(backup)
     assert path.read_bytes() == source
     assert names(path.parent) == {"app.db", backup.name}
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_backup_takes_owner_and_group_of_the_file_it_is_made_like(path: Path) -> None:
-    """An operator with sudo leaves a backup that the server's own user can read."""
-    os.chown(path, 1234, 4321)
-    backup = back_up(path)
-    assert (backup.stat().st_uid, backup.stat().st_gid) == (1234, 4321)
-    assert backup.stat().st_mode & 0o7777 == 0o600
 
 
 def test_backup_of_an_unchanged_file_is_the_one_that_is_there(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -34,7 +33,7 @@ from streamhub_orm.migrations.worlds import APP
 from streamhub_orm.services import apps
 from streamhub_orm.services.limits import Metric
 from streamhub_orm.services.quotas import reserve
-from streamhub_orm.settings import load_app_config, save_secrets
+from streamhub_orm.settings import load_app_config
 from tests.services.plans import plans_of
 from tests.support.installations.facts import APP_MARKERS
 from tests.support.installations.snapshot import fingerprint_files
@@ -220,17 +219,6 @@ def test_app_that_is_taken_over_has_the_id_that_its_rows_know(databases: Databas
     create(databases, "tv-2", reuse_folder=True)
     with databases.global_session(read_only=True) as session:
         assert apps.get(session, databases.place, "tv-2").id == 4
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_root_creates_belongs_to_the_owner_of_the_global_file(databases: Databases) -> None:
-    """The core runs under a uid of its own; an operator runs us with sudo."""
-    os.chown(databases.place.global_db, 4321, 8765)
-    create(databases, "tv-2", config={})
-    save_secrets(databases.place.secrets, {"A": "1"})
-    folder = folder_of(databases, "tv-2")
-    made = [folder, folder / "app.db", folder / "config.yaml", databases.place.secrets]
-    assert {(it.stat().st_uid, it.stat().st_gid) for it in made} == {(4321, 8765)}
 
 
 def test_look_ups_use_their_index(databases: Databases) -> None:

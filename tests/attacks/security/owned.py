@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 UID: Final = 54321
 GID: Final = 65432
-SECRET: Final = "for root's eyes alone"
+PRECIOUS: Final = "for root's eyes alone"
 
 
 def give_away(folder: Path) -> None:
@@ -49,7 +49,7 @@ def owned_copy(found: Installation) -> Iterator[Installation]:
 class RootsFile:
     """A file of root's in a folder of root's; any change to it is found."""
 
-    def __init__(self, folder: Path, content: bytes = SECRET.encode()) -> None:
+    def __init__(self, folder: Path, content: bytes = PRECIOUS.encode()) -> None:
         folder.mkdir(exist_ok=True)
         self.path = folder / "precious"
         self.path.write_bytes(content)
