@@ -131,7 +131,7 @@ def test_link_under_the_name_of_what_sqlite_makes_writes_nowhere_else(
 def test_folder_of_the_installation_that_is_a_link_is_refused(
     found: Installation, outside: Path, name: str
 ) -> None:
-    """A larger disk is mounted there, or DATA_DIR itself is the link: that one is the operator's."""
+    """A larger disk is mounted there; a link to DATA_DIR itself is the operator's own."""
     folder = found.data_dir / name
     folder.rename(outside / name)
     folder.symlink_to(outside / name)
