@@ -57,8 +57,9 @@ class DataDir:
         root = _absolute(root)
         require_owner(root)
         for each in (root / "data", root / "apps"):
-            if each.is_symlink():
-                raise IrregularFileError(each, f"a link to {each.readlink()}", "a folder")
+            kind = irregularity(each)
+            if kind not in {None, "a folder"}:
+                raise IrregularFileError(each, str(kind), "a folder")
         nested, flat = root / "data" / GLOBAL_DB_NAME, root / GLOBAL_DB_NAME
         fault = _fault(root, nested, flat)
         if fault is not None:

@@ -214,12 +214,21 @@ def make_folder(path: Path) -> None:
             sync(folder.parent)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all in it, as far as it can be; leave anything else that lies there.
+
+    rmtree opens what it is given before it looks, and would wait at a FIFO.
+    """
+    if irregularity(folder) == "a folder":
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def make_scratch(folder: Path) -> None:
     """Make an empty private folder of a fixed name; a dead run's goes with all that is in it.
 
     Raises `IrregularFileError` where something else lies there.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError as error:

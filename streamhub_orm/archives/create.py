@@ -28,6 +28,7 @@ from streamhub_orm.durable_files import (
     make_scratch,
     no_empty_folder_left,
     publish,
+    remove_folder,
 )
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.run_lock import run_lock
@@ -192,7 +193,7 @@ def _scratch_in(folder: Path, place: DataDir) -> Iterator[Path]:
         yield scratch
     finally:
         with as_operator(folder):
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_folder(scratch)
 
 
 def _newest_in(folder: Path) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,13 @@ from streamhub_orm.archives.replacing import (
 from streamhub_orm.archives.unpacking import only_app
 from streamhub_orm.archives.verify import Check
 from streamhub_orm.data_dir import DataDir, require_app_name
-from streamhub_orm.durable_files import file_mode, make_folder, make_scratch, no_empty_folder_left
+from streamhub_orm.durable_files import (
+    file_mode,
+    make_folder,
+    make_scratch,
+    no_empty_folder_left,
+    remove_folder,
+)
 from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.database_files import mark_as_wal
@@ -194,7 +199,7 @@ def _alone_in(place: DataDir) -> Iterator[None]:
         make_folder(folder)
         try:
             held.enter_context(run_lock(place.lock_path))
-            shutil.rmtree(_staging_of(place), ignore_errors=True)  # a dead run's
+            remove_folder(_staging_of(place))  # a dead run's
             yield
         except (UpgradeRunningError, LockFileError):
             is_new = False  # somebody else's by now
@@ -225,7 +230,7 @@ def _staging_in(place: DataDir) -> Iterator[Path]:
     try:
         yield staging
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        remove_folder(staging)
 
 
 def _unpack_verified(
