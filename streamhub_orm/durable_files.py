@@ -134,7 +134,7 @@ def finish(path: Path, mode: int) -> None:
         os.close(descriptor)
 
 
-def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     """Open a regular file at once, whatever lies there; raises `IrregularFileError`.
 
     A link is not followed, and neither a FIFO nor a device is waited for. The caller closes the
@@ -142,7 +142,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int
     """
     safe = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, safe, mode)
+        descriptor = os.open(path, safe)
     except OSError as error:
         if error.errno not in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
             raise

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 
-from streamhub_orm.durable_files import make_folder, open_regular
+from streamhub_orm.durable_files import make_folder
 from streamhub_orm.errors import LogSettingError
 from streamhub_orm.services.log_lines import line_from_record
 from streamhub_orm.services.log_queue import LogQueue, QueueLimits
@@ -167,7 +167,7 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         def opener(path: str, flags: int) -> int:
-            return open_regular(Path(path), flags, _FILE_MODE)
+            return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, _FILE_MODE)
 
         file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)  # noqa: SIM115 - the handler closes it
         return cast("TextIOWrapper", file)
