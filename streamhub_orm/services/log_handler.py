@@ -8,7 +8,6 @@ import os
 import time
 import weakref
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 
 from streamhub_orm.durable_files import make_folder
@@ -19,6 +18,7 @@ from streamhub_orm.services.log_table import LogTable
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
+    from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
 

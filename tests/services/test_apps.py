@@ -238,9 +238,9 @@ def test_folder_that_is_a_link_out_of_apps_is_refused(databases: Databases, tmp_
     outside.mkdir()
     (outside / "app.db").write_bytes(b"")
     folder_of(databases, "tv-2").symlink_to(outside)
-    with pytest.raises(NotADatabaseError, match="a link: .*outside"):
+    with pytest.raises(NotADatabaseError, match=r"a link: .*outside"):
         create(databases, "tv-2")
-    with pytest.raises(NotADatabaseError, match="a link: .*outside"):
+    with pytest.raises(NotADatabaseError, match=r"a link: .*outside"):
         apps.delete(databases, "tv-2", purge=True)
     assert [it.name for it in outside.iterdir()] == ["app.db"]
 
