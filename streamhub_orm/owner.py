@@ -205,8 +205,17 @@ def scratch_folder(purpose: str, *, within: Path | None = None) -> Iterator[Path
     tempfile would take another folder in silence, perhaps one without the room.
     """
     wanted = os.environ.get("TMPDIR")
-    is_closed = wanted and Path(wanted).is_dir() and not os.access(wanted, os.W_OK | os.X_OK)
-    if within is None and is_closed:
-        raise ScratchFolderError(Path(str(wanted)), str(User.present()))
+    if within is None and wanted and _is_closed(wanted):
+        raise ScratchFolderError(Path(wanted), str(User.present()))
     with TemporaryDirectory(prefix=f"streamhub-{purpose}-", dir=within) as folder:
         yield Path(folder)
+
+
+def _is_closed(folder: str) -> bool:
+    try:
+        os.stat(folder)  # noqa: PTH116 - as it stands in the environment
+    except PermissionError:
+        return True
+    except OSError:
+        return False  # not there: tempfile takes another
+    return not os.access(folder, os.W_OK | os.X_OK)
