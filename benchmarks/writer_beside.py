@@ -53,7 +53,7 @@ def _beside(folder: Path, scale: Scale) -> Contest:
 
 
 def _back_up(path: Path) -> None:
-    back_up(path, like=path)
+    back_up(path)
     for backup in list_backups(path):
         backup.unlink()
 

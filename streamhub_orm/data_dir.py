@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.durable_files import irregularity
 from streamhub_orm.errors import (
     AppNameError,
     DataDirError,
+    IrregularFileError,
     NotADatabaseError,
     ReadOnlyDatabaseError,
 )
+from streamhub_orm.owner import give_back, require_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,30}[a-z0-9]")
 GLOBAL_DB_NAME: Final = "streamhub.db"
+_AS_OWNER: Final = "Run as the owner of the installation (or with sudo), then run again."
 
 
 def require_app_name(name: object, where: str = "the name given") -> None:
@@ -47,19 +51,30 @@ class DataDir:
         """Find the installation in `root`, in either layout.
 
         Raises `DataDirError` where there is none, where there are two, and where `root` is the
-        inner folder of the nested layout.
+        inner folder of the nested layout. Raises `ForeignOwnerError` where root works in somebody
+        else's, and `IrregularFileError` for a link or no regular file where one belongs.
         """
         root = _absolute(root)
+        require_owner(root)
+        for each in (root / "data", root / "apps"):
+            kind = irregularity(each)
+            if kind not in {None, "a folder"}:
+                raise IrregularFileError(each, str(kind), "a folder")
         nested, flat = root / "data" / GLOBAL_DB_NAME, root / GLOBAL_DB_NAME
         fault = _fault(root, nested, flat)
         if fault is not None:
             raise DataDirError(root, *fault)
-        return cls(root, nested if nested.exists() else flat)
+        global_db = nested if os.path.lexists(nested) else flat
+        kind = irregularity(global_db)
+        if kind is not None:
+            raise IrregularFileError(global_db, kind)
+        return cls(root, global_db)
 
     @classmethod
     def fresh(cls, root: Path) -> DataDir:
         """Return the nested layout in `root`, for an installation that is yet to be made."""
         root = _absolute(root)
+        require_owner(root)
         return cls(root, root / "data" / GLOBAL_DB_NAME)
 
     @property
@@ -85,7 +100,7 @@ class DataDir:
     def app_db(self, name: str) -> Path:
         """Return the path of the app's database, existing or not.
 
-        Raises `AppNameError`; `NotADatabaseError` for a folder or a link out of the app's.
+        Raises `AppNameError`; `NotADatabaseError` for a folder, a link or a special file.
         """
         path = self.app_folder(name) / "app.db"
         self._check_contained(path)
@@ -100,18 +115,30 @@ class DataDir:
     def app_config(self, name: str) -> Path:
         """Return the path of the app's config.yaml, existing or not.
 
-        Raises `AppNameError`; `DataDirError` for a link out of the app's folder.
+        Raises `AppNameError`; `IrregularFileError` for a link and for what is no regular file.
         """
         path = self.app_folder(name) / "config.yaml"
-        for entry in (path.parent, path):
-            if entry.is_symlink() and not self._is_inside(entry, name):
-                raise DataDirError(
-                    path,
-                    f"a link out of the app's folder: {entry} -> {entry.resolve()}",
-                    f"a file inside {path.parent}",
-                    "Move the real file into the app's folder.",
-                )
+        self.require_regular(path)
         return path
+
+    def require_no_link(self, path: Path) -> None:
+        """Raise `IrregularFileError` for a link on the way from `root` to `path`, if it is inside.
+
+        A path outside of the installation is the operator's own, and he may use links.
+        """
+        inside = [each for each in (path, *path.parents) if self.root in each.parents]
+        for each in reversed(inside):
+            if each.is_symlink():
+                raise IrregularFileError(each, f"a link to {each.readlink()}", "no link")
+            if each != path and not each.is_dir() and each.exists():
+                raise IrregularFileError(each, irregularity(each) or "a file", "a folder")
+
+    def require_regular(self, path: Path) -> None:
+        """Raise `IrregularFileError` for a link on the way, and for what is no regular file."""
+        self.require_no_link(path)
+        kind = irregularity(path)
+        if kind is not None:
+            raise IrregularFileError(path, kind)
 
     def unregistered(self, registered: set[str]) -> Iterator[str]:
         """Yield, sorted, the folders under apps/ that have an app.db but no registry row.
@@ -128,7 +155,7 @@ class DataDir:
                 yield name
 
     def _check_contained(self, path: Path) -> None:
-        """Refuse a link that leads out of the app's folder, and anything but a regular file."""
+        """Refuse a link in the place of the app's folder or file, and all but a regular file."""
         for entry in (path.parent, path):
             try:
                 mode = os.lstat(entry).st_mode
@@ -139,23 +166,22 @@ class DataDir:
                     path,
                     f"a folder that this user may not enter ({path.parent})",
                     "a file and folder that this user can read and write",
-                    "Run as the owner of the installation (or with sudo), then run again.",
+                    give_back(path) or _AS_OWNER,
                 ) from error
-            if stat.S_ISLNK(mode) and not self._is_inside(entry, path.parent.name):
+            if entry != path and not stat.S_ISDIR(mode) and not stat.S_ISLNK(mode):
+                found, todo = f"{entry}, which is no folder", "Move it away, then run again."
+                raise NotADatabaseError(path, found, "the app's own folder", todo)
+            if stat.S_ISLNK(mode):
                 raise NotADatabaseError(
                     path,
-                    f"a link out of the app's folder: {entry} -> {entry.resolve()}",
-                    f"a file inside {self.apps / path.parent.name}",
-                    "Move the real file into the app's folder.",
+                    f"a link: {entry} -> {entry.readlink()}",
+                    "the app's own folder and file, as no link is followed",
+                    "Move the real one here, then run again.",
                 )
-        if not stat.S_ISREG(mode) and not (stat.S_ISLNK(mode) and path.is_file()):
-            kind = "a folder" if path.is_dir() else "a special file or a link to nothing"
-            raise NotADatabaseError(
-                path, kind, "a SQLite database file", "Move it away, then run again."
-            )
-
-    def _is_inside(self, link: Path, name: str) -> bool:
-        return link.resolve().is_relative_to(self.apps.resolve() / name)
+        kind = irregularity(path)
+        if kind is not None:
+            todo = "Move it away, then run again."
+            raise NotADatabaseError(path, kind, "a SQLite database file", todo)
 
 
 def _absolute(root: Path) -> Path:
@@ -173,19 +199,19 @@ def _fault(root: Path, nested: Path, flat: Path) -> tuple[str, str, str] | None:
     if not root.is_dir():
         found = "a file, not a folder" if root.exists() else "no such folder"
         return found, "the folder of an installation", "Pass --data-dir or set DATA_DIR."
-    if nested.exists() and flat.exists():
+    if os.path.lexists(nested) and os.path.lexists(flat):
         return (
             f"two global databases, {flat.name} and data/{nested.name}",
             "one of the two layouts",
             "Find out which file the server uses, and move the other one out of this folder.",
         )
-    if flat.exists() and not (root / "apps").exists() and (root.parent / "apps").is_dir():
+    if os.path.lexists(flat) and not (root / "apps").exists() and (root.parent / "apps").is_dir():
         return (
             f"{flat.name} without apps/ beside it, while {root.parent} has apps/",
             "the folder that holds apps/, not the inner one",
             f"Pass {root.parent} instead.",
         )
-    if not nested.exists() and not flat.exists():
+    if not os.path.lexists(nested) and not os.path.lexists(flat):
         return (
             f"neither data/{GLOBAL_DB_NAME} nor {GLOBAL_DB_NAME}",
             "a StreamHub installation",

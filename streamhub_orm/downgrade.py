@@ -57,7 +57,7 @@ def downgrade_installation(
     """
     place = DataDir.find(data_dir)
     require_below_head(APP if all_apps or apps else GLOBAL, revision)
-    with run_lock(place.lock_path, like=place.global_db):
+    with run_lock(place.lock_path):
         registry = read_registry(place.global_db)
         registry.require(apps)
         names = list(registry.ids) if all_apps else list(apps)
@@ -65,7 +65,7 @@ def downgrade_installation(
 
         def downgrade(name: str) -> Upgraded:
             path = place.global_db if world is GLOBAL else place.app_db(name)
-            return downgrade_file(path, world, revision, like=place.global_db, drop_rows=drop_rows)
+            return downgrade_file(path, world, revision, drop_rows=drop_rows)
 
         for outcome in walk(names if world is APP else [world.name], downgrade):
             yield _reported(outcome)

@@ -1,13 +1,19 @@
-"""Files that appear whole or not at all: held temporary names, fsync, owner, publication."""
+"""Files that appear whole or not at all: held temporary names, fsync, publication."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
+import shutil
+import stat
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.errors import IrregularFileError
+from streamhub_orm.owner import as_operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +21,14 @@ if TYPE_CHECKING:
 
 _SUFFIX: Final = ".streamhub-tmp"
 _COMPANIONS: Final = ("", "-journal", "-wal", "-shm")
+_KINDS: Final = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @contextmanager
@@ -110,60 +124,116 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def take_owner(path: Path, like: Path) -> None:
-    """Give `path` the owner and group of `like`, where this user may do so.
+def finish(path: Path, mode: int) -> None:
+    """Set the permission bits of a file, not of what a link leads to, and flush it to the disk."""
+    descriptor = open_regular(path)
+    try:
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
-    The Node core runs under a uid of its own, while an operator runs us with sudo.
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a regular file at once, whatever lies there; raises `IrregularFileError`.
+
+    A link is not followed, and neither a FIFO nor a device is waited for. The caller closes the
+    descriptor. Never for a database that this process has open: see `sync`.
     """
-    if os.geteuid() == 0:
-        wanted, present = like.stat(), path.stat()
-        if (wanted.st_uid, wanted.st_gid) != (present.st_uid, present.st_gid):
-            os.chown(path, wanted.st_uid, wanted.st_gid, follow_symlinks=False)
+    safe = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, safe)
+    except OSError as error:
+        if error.errno not in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
+            raise
+        kind = irregularity(path) or "a link in the way"
+        raise IrregularFileError(path, kind) from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise IrregularFileError(path, _kind_of(mode))
+    return descriptor
 
 
-def publish(temporary: Path, target: Path, *, like: Path, mode: int) -> None:
+def read_regular(path: Path, most_bytes: int = -1) -> bytes:
+    """Read a regular file, or its first bytes; raises as `open_regular` does."""
+    with open(open_regular(path), "rb") as file:
+        return file.read(most_bytes)
+
+
+def irregularity(path: Path | str) -> str | None:
+    """Return what lies at a path where it is no regular file; None for one, and for nothing."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return None if stat.S_ISREG(mode) else _kind_of(mode)
+
+
+def _kind_of(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "a special file")
+
+
+def publish(temporary: Path, target: Path, *, mode: int) -> None:
     """Make a finished temporary file appear as `target`, durably and never over another file.
 
     Raises `FileExistsError` where `target` exists: a hard link, unlike a rename, cannot replace
     a database that another process created meanwhile.
     """
-    take_owner(temporary, like)
-    temporary.chmod(mode)
-    sync(temporary)
+    finish(temporary, mode)
     os.link(temporary, target)
     sync(target.parent)
 
 
-def replace(temporary: Path, target: Path, *, like: Path, mode: int) -> None:
+def replace(temporary: Path, target: Path, *, mode: int) -> None:
     """Make a finished temporary file appear as `target`, durably and in the place of what is there.
 
     For files that are not databases: replacing one would leave its -wal to the new file.
     """
-    take_owner(temporary, like)
-    temporary.chmod(mode)
-    sync(temporary)
+    finish(temporary, mode)
     temporary.replace(target)
     sync(target.parent)
 
 
-def write_whole(path: Path, content: bytes, *, like: Path, mode: int) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int) -> None:
     """Write a small file in one step: whoever reads it, even after a kill, sees the old or the new.
 
-    It takes the owner of `like` and the given `mode`; its folder must be there.
+    It takes the given `mode`; its folder must be there.
     """
     with temporary_beside(path) as temporary:
         temporary.write_bytes(content)
-        replace(temporary, path, like=like, mode=mode)
+        replace(temporary, path, mode=mode)
 
 
-def make_folder(path: Path, like: Path) -> None:
-    """Make `path` with its parents, owned like `like`, each with the mode of the one it lies in."""
+def make_folder(path: Path) -> None:
+    """Make `path` with its parents, each with the mode of the one it lies in."""
     for folder in reversed(_missing(path)):
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-            take_owner(folder, like)
             folder.chmod(file_mode(folder.parent))
             sync(folder.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all in it, as far as it can be; leave anything else that lies there.
+
+    rmtree opens what it is given before it looks, and would wait at a FIFO.
+    """
+    if irregularity(folder) == "a folder":
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_scratch(folder: Path) -> None:
+    """Make an empty private folder of a fixed name; a dead run's goes with all that is in it.
+
+    Raises `IrregularFileError` where something else lies there.
+    """
+    remove_folder(folder)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError as error:
+        kind = irregularity(folder) or "a file"
+        raise IrregularFileError(folder, kind, "a folder of our own, or nothing") from error
 
 
 @contextmanager
@@ -177,7 +247,7 @@ def no_empty_folder_left(path: Path) -> Iterator[None]:
         yield
     finally:
         for folder in missing:
-            with suppress(OSError):
+            with suppress(OSError), as_operator(folder):
                 folder.rmdir()
 
 

@@ -64,7 +64,7 @@ def _make(place: DataDir) -> None:
             _fill(temporary)
             if place.global_db.exists():  # what a first boot left, without a table in it
                 remove_database(place.global_db)
-            publish(temporary, place.global_db, like=place.root, mode=0o600)
+            publish(temporary, place.global_db, mode=0o600)
     app_db = place.app_db(DEFAULT_APP)
     legacy = find_legacy_files(place, DEFAULT_APP)
     upgrade_app_file(app_db, legacy)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import file_mode, sync, take_owner, temporary_beside
+from streamhub_orm.durable_files import file_mode, finish, sync, temporary_beside
 from streamhub_orm.engine.backups import copy_verified, time_stamp
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.database_files import mark_as_wal, remove_aliases
@@ -68,7 +68,7 @@ def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) 
     with translated(place.global_db, "rolling it back"):
         if dry_run:
             return Rollback(place.root, place.global_db, _chosen(place, to), None, dry_run=True)
-        with run_lock(place.lock_path, like=place.global_db):
+        with run_lock(place.lock_path):
             backup = _chosen(place, to)
             set_aside = _swap(place.global_db, backup)
     return Rollback(place.root, place.global_db, backup, set_aside, dry_run=False)
@@ -77,6 +77,7 @@ def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) 
 def _chosen(place: DataDir, to: Path | None) -> Path:
     """Return the backup that is asked for, verified."""
     backup = _recorded(place) if to is None else Path(os.path.abspath(to))  # noqa: PTH100 - resolve() would follow links
+    place.require_no_link(backup.parent)
     if backup.is_symlink() or not backup.is_file():
         _refuse(backup, "no such regular file", "the backup of the global database")
     if backup.samefile(place.global_db):
@@ -111,9 +112,7 @@ def _swap(global_db: Path, backup: Path) -> Path:
         with translated(backup, "copying it"):
             copy_verified(backup, temporary)  # what its own -wal holds is in the copy, too
         mark_as_wal(temporary)
-        take_owner(temporary, global_db)
-        temporary.chmod(file_mode(global_db))
-        sync(temporary)
+        finish(temporary, file_mode(global_db))
         _fold_wal_in(global_db)
         set_aside = _set_aside(global_db)
         try:

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from streamhub_orm import __version__
-from streamhub_orm.archives.format import Manifest, Owner, copy_fragment, finish, load_manifest
+from streamhub_orm.archives.format import (
+    Manifest,
+    Owner,
+    copy_fragment,
+    finish,
+    load_manifest,
+    open_archive,
+)
 from streamhub_orm.archives.names import ArchiveName
 from streamhub_orm.archives.packing import Packer, find_parts
 from streamhub_orm.archives.places import store_archive
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import make_folder, no_empty_folder_left, publish
+from streamhub_orm.durable_files import (
+    make_folder,
+    make_scratch,
+    no_empty_folder_left,
+    publish,
+    remove_folder,
+)
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.run_lock import run_lock
-from streamhub_orm.errors import DamagedArchiveError, StorageError
+from streamhub_orm.errors import DamagedArchiveError, StorageError, UnusableArchiveError
+from streamhub_orm.owner import as_operator
 from streamhub_orm.storage import open_s3_store
 
 if TYPE_CHECKING:
@@ -40,6 +54,7 @@ class Created:
     """What became of an archive."""
 
     archive: Path
+    size_bytes: int
     manifest: Manifest
     reused: int
     """Files taken over from the archive before, unread."""
@@ -67,7 +82,7 @@ class Created:
             "error": self.error,
             "archive": str(self.archive),
             "complete": self.complete,
-            "bytes": self.archive.stat().st_size,
+            "bytes": self.size_bytes,
             "files": len(self.manifest.files),
             "reused": self.reused,
             "failures": self.manifest.failures,
@@ -99,20 +114,70 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
     Where that fails, the archive in the folder stays, and `error` says why.
     """
     place = DataDir.find(data_dir)
+    place.require_no_link(folder)
     with (
-        run_lock(place.lock_path, like=place.global_db, timeout_seconds=lock_timeout_seconds),
+        run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds),
         translated(folder, "writing the backup"),
-        no_empty_folder_left(folder),
+        _target_in(folder, place, incremental=incremental) as target,
     ):
-        make_folder(folder, like=place.global_db)
-        with _scratch_in(folder, place) as scratch:
-            writing = _Writing(place, scratch, _newest_in(folder) if incremental else None)
-            writing.write(jobs or os.cpu_count() or 1, progress)
-            archive = _publish(writing.path, folder, place, complete=not writing.manifest.failures)
-    created = Created(archive, writing.manifest, writing.reused, writing.left_out)
-    if bucket is not None:
-        _store(created, bucket, no_clobber=no_clobber)
+        writing = _Writing(place, target)
+        writing.write(jobs or os.cpu_count() or 1, progress)
+        archive = target.publish(complete=not writing.manifest.failures)
+    with as_operator(folder):
+        size_bytes = archive.stat().st_size
+        created = Created(archive, size_bytes, writing.manifest, writing.reused, writing.left_out)
+        if bucket is not None:
+            _store(created, bucket, no_clobber=no_clobber)
     return created
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The unfinished archive and the one before, both open, and the scratch folder for copies."""
+
+    folder: Path
+    unfinished: Path
+    file: IO[bytes]
+    previous: IO[bytes] | None
+    known: dict[str, Entry]
+    """The files of the archive before, by name."""
+    scratch: Path
+
+    def publish(self, *, complete: bool) -> Path:
+        """Give the archive its name: the present second, or the next one that is free."""
+        self.file.flush()
+        second = int(datetime.now(UTC).timestamp())
+        with as_operator(self.folder):
+            while True:
+                name = ArchiveName(datetime.fromtimestamp(second, UTC), complete=complete)
+                try:
+                    publish(self.unfinished, self.folder / str(name), mode=0o600)
+                except FileExistsError:
+                    second += 1
+                else:
+                    return self.folder / str(name)
+
+
+@contextmanager
+def _target_in(folder: Path, place: DataDir, *, incremental: bool) -> Iterator[_Target]:
+    """Open what lies in the folder, as the operator where it is his; work goes on as the owner.
+
+    The owner cannot enter such a folder, so his copies then lie in the installation.
+    """
+    with ExitStack() as stack:
+        with as_operator(folder) as is_operators:
+            stack.enter_context(no_empty_folder_left(folder))
+            make_folder(folder)
+            unfinished = stack.enter_context(_scratch_in(folder, place))
+            file = stack.enter_context((unfinished / "archive").open("xb"))
+            newest = _newest_in(folder) if incremental else None
+        previous, known = None, _entries_of(newest)
+        if newest is not None and known:
+            previous = stack.enter_context(open_archive(newest))
+        scratch = unfinished
+        if is_operators:
+            scratch = stack.enter_context(_scratch_in(place.root, place))
+        yield _Target(folder, unfinished / "archive", file, previous, known, scratch)
 
 
 @contextmanager
@@ -123,12 +188,12 @@ def _scratch_in(folder: Path, place: DataDir) -> Iterator[Path]:
     """
     mark = sha256(os.fsencode(place.root)).hexdigest()[:12]
     scratch = folder / f".streamhub-backup-{mark}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(mode=0o700)
+    make_scratch(scratch)
     try:
         yield scratch
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        with as_operator(folder):
+            remove_folder(scratch)
 
 
 def _newest_in(folder: Path) -> Path | None:
@@ -143,27 +208,25 @@ def _newest_in(folder: Path) -> Path | None:
 class _Writing:
     """One archive as it is written, whose unchanged files come from the one before."""
 
-    def __init__(self, place: DataDir, scratch: Path, previous: Path | None) -> None:
+    def __init__(self, place: DataDir, target: _Target) -> None:
         status = place.global_db.stat()
-        self.path = scratch / "archive"
         self.manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), __version__)
         self.reused = 0
         self.left_out: list[str] = []
         self._place = place
-        self._previous = previous
+        self._target = target
         self._owner = Owner(status.st_uid, status.st_gid)
-        self._packer = Packer(place, scratch, self._owner, _entries_of(previous))
+        self._packer = Packer(place, target.scratch, self._owner, target.known)
 
     def write(self, jobs: int, progress: Progress) -> None:
         """Pack the files side by side, append them in order, and end with the manifest."""
         found = find_parts(self._place)
         self.manifest.failures.update(found.failures)
         self.left_out += found.empty
-        with self.path.open("xb") as target:
-            for done, packed in enumerate(self._packer.pack_each(found.parts, jobs), start=1):
-                self._append(packed, target)
-                progress(_PHASE, done, len(found.parts))
-            finish(target, self.manifest, self._owner)
+        for done, packed in enumerate(self._packer.pack_each(found.parts, jobs), start=1):
+            self._append(packed, self._target.file)
+            progress(_PHASE, done, len(found.parts))
+        finish(self._target.file, self.manifest, self._owner)
 
     def _append(self, packed: Packed, target: IO[bytes]) -> None:
         if packed.error is not None:
@@ -185,29 +248,17 @@ class _Writing:
         self.manifest.files.append(replace(packed.entry, offset=offset))
 
     def _take_over(self, entry: Entry, target: IO[bytes]) -> bool:
-        return self._previous is not None and copy_fragment(self._previous, entry, target)
+        previous = self._target.previous
+        return previous is not None and copy_fragment(previous, entry, target)
 
 
 def _entries_of(archive: Path | None) -> dict[str, Entry]:
     """Return the files of the archive before; none where it is damaged or another user's."""
     try:
         manifest = load_manifest(archive) if archive is not None else None
-    except (DamagedArchiveError, PermissionError):
+    except (DamagedArchiveError, UnusableArchiveError):
         return {}
     return {} if manifest is None else manifest.entries
-
-
-def _publish(finished: Path, folder: Path, place: DataDir, *, complete: bool) -> Path:
-    """Give the archive its name: the present second, or the next one that is free."""
-    second = int(datetime.now(UTC).timestamp())
-    while True:
-        target = folder / str(ArchiveName(datetime.fromtimestamp(second, UTC), complete=complete))
-        try:
-            publish(finished, target, like=place.global_db, mode=0o600)
-        except FileExistsError:
-            second += 1
-        else:
-            return target
 
 
 def _store(created: Created, bucket: S3Settings, *, no_clobber: bool) -> None:

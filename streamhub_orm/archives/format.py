@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import struct
 import tarfile
 import time
@@ -21,7 +22,9 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from streamhub_orm.archives.names import MANIFEST_NAME
 from streamhub_orm.archives.unchanged import Inodes
-from streamhub_orm.errors import DamagedArchiveError
+from streamhub_orm.durable_files import open_regular
+from streamhub_orm.errors import DamagedArchiveError, UnusableArchiveError
+from streamhub_orm.owner import User, as_operator, give_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,16 +180,30 @@ def _header(name: str, size: int, owner: Owner) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-def copy_fragment(archive: Path, entry: Entry, target: IO[bytes]) -> bool:
+def open_archive(path: Path) -> IO[bytes]:
+    """Open an archive, as the operator where its folder is his; no link is followed.
+
+    Raises `FileNotFoundError`, `IrregularFileError`, or `UnusableArchiveError` for one that this
+    user may not read. The caller closes it.
+    """
+    try:
+        with as_operator(path):
+            return os.fdopen(open_regular(path), "rb")
+    except PermissionError as error:
+        todo = give_back(path) or "Run as its owner, or with sudo."
+        found = f"a file that {User.present()} may not read"
+        raise UnusableArchiveError(path, found, "a readable backup", todo) from error
+
+
+def copy_fragment(source: IO[bytes], entry: Entry, target: IO[bytes]) -> bool:
     """Append the fragment of an older archive; False where it is not as its manifest says."""
     digest, left = hashlib.sha256(), entry.packed_bytes
     begin = target.tell()
-    with archive.open("rb") as source:
-        source.seek(entry.offset)
-        while left and (chunk := source.read(min(_CHUNK_BYTES, left))):
-            digest.update(chunk)
-            target.write(chunk)
-            left -= len(chunk)
+    source.seek(entry.offset)
+    while left and (chunk := source.read(min(_CHUNK_BYTES, left))):
+        digest.update(chunk)
+        target.write(chunk)
+        left -= len(chunk)
     if left or digest.hexdigest() != entry.packed_sha256:
         target.seek(begin)
         target.truncate()
@@ -208,7 +225,7 @@ def load_manifest(archive: Path) -> Manifest | None:
     None for an archive without one, as shell scripts made them, and for one that is cut off. Raises
     `DamagedArchiveError` where the manifest itself cannot be read.
     """
-    with archive.open("rb") as file:
+    with open_archive(archive) as file:
         if file.seek(0, io.SEEK_END) < _FOOTER.size:
             return None
         file.seek(-_FOOTER.size, io.SEEK_END)

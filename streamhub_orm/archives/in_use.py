@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.durable_files import open_regular
 from streamhub_orm.errors import DatabaseInUseError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _name(process: Path) -> str:
 def _lock_holder(path: Path) -> str | None:
     """Ask the kernel who would be in the way of an exclusive lock on the whole file."""
     question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path), "rb") as file:
         kind, *_, process = _FLOCK.unpack(fcntl.fcntl(file, fcntl.F_GETLK, question))
     if kind == fcntl.F_UNLCK:
         return None

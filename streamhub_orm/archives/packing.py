@@ -13,6 +13,7 @@ from streamhub_orm.archives.format import pack_fragment
 from streamhub_orm.archives.names import Part, PartKind
 from streamhub_orm.archives.unchanged import Inodes
 from streamhub_orm.data_dir import APP_NAME
+from streamhub_orm.durable_files import open_regular
 from streamhub_orm.engine.backups import copy_verified
 from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.errors import StreamHubError
@@ -73,19 +74,21 @@ def _apps(place: DataDir) -> list[str]:
 
 
 def _contained(part: Part, place: DataDir) -> Path:
-    """Return the path; a link out of the app's folder is refused, as everywhere else."""
+    """Return the path; a link is refused, as everywhere else."""
     if part.kind is PartKind.APP:
         return place.app_db(part.app or "")
     if part.kind is PartKind.LEGACY:
         return place.legacy_db(part.app or "")
     if part.kind is PartKind.CONFIG:
         return place.app_config(part.app or "")
-    return part.path_in(place)
+    path = part.path_in(place)
+    place.require_regular(path)
+    return path
 
 
 def _size(path: Path) -> int | None:
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -166,5 +169,6 @@ class Packer:
             copy.unlink(missing_ok=True)
 
     def _pack_file(self, part: Part, path: Path, fragment: Path) -> Entry:
-        with path.open("rb") as content, fragment.open("wb") as target:
-            return pack_fragment(content, part.name, path.stat().st_size, self.owner, target)
+        with os.fdopen(open_regular(path), "rb") as content, fragment.open("wb") as target:
+            size = os.fstat(content.fileno()).st_size
+            return pack_fragment(content, part.name, size, self.owner, target)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from streamhub_orm.archives.names import ArchiveName
+from streamhub_orm.data_dir import DataDir
 from streamhub_orm.errors import (
     EnvironmentSettingError,
     NoSuchBackupError,
     StorageError,
     UnusableArchiveError,
 )
+from streamhub_orm.owner import as_operator, scratch_folder
 from streamhub_orm.settings import ArchiveSettings
 from streamhub_orm.storage import LocalStore, open_s3_store
 
@@ -75,7 +76,9 @@ class Places:
         found = ArchiveSettings.load()
         root = (data_dir or found.data_dir or default_dir).absolute()
         folder = folder or found.local_dir or root / _DEFAULT_FOLDER
-        return cls(root, folder.absolute(), found.s3, found.retention_days)
+        folder = folder.absolute()
+        DataDir(root, root).require_no_link(folder)
+        return cls(root, folder, found.s3, found.retention_days)
 
     def get_bucket(self) -> S3Settings:
         """Return the bucket; raises `EnvironmentSettingError` where none is named."""
@@ -94,7 +97,8 @@ class Places:
     def opened(self, place: str) -> Iterator[ObjectStore]:
         """Open the store of a place; a folder that is not there yet holds no archives."""
         if place == LOCAL:
-            yield LocalStore(self.folder)
+            with as_operator(self.folder):
+                yield LocalStore(self.folder)
         else:
             with open_s3_store(self.get_bucket()) as store:
                 yield store
@@ -109,7 +113,7 @@ class Places:
         outcomes: dict[str, Outcome | StorageError] = {}
         there = PLACES if self.bucket else (LOCAL,)
         for each in there if place == ALL else (place,):
-            if each == LOCAL and not self.folder.is_dir():
+            if each == LOCAL and not self._has_folder():
                 continue
             try:
                 with self.opened(each) as store:
@@ -125,28 +129,33 @@ class Places:
         One from the bucket is fetched, and removed at the end. Raises `NoSuchBackupError` or a
         `StorageError`; a path is not looked at.
         """
-        if place == LOCAL and not self.folder.is_dir() and name == LATEST:
+        if place == LOCAL and not self._has_folder() and name == LATEST:
             wanted = "complete backup"
             raise NoSuchBackupError(wanted, str(self.folder), [])
-        if place == LOCAL and ("/" in name or not self.folder.is_dir()):
-            yield Path(name).absolute()
-            return
-        with self.opened(place) as store:
-            found = get_archive(store, name, allow_incomplete=allow_incomplete)
-            with _as_file(store, found) as path:
-                yield path
+        if place == LOCAL and ("/" in name or not self._has_folder()):
+            yield self._named(name)
+        elif place == LOCAL:
+            with self.opened(place) as store:
+                found = get_archive(store, name, allow_incomplete=allow_incomplete)
+            yield self.folder / found.key
+        else:
+            with scratch_folder("fetch") as folder:
+                with self.opened(place) as store:
+                    found = get_archive(store, name, allow_incomplete=allow_incomplete)
+                    store.get(found.key, folder / str(found.name))
+                yield folder / str(found.name)
 
+    def _named(self, name: str) -> Path:
+        """Return the archive at a path; a link to it is followed outside of the installation."""
+        path = Path(name).absolute()
+        if path.is_relative_to(self.data_dir):
+            return path
+        with as_operator(path):
+            return path.resolve()
 
-@contextmanager
-def _as_file(store: ObjectStore, archive: StoredArchive) -> Iterator[Path]:
-    """Yield an archive as a file: itself in a folder, else a copy that is fetched."""
-    if isinstance(store, LocalStore):
-        yield store.folder / archive.key
-        return
-    with TemporaryDirectory(prefix="streamhub-fetch-") as folder:
-        path = Path(folder) / str(archive.name)
-        store.get(archive.key, path)
-        yield path
+    def _has_folder(self) -> bool:
+        with as_operator(self.folder):
+            return self.folder.is_dir()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.archives.names import PartKind, part_named
-from streamhub_orm.durable_files import file_mode, make_folder, sync, take_owner
+from streamhub_orm.data_dir import DataDir
+from streamhub_orm.durable_files import file_mode, finish, make_folder, read_regular, sync
 from streamhub_orm.engine.connections import fold_wal_in
 from streamhub_orm.errors import OtherFileSystemError, UnusableArchiveError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.archives.names import Part
-    from streamhub_orm.data_dir import DataDir
 
 _RECORD: Final = "restored.json"
 _COMPANIONS: Final = ("-journal", "-wal")
@@ -53,19 +53,17 @@ def existing_folder(folder: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if each.exists())
 
 
-def replace_files(replacements: Sequence[Replacement], aside: Path, *, like: Path) -> None:
+def replace_files(replacements: Sequence[Replacement], aside: Path, *, mode: int) -> None:
     """Put each staged file in its place, and what lay there into `aside`, as in an archive.
 
-    `aside` must not exist, and must lie on the file system of all targets; it takes the owner of
-    `like`, so that he can undo or remove it. New files take owner and mode of the file before, or
-    of `like`; secrets.json is 0600 in any case.
+    `aside` must not exist, and must lie on the file system of all targets. A new file takes the
+    mode of the one before, else `mode`; secrets.json is 0600 in any case.
     """
     _make_single_files(replacements)
     for each in replacements:
-        _prepare(each, like)
+        _prepare(each, mode)
     aside.mkdir(mode=0o700)
-    take_owner(aside, like)
-    _write_record(aside, {each.part.name: each.target.exists() for each in replacements}, like)
+    _write_record(aside, {each.part.name: each.target.exists() for each in replacements})
     for each in replacements:
         _replace(each, aside)
     for folder in {each.target.parent for each in replacements}:
@@ -75,8 +73,10 @@ def replace_files(replacements: Sequence[Replacement], aside: Path, *, like: Pat
 def find_undoing(place: DataDir, aside: Path) -> list[Replacement]:
     """Find the replacements that undo the restore which made `aside`, however far it came."""
     replacements = []
+    inside = DataDir(aside, aside)
     for part, existed in _load_record(aside).items():
         target, kept = part.path_in(place), aside / part.name
+        inside.require_regular(kept)
         if kept.exists():
             replacements.append(Replacement(part, target, kept))
         elif not existed and target.exists():
@@ -101,21 +101,20 @@ def _make_single_files(replacements: Sequence[Replacement]) -> None:
                     fold_wal_in(path)
 
 
-def _prepare(replacement: Replacement, like: Path) -> None:
+def _prepare(replacement: Replacement, mode: int) -> None:
     if replacement.staged is None:
         return
-    make_folder(replacement.target.parent, like)
-    model = replacement.target if replacement.target.exists() else like
-    take_owner(replacement.staged, model)
-    private = replacement.part.kind is PartKind.SECRETS
-    replacement.staged.chmod(0o600 if private else file_mode(model) & 0o666)
-    sync(replacement.staged)
+    make_folder(replacement.target.parent)
+    if replacement.target.exists():
+        mode = file_mode(replacement.target)
+    is_secret = replacement.part.kind is PartKind.SECRETS
+    finish(replacement.staged, 0o600 if is_secret else mode & 0o666)
 
 
 def _replace(replacement: Replacement, aside: Path) -> None:
     """Set the companions aside first: a new file must never meet the -wal of another."""
     kept = aside / replacement.part.name
-    make_folder(kept.parent, like=aside)
+    make_folder(kept.parent)
     _move_companions(replacement.target, kept)
     if replacement.target.exists():
         os.link(replacement.target, kept)
@@ -136,10 +135,9 @@ def _move_companions(path: Path, target: Path) -> None:
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
 
 
-def _write_record(aside: Path, existed: dict[str, bool], like: Path) -> None:
+def _write_record(aside: Path, existed: dict[str, bool]) -> None:
     record = aside / _RECORD
     record.write_text(json.dumps({"files": existed}, ensure_ascii=False, indent=1))
-    take_owner(record, like)
     sync(record)
     sync(aside)
     sync(aside.parent)
@@ -147,7 +145,7 @@ def _write_record(aside: Path, existed: dict[str, bool], like: Path) -> None:
 
 def _load_record(aside: Path) -> dict[Part, bool]:
     try:
-        files = json.loads((aside / _RECORD).read_bytes())["files"]
+        files = json.loads(read_regular(aside / _RECORD))["files"]
         named = {part_named(name): bool(existed) for name, existed in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnusableArchiveError(

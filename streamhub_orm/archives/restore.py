@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,6 @@ from streamhub_orm.archives.in_use import require_unused
 from streamhub_orm.archives.places import LOCAL
 from streamhub_orm.archives.replacing import (
     Replacement,
-    existing_folder,
     find_undoing,
     remove_emptied,
     replace_files,
@@ -22,7 +20,13 @@ from streamhub_orm.archives.replacing import (
 from streamhub_orm.archives.unpacking import only_app
 from streamhub_orm.archives.verify import Check
 from streamhub_orm.data_dir import DataDir, require_app_name
-from streamhub_orm.durable_files import make_folder, no_empty_folder_left
+from streamhub_orm.durable_files import (
+    file_mode,
+    make_folder,
+    make_scratch,
+    no_empty_folder_left,
+    remove_folder,
+)
 from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.engine.database_files import mark_as_wal
@@ -155,6 +159,7 @@ def undo_restore(aside: Path, data_dir: Path, *, dry_run: bool = False) -> Resto
     place = _place_of(data_dir)
     with _alone_in(place):
         aside = Path(os.path.abspath(aside))  # noqa: PTH100 - resolve() would follow links
+        place.require_no_link(aside)
         restored = _replace_all(place, aside, find_undoing(place, aside), dry_run=dry_run)
         if not dry_run:
             remove_emptied(aside)
@@ -190,10 +195,10 @@ def _alone_in(place: DataDir) -> Iterator[None]:
     folder = place.global_db.parent
     is_new = not folder.exists()
     with translated(place.root, "restoring"), no_empty_folder_left(folder), ExitStack() as held:
-        make_folder(folder, like=existing_folder(place.root))
+        make_folder(folder)
         try:
-            held.enter_context(run_lock(place.lock_path, like=_like(place)))
-            shutil.rmtree(_staging_of(place), ignore_errors=True)  # a dead run's
+            held.enter_context(run_lock(place.lock_path))
+            remove_folder(_staging_of(place))  # a dead run's
             yield
         except (UpgradeRunningError, LockFileError):
             is_new = False  # somebody else's by now
@@ -203,9 +208,9 @@ def _alone_in(place: DataDir) -> Iterator[None]:
                 place.lock_path.unlink()  # the lock of no installation
 
 
-def _like(place: DataDir) -> Path:
-    """Return the file whose owner all files take, or the folder where there is none yet."""
-    return place.global_db if place.global_db.exists() else place.root
+def _mode(place: DataDir) -> int:
+    """Return the mode of a new file: that of the global database, or of the folder."""
+    return file_mode(place.global_db if place.global_db.exists() else place.root)
 
 
 def _staging_of(place: DataDir) -> Path:
@@ -216,11 +221,11 @@ def _staging_of(place: DataDir) -> Path:
 def _staging_in(place: DataDir) -> Iterator[Path]:
     """Make a private folder for the unpacked files."""
     staging = _staging_of(place)
-    staging.mkdir(mode=0o700)
+    make_scratch(staging)
     try:
         yield staging
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        remove_folder(staging)
 
 
 def _unpack_verified(
@@ -263,6 +268,9 @@ def _unpack_verified(
 def _replace_all(
     place: DataDir, source: Path, replacements: Sequence[Replacement], *, dry_run: bool
 ) -> Restored:
+    for path in (each.target for each in replacements):
+        for suffix in ("", "-wal", "-journal", "-shm"):
+            place.require_regular(path.with_name(path.name + suffix))
     require_unused(each.target for each in replacements if each.part.kind.is_database)
     require_one_file_system(place, replacements)
     restored = Restored(
@@ -270,7 +278,7 @@ def _replace_all(
     )
     if not dry_run:
         restored.set_aside = place.root / f"{_ASIDE}{time_stamp()}"
-        replace_files(replacements, restored.set_aside, like=_like(place))
+        replace_files(replacements, restored.set_aside, mode=_mode(place))
         restored.unregistered = _unregistered(place, replacements)
     return restored
 

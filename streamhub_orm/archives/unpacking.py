@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.archives.format import open_archive
 from streamhub_orm.archives.names import MANIFEST_NAME, Part, PartKind, part_named
 from streamhub_orm.errors import (
     DamagedArchiveError,
     HostileArchiveError,
+    IrregularFileError,
     SpaceError,
     UnusableArchiveError,
 )
@@ -167,11 +169,15 @@ class _Content:
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[gzip.GzipFile]:
-    if not archive.is_file():
-        todo = "`streamhub-db backup list` shows what there is."
-        raise UnusableArchiveError(archive, "no such file", "a backup", todo)
+    todo = "`streamhub-db backup list` shows what there is."
     try:
-        with gzip.open(archive, "rb") as plain:
+        file = open_archive(archive)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UnusableArchiveError(archive, "no such file", "a backup", todo) from error
+    except IrregularFileError as error:
+        raise UnusableArchiveError(archive, error.kind, "a backup", todo) from error
+    try:
+        with file, gzip.open(file, "rb") as plain:
             yield plain
     except EOFError as error:
         raise DamagedArchiveError(archive, ["it is cut off"]) from error
@@ -181,7 +187,7 @@ def _opened(archive: Path) -> Iterator[gzip.GzipFile]:
 
 
 def _begins_as_gzip(archive: Path) -> bool:
-    with archive.open("rb") as file:
+    with open_archive(archive) as file:
         return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 

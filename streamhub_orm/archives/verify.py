@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.archives.format import load_manifest
 from streamhub_orm.archives.unpacking import Unpacking
 from streamhub_orm.engine.connections import open_read_only, translated
 from streamhub_orm.engine.integrity import row_counts
-from streamhub_orm.errors import DamagedArchiveError, StreamHubError
+from streamhub_orm.errors import DamagedArchiveError, IrregularFileError, StreamHubError
 from streamhub_orm.migrations.states import State, look_at
+from streamhub_orm.owner import scratch_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streamhub_orm.archives.format import Entry, Manifest
     from streamhub_orm.archives.unpacking import Unpacked
 
@@ -64,9 +65,9 @@ def verify_archive(archive: Path, *, scratch: Path | None = None) -> Verified:
     Faults of single files are in `faults`. Raises `DamagedArchiveError` for an archive that cannot
     be read to its end, `HostileArchiveError` for one with content that no archive has.
     """
-    with TemporaryDirectory(prefix="streamhub-verify-", dir=scratch) as folder:
+    with scratch_folder("verify", within=scratch) as folder:
         check = Check(archive)
-        for unpacked in check.unpacking.files(Path(folder)):
+        for unpacked in check.unpacking.files(folder):
             check.look_at(unpacked)
             unpacked.path.unlink()
         return check.finish()
@@ -78,7 +79,10 @@ class Check:
     def __init__(self, archive: Path) -> None:
         """Read the manifest; the files follow by `look_at`."""
         self.unpacking = Unpacking(archive)
-        self.found = Verified(archive, load_manifest(archive) if archive.is_file() else None)
+        manifest = None
+        with suppress(FileNotFoundError, NotADirectoryError, IrregularFileError):
+            manifest = load_manifest(archive)  # what is no file is refused when it is unpacked
+        self.found = Verified(archive, manifest)
         self._entries = self.found.manifest.entries if self.found.manifest else {}
         self._seen = set[str]()
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from streamhub_orm.cli.ownership import work_as_owner
+
 if TYPE_CHECKING:
     from streamhub_orm.errors import StreamHubError
 
@@ -34,6 +36,12 @@ class Invocation:
         """--data-dir, else DATA_DIR, else the current folder."""
         return self.data_dir or Path(os.environ.get("DATA_DIR") or ".")
 
+    @property
+    def installation(self) -> Path:
+        """The same; for `backup`, BACKUP_DATA_DIR comes before DATA_DIR."""
+        named = os.environ.get("BACKUP_DATA_DIR") if _is_about_archives() else None
+        return self.data_dir or Path(named or self.root)
+
     def refuse(self, error: StreamHubError) -> None:
         """Say on stderr, and with --json as the one document on stdout, why nothing was done."""
         self.end_early(f"Error: {error}", str(error))
@@ -44,6 +52,10 @@ class Invocation:
         if self.json:
             plain = {"ok": False, "error": error}
             print_json(self.refused_document(error) if self.refused_document else plain)
+
+
+def _is_about_archives() -> bool:
+    return click.get_current_context().command_path.split()[1:2] == ["backup"]
 
 
 def print_json(document: object) -> None:
@@ -71,6 +83,7 @@ def global_options(command: Command) -> Command:
         invocation.json = as_json or invocation.json
         invocation.verbosity += verbose - quiet
         _configure_logging(invocation.verbosity)
+        work_as_owner(invocation.installation)
         return command(*args, **rest)
 
     for option in reversed(_OPTIONS):

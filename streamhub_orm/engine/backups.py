@@ -31,7 +31,7 @@ _MOST_READ_AT_LEISURE_BYTES: Final = 64 * 1024 * 1024
 _NAME: Final = re.compile(r"\.bak-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z")
 
 
-def back_up(path: Path, *, like: Path) -> Path:
+def back_up(path: Path) -> Path:
     """Back `path` up as `<file>.bak-<UTC time>` beside it and return that path.
 
     The copy has passed quick_check and has the tables and row counts of its source. Where a
@@ -51,7 +51,7 @@ def back_up(path: Path, *, like: Path) -> Path:
             target = _backup_path(path)
             # Another process may have taken this millisecond's name; perhaps for the same copy.
             with suppress(FileExistsError):
-                publish(temporary, target, like=like, mode=0o600)
+                publish(temporary, target, mode=0o600)
                 return target
 
 

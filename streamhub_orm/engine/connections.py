@@ -11,8 +11,10 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from streamhub_orm.durable_files import irregularity
 from streamhub_orm.engine.forks import TrackedConnection, file_of, require_openable
 from streamhub_orm.engine.sqlite_errors import from_sqlite
+from streamhub_orm.errors import NotADatabaseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +135,7 @@ def enlarge_cache(connection: sqlite3.Connection) -> None:
 
 def attach_read_only(connection: sqlite3.Connection, path: Path, schema: str) -> None:
     """Attach a source; read-only, since BEGIN IMMEDIATE locks attached read-write files too."""
+    _require_regular(path)
     connection.execute(f"ATTACH ? AS {schema}", (file_uri(path, "ro"),))
 
 
@@ -192,7 +195,21 @@ def translated(path: Path, doing: str) -> Iterator[None]:
         raise from_sqlite(error, path, doing) from error
 
 
+def _require_regular(path: Path) -> None:
+    """Refuse what SQLite would follow, or wait for without end: a link, a FIFO, a device."""
+    for suffix in ("", "-wal", "-journal", "-shm"):
+        kind = irregularity(f"{path}{suffix}")
+        if kind is not None:
+            raise NotADatabaseError(
+                path,
+                f"{kind} in its place" if not suffix else f"{kind} in the place of its {suffix}",
+                "regular files, as no link is followed",
+                "Find out who put it there, move it away, then run again.",
+            )
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    _require_regular(path)
     require_openable(path)
     connection = sqlite3.connect(
         file_uri(path, mode),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.durable_files import file_mode, make_folder, take_owner
+from streamhub_orm.durable_files import make_folder
 from streamhub_orm.errors import CorruptDatabaseError
 
 if TYPE_CHECKING:
@@ -45,15 +45,17 @@ def remove_aliases(path: Path) -> None:
                 entry.unlink()
 
 
-def create_empty(path: Path, *, like: Path) -> None:
-    """Create a zero-byte file with owner and mode of `like`, where there is none yet."""
-    make_folder(path.parent, like)
+def create_empty(path: Path, *, mode: int) -> None:
+    """Create a zero-byte file with the given mode, where there is none yet."""
+    make_folder(path.parent)
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return
-    take_owner(path, like)
-    path.chmod(file_mode(like))
+    try:
+        os.fchmod(descriptor, mode)  # whatever the umask
+    finally:
+        os.close(descriptor)
 
 
 def mark_as_wal(path: Path) -> None:

@@ -23,7 +23,7 @@ _NAMING_SECONDS: Final = 0.5
 
 
 @contextmanager
-def run_lock(path: Path, *, like: Path, timeout_seconds: float = 0.0) -> Iterator[None]:
+def run_lock(path: Path, *, timeout_seconds: float = 0.0) -> Iterator[None]:
     """Hold flock on `path` (mode 0600); raise `UpgradeRunningError` if another run holds it.
 
     The file is never removed: unlinking it would let two runs lock two inodes of one name. The
@@ -36,7 +36,6 @@ def run_lock(path: Path, *, like: Path, timeout_seconds: float = 0.0) -> Iterato
         _acquire(descriptor, path, time.monotonic() + timeout_seconds)
         with translated(path, "locking the installation"):
             _write(descriptor, f"process {os.getpid()}")
-            _take_owner(descriptor, like)
         try:
             yield
         finally:
@@ -108,10 +107,3 @@ def _write(descriptor: int, text: str) -> None:
     os.ftruncate(descriptor, 0)
     if text:
         os.pwrite(descriptor, text.encode(), 0)
-
-
-def _take_owner(descriptor: int, like: Path) -> None:
-    """Give the lock file the owner of `like`; by descriptor, so that no link can lead it astray."""
-    if os.geteuid() == 0:
-        wanted = like.stat()
-        os.fchown(descriptor, wanted.st_uid, wanted.st_gid)

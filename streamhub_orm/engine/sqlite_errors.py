@@ -17,6 +17,7 @@ from streamhub_orm.errors import (
     ReadOnlyDatabaseError,
     SpaceError,
 )
+from streamhub_orm.owner import give_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,8 @@ def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileErr
     for name, case in _CASES:
         if name in (getattr(error, "sqlite_errorname", None) or _errno_name(error) or str(error)):
             kind, expected, todo = case
+            if kind is ReadOnlyDatabaseError:
+                todo = give_back(path) or todo
             return kind(path, f"{error} while {doing}", expected, todo)
     return MigrationFailedError(
         path,

@@ -144,6 +144,16 @@ class OtherFileSystemError(DatabaseFileError):
     todo = "Restore into a folder on that file system, then move the files."
 
 
+class IrregularFileError(DatabaseFileError):
+    """Raised when a link, a FIFO or a device lies where a file of the installation belongs."""
+
+    kind: str
+    wanted: str = "a regular file"
+    found = "{kind}"
+    expected = "{wanted}, as no link is followed inside an installation"
+    todo = "Find out who put it there, move it away, then run again."
+
+
 class LockFileError(DatabaseFileError):
     """Raised when another file lies in the place of the installation's lock file."""
 

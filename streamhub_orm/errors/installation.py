@@ -23,6 +23,42 @@ class DataDirError(StreamHubError):
     subject = "{path}"
 
 
+class ForeignOwnerError(StreamHubError):
+    """Raised when root's process works on an installation that belongs to somebody else."""
+
+    path: Path
+    user: str
+    subject = "{path}"
+    found = "root at work in an installation that belongs to {user}"
+    expected = "its owner, who alone can be led no further by a link than he may go himself"
+    todo = (
+        "Run this as {user}, or call `streamhub_orm.owner.become_owner` first, as streamhub-db "
+        "does."
+    )
+
+
+class OutOfReachError(StreamHubError):
+    """Raised when the owner of an installation may not enter a folder that the work needs."""
+
+    path: Path
+    user: str
+    subject = "{path}"
+    found = "a folder that {user}, who owns the installation, may not enter"
+    expected = "one that its owner can use, since root works there as its owner"
+    todo = "Let {user} enter it (`chmod o+x` on the folder), or move the installation."
+
+
+class ScratchFolderError(StreamHubError):
+    """Raised when the folder for temporary files cannot be used by the one who works."""
+
+    path: Path
+    user: str
+    subject = "TMPDIR"
+    found = "the folder {path}, which {user} may not write"
+    expected = "a folder for temporary files that {user} can use, as root works as the owner"
+    todo = "Set TMPDIR to another folder (TMPDIR=/tmp), then run again; nothing was touched."
+
+
 class DemoTargetError(StreamHubError):
     """Raised when the demo installation is asked for in a folder that holds something."""
 
@@ -255,6 +291,7 @@ class ConfigFileError(SettingsError):
     found: str
     expected: str
     line: int | None = None
+    todo: str = "Correct the file."
 
 
 class SecretsFileError(SettingsError):
@@ -262,6 +299,7 @@ class SecretsFileError(SettingsError):
 
     found: str
     line: int | None = None
+    todo: str = "Correct the file."
     expected = "one flat JSON object, name to text"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
@@ -83,19 +82,18 @@ def optimize(data_dir: Path, selection: Selection | None = None) -> Iterator[Opt
     `UpgradeRunningError`, `DataDirError` or `UnknownAppError` before anything is touched.
     """
     place = DataDir.find(data_dir)
-    with run_lock(place.lock_path, like=place.global_db):
-        operate = partial(_optimize, like=place.global_db)
-        yield from handle_each(place, selection or Selection(), _begin, operate)
+    with run_lock(place.lock_path):
+        yield from handle_each(place, selection or Selection(), _begin, _optimize)
 
 
 def _begin(database: Database) -> Optimized:
     return Optimized(database.name, database.path)
 
 
-def _optimize(path: Path, result: Optimized, *, like: Path) -> None:
+def _optimize(path: Path, result: Optimized) -> None:
     with translated(path, "optimizing it"):
         result.before_bytes = size_bytes(path)
-        backup = back_up_first(path, like=like)
+        backup = back_up_first(path)
         result.backup = backup.path
         with closing(open_for_migration(path)) as connection:
             _run_steps(connection, path, result)

@@ -175,7 +175,7 @@ class _Run:
         )
 
     def _back_up(self, path: Path) -> None:
-        backup = back_up_first(path, like=self.databases.place.global_db)
+        backup = back_up_first(path)
         self.result.backups.append(backup.path)
 
     def _delete_vods(self, vods: VodPurge) -> None:

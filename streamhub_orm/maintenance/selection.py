@@ -143,7 +143,7 @@ class FirstBackup:
             self.path.unlink()
 
 
-def back_up_first(path: Path, *, like: Path) -> FirstBackup:
+def back_up_first(path: Path) -> FirstBackup:
     """Clear away what killed runs left beside a database, and back it up.
 
     Until then the backup of a run that was killed just after it was made has a second name, and
@@ -152,5 +152,5 @@ def back_up_first(path: Path, *, like: Path) -> FirstBackup:
     with translated(path, "clearing what killed runs left beside it"):
         remove_leftovers(path.parent)
         known = list_backups(path)
-    backup = back_up(path, like=like)
+    backup = back_up(path)
     return FirstBackup(backup, backup not in known)

@@ -76,7 +76,7 @@ def clean_up_split(data_dir: Path, *, dry_run: bool = False) -> SplitCleanup:
         proof = prove_split(place, place.global_db)
         result.removed, result.differing = proof.rows, proof.differing
         return result
-    with run_lock(place.lock_path, like=place.global_db):
+    with run_lock(place.lock_path):
         with reading(place.global_db) as connection:
             rows = count_global_rows(connection).all
         if rows.total:
@@ -89,7 +89,7 @@ def clean_up_split(data_dir: Path, *, dry_run: bool = False) -> SplitCleanup:
 def _empty(place: DataDir, result: SplitCleanup) -> None:
     """Prove it of the rows in the backup, then delete just these; others can write meanwhile."""
     path = place.global_db
-    backup = back_up_first(path, like=path)
+    backup = back_up_first(path)
     try:
         proof = prove_split(place, backup.path)
         _empty_legacy_tables(path, backup=backup.path)
@@ -105,7 +105,7 @@ def _reclaim(place: DataDir, result: SplitCleanup) -> None:
     try:
         recorded = path.with_name(Path(read_meta(path, CLEANUP_BACKUP) or "").name)
         if result.backup is None and not is_intact(recorded):
-            result.backup = back_up_first(path, like=path).path
+            result.backup = back_up_first(path).path
         with (
             translated(path, "giving its unused space back"),
             closing(open_for_migration(path)) as connection,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import reading
@@ -15,10 +13,12 @@ from streamhub_orm.legacy.proof import verify_global_rows
 from streamhub_orm.legacy.sources import GlobalState, LegacyFiles
 from streamhub_orm.migrations.states import State, is_done, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.owner import scratch_folder
 from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
 
@@ -67,8 +67,8 @@ def prove_split(place: DataDir, global_db: Path) -> Proof:
         proof.findings.append("a split that is not marked as done")
     orphans = list_orphans(global_db, limit=LISTED)
     proof.add_rows("a row of no registered app", orphans, rows.orphans(registry.ids).total)
-    with TemporaryDirectory(prefix="streamhub-proof-") as folder:
-        row_index = build_row_index(global_db, Path(folder) / "rows")
+    with scratch_folder("proof") as folder:
+        row_index = build_row_index(global_db, folder / "rows")
         source = GlobalState(registry.split_done, rows)
 
         def legacy_files(name: str) -> LegacyFiles:

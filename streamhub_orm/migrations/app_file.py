@@ -86,7 +86,7 @@ def upgrade_app_file(
         if road.destination(None) == APP.head:
             with suppress(FileExistsError):  # another process has created it meanwhile
                 return _create(path, legacy, progress, scratch=scratch)
-        create_empty(path, like=legacy.global_db)
+        create_empty(path, mode=file_mode(legacy.global_db))
     with folder_lock(path.parent):
         found = look_for_upgrade(path, APP)
         if _is_done(found, road, legacy):
@@ -95,7 +95,7 @@ def upgrade_app_file(
             require_importable(legacy.vods_db, recover=not scratch)
         backup = None
         if found.state is not State.MISSING and not scratch:
-            backup = back_up(path, like=path if legacy is None else legacy.global_db)
+            backup = back_up(path)
         with migration_transaction(path) as connection:
             raw = raw_connection(connection)
             account = Account()
@@ -136,11 +136,11 @@ def _create(path: Path, legacy: LegacyFiles, progress: Progress, *, scratch: boo
     with translated(path, "creating it"):
         if scratch:
             return Upgraded(None, APP.head, account=_fill(path, legacy, progress))
-        make_folder(path.parent, like=legacy.global_db)
+        make_folder(path.parent)
         with temporary_beside(path) as temporary:
             account = _fill(temporary, legacy, progress)
             mode = file_mode(legacy.global_db)
-            publish(temporary, path, like=legacy.global_db, mode=mode)
+            publish(temporary, path, mode=mode)
     return Upgraded(None, APP.head, account=account)
 
 

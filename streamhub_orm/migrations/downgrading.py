@@ -34,9 +34,7 @@ _TO_THE_OTHER: Final = {
 }
 
 
-def downgrade_file(
-    path: Path, world: World, target: str, *, like: Path, drop_rows: bool = False
-) -> Upgraded:
+def downgrade_file(path: Path, world: World, target: str, *, drop_rows: bool = False) -> Upgraded:
     """Take a file down to `target`; its backup takes the owner of the file `like`.
 
     Raises `DataLossError` where rows or values would be dropped and `drop_rows` is not set,
@@ -44,11 +42,11 @@ def downgrade_file(
     `DatabaseFileError`; then the file is as it was.
     """
     route = route_down(world, target)
-    return change_adopted(path, world, route, "downgrade", like=like, drop_rows=drop_rows)
+    return change_adopted(path, world, route, "downgrade", drop_rows=drop_rows)
 
 
-def change_adopted(  # noqa: PLR0913 - a file, what to do with it, and how it is guarded
-    path: Path, world: World, route: Route, command: str, *, like: Path, drop_rows: bool
+def change_adopted(
+    path: Path, world: World, route: Route, command: str, *, drop_rows: bool
 ) -> Upgraded:
     """Take an adopted file along a route other than an upgrade: that of `downgrade` or `stamp`."""
     with folder_lock(path.parent):
@@ -63,7 +61,7 @@ def change_adopted(  # noqa: PLR0913 - a file, what to do with it, and how it is
         if not drop_rows:
             with reading(path) as before:
                 refuse_losses(before, world, revisions, path)
-        backup = back_up(path, like=like)
+        backup = back_up(path)
         with migration_transaction(path) as connection:
             raw = raw_connection(connection)
             read_state(raw, world, path)

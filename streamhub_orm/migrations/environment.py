@@ -33,6 +33,7 @@ from streamhub_orm.migrations.revisions import (
 )
 from streamhub_orm.migrations.states import missing
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
+from streamhub_orm.owner import become_owner
 from streamhub_orm.registry import find_legacy_files, read_registry
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ class Target:
     """One database file that the command means."""
 
     path: Path
-    owner: Path
-    """The file whose owner and mode new files take."""
     files: LegacyFiles | None = None
     """Where the app's legacy rows lie; None for the global database and for `-x path=`."""
 
@@ -141,7 +140,7 @@ def _run_on_file(command: str, target: Target, world: World, route: Route) -> No
         _read(target, world)
     elif command != "upgrade":
         name, drop_rows = command.removeprefix("do_"), command != "downgrade" or _drops_rows()
-        change_adopted(target.path, world, route, name, like=target.owner, drop_rows=drop_rows)
+        change_adopted(target.path, world, route, name, drop_rows=drop_rows)
     elif world is APP:
         upgrade_app_file(target.path, target.files, route=route)
     else:
@@ -176,11 +175,13 @@ def _targets(world: World) -> dict[str, Callable[[], Target]]:
     """Return what finds each target, by name; finding one can fail, and does not stop the rest."""
     arguments = _arguments()
     if "path" in arguments:
+        _become(Path(arguments["path"][0]).parent)
         return {path: partial(_named_target, Path(path).absolute()) for path in arguments["path"]}
-    root = arguments.get("data_dir", [os.environ.get("DATA_DIR", ".")])[-1]
-    place = DataDir.find(Path(root))
+    root = Path(arguments.get("data_dir", [os.environ.get("DATA_DIR", ".")])[-1])
+    _become(root)
+    place = DataDir.find(root)
     if world is GLOBAL:
-        return {world.name: partial(Target, place.global_db, place.global_db)}
+        return {world.name: partial(Target, place.global_db)}
     registry = read_registry(place.global_db)
     names = arguments.get("app", [])
     if not names:
@@ -189,6 +190,12 @@ def _targets(world: World) -> dict[str, Callable[[], Target]]:
         raise util.CommandError(message)
     chosen = list(registry.ids) if "all" in names else names
     return {name: partial(_app_target, place, name) for name in chosen}
+
+
+def _become(folder: Path) -> None:
+    """Become the folder's owner in a process of Alembic's own command, never in a program's."""
+    if context.config.cmd_opts is not None:
+        become_owner(folder)
 
 
 def _named_target(path: Path) -> Target:
@@ -202,11 +209,11 @@ def _named_target(path: Path) -> Target:
         )
     if not path.exists():
         raise missing(path)
-    return Target(path, path)
+    return Target(path)
 
 
 def _app_target(place: DataDir, name: str) -> Target:
-    return Target(place.app_db(name), place.global_db, find_legacy_files(place, name))
+    return Target(place.app_db(name), find_legacy_files(place, name))
 
 
 def _arguments() -> dict[str, list[str]]:

@@ -47,7 +47,7 @@ def upgrade_global_file(
         if _is_done(found := look_for_upgrade(path, GLOBAL), road):
             return Upgraded.unchanged(found)
         if backup is None and found.state is not State.MISSING and not scratch:
-            backup = back_up(path, like=path)
+            backup = back_up(path)
         with migration_transaction(path) as connection:
             raw = raw_connection(connection)
             with rows_accounted_for(raw, path):

@@ -148,7 +148,7 @@ def is_done(found: FileState, world: World) -> bool:
 
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except FileNotFoundError:
         return 0
 

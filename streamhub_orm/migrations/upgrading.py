@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, Self
 
 from streamhub_orm.engine.backups import copy_to_scratch
@@ -15,10 +14,12 @@ from streamhub_orm.errors import DatabaseFileError, RowsLostError
 from streamhub_orm.legacy.accounts import Account
 from streamhub_orm.migrations.adoption import adopt
 from streamhub_orm.migrations.states import State, read_state
+from streamhub_orm.owner import scratch_folder
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
+    from pathlib import Path
 
     import sqlalchemy as sa
 
@@ -83,8 +84,8 @@ def scratch_copy(path: Path, found: FileState) -> Iterator[Path]:
     It lies in the folder for temporary files (TMPDIR) and is removed at the end. Errors within the
     block name the original.
     """
-    with TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
-        scratch = Path(folder) / path.name
+    with scratch_folder("rehearsal") as folder:
+        scratch = folder / path.name
         try:
             if found.state is not State.MISSING:
                 copy_to_scratch(path, scratch)

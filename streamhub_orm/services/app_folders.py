@@ -10,7 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.app_db import AppBase, Meta, Stream, Vod
-from streamhub_orm.durable_files import file_mode, remove_database, remove_leftovers, sync
+from streamhub_orm.durable_files import (
+    file_mode,
+    irregularity,
+    remove_database,
+    remove_leftovers,
+    sync,
+)
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.errors import AppBusyError, AppFolderTakenError
 from streamhub_orm.migrations.app_file import upgrade_app_file
@@ -46,7 +52,7 @@ def make(
         if config is not None or not config_path.exists():
             document = AppConfig(config_path, dict(config or {}))
             with translated(config_path, "writing it"):
-                save_app_config(document, like=files.global_db, mode=file_mode(files.global_db))
+                save_app_config(document, mode=file_mode(files.global_db))
     except BaseException:
         _undo(new)
         raise
@@ -123,7 +129,7 @@ def remove_set_aside(apps: Path) -> set[str]:
     removed = set()
     for entry in list(apps.iterdir()):
         match = _ASIDE.fullmatch(entry.name)
-        if match is not None and not entry.is_symlink():
+        if match is not None and irregularity(entry) == "a folder":
             removed.add(match["app"])
             with translated(entry, "removing it"), suppress(FileNotFoundError):
                 shutil.rmtree(entry)

@@ -8,16 +8,16 @@ import os
 import time
 import weakref
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 
-from streamhub_orm.durable_files import make_folder, take_owner
+from streamhub_orm.durable_files import make_folder
 from streamhub_orm.errors import LogSettingError
 from streamhub_orm.services.log_lines import LogTable, line_from_record
 from streamhub_orm.services.log_queue import LogQueue, QueueLimits
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
+    from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
 
@@ -148,8 +148,8 @@ def open_log(  # noqa: PLR0913 - each is one choice of the caller
         setting = "file_name"
         raise LogSettingError(setting, file_name, "the name of a file, without a folder")
     folder = place.root / "logs"
-    make_folder(folder, place.global_db.parent)
-    file = _LogFile(folder / file_name, place.global_db, max_file_bytes, kept_files)
+    make_folder(folder)
+    file = _LogFile(folder / file_name, max_file_bytes, kept_files)
     database = ServerLogHandler(place, source=source, level=level, limits=limits)
     file.setLevel(level)
     return InstallationLog(logger or logging.getLogger(), database, file)
@@ -158,8 +158,7 @@ def open_log(  # noqa: PLR0913 - each is one choice of the caller
 class _LogFile(logging.handlers.RotatingFileHandler):
     """A rotating file that its owner and group alone can read; never a link to another place."""
 
-    def __init__(self, path: Path, like: Path, max_bytes: int, kept: int) -> None:
-        self._like = like
+    def __init__(self, path: Path, max_bytes: int, kept: int) -> None:
         super().__init__(path, maxBytes=max_bytes, backupCount=kept, encoding="utf-8")
         formatter = logging.Formatter(_FORMAT)
         formatter.converter = time.gmtime
@@ -169,8 +168,7 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         def opener(path: str, flags: int) -> int:
-            return os.open(path, flags | os.O_NOFOLLOW, _FILE_MODE)
+            return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, _FILE_MODE)
 
         file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)  # noqa: SIM115 - the handler closes it
-        take_owner(Path(self.baseFilename), self._like)
         return cast("TextIOWrapper", file)

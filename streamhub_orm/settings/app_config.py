@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from streamhub_orm.durable_files import write_whole
-from streamhub_orm.errors import ConfigFileError
+from streamhub_orm.durable_files import read_regular, write_whole
+from streamhub_orm.errors import ConfigFileError, IrregularFileError
+from streamhub_orm.owner import give_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,8 +109,8 @@ def load_app_config(path: Path) -> AppConfig:
     return AppConfig(path, document or {}, root)
 
 
-def save_app_config(config: AppConfig, *, like: Path, mode: int) -> None:
-    """Write a document to its path in one step, with the owner of `like`.
+def save_app_config(config: AppConfig, *, mode: int) -> None:
+    """Write a document to its path in one step, with the given mode.
 
     Keys keep their order; comments are lost. What YAML 1.1 would take for something else than a
     text is quoted, so that every reader finds the same. Raises `ConfigFileError` for a value that
@@ -119,17 +120,20 @@ def save_app_config(config: AppConfig, *, like: Path, mode: int) -> None:
         text = yaml.dump(config.document, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
     except yaml.YAMLError as error:
         raise ConfigFileError(config.path, str(error), "plain values") from error
-    write_whole(config.path, text.encode(), like=like, mode=mode)
+    write_whole(config.path, text.encode(), mode=mode)
 
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        content = read_regular(path, _MAX_BYTES + 1)
     except FileNotFoundError:
         return ""
+    except IrregularFileError as error:
+        raise ConfigFileError(path, error.kind, error.expected) from error
     except OSError as error:
-        raise ConfigFileError(path, f"no readable file ({error.strerror})", "YAML") from error
+        todo = give_back(path) or "Correct the file."
+        found = f"no readable file ({error.strerror})"
+        raise ConfigFileError(path, found, "YAML", todo=todo) from error
     if len(content) > _MAX_BYTES:
         raise ConfigFileError(path, "more than 1 MiB", "a settings file")
     try:

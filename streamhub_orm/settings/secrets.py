@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.durable_files import write_whole
-from streamhub_orm.errors import MissingSecretError, SecretsFileError
+from streamhub_orm.durable_files import read_regular, write_whole
+from streamhub_orm.errors import IrregularFileError, MissingSecretError, SecretsFileError
+from streamhub_orm.owner import give_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,14 +64,17 @@ def load_secrets(path: Path) -> Secrets:
     Raises `SecretsFileError`, which never shows what the file holds.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
     except FileNotFoundError:
         return Secrets(path, {})
+    except IrregularFileError as error:
+        raise SecretsFileError(path, error.kind) from None
     except UnicodeDecodeError:
         raise SecretsFileError(path, "bytes that are no UTF-8") from None
     except OSError as error:
         found = f"a file that cannot be read ({error.strerror})"
-        raise SecretsFileError(path, found) from None
+        todo = give_back(path) or "Correct the file."
+        raise SecretsFileError(path, found, todo=todo) from None
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
@@ -85,10 +89,10 @@ def load_secrets(path: Path) -> Secrets:
     return Secrets(path, values)
 
 
-def save_secrets(path: Path, values: Mapping[str, str], *, like: Path) -> None:
-    """Write secrets.json in one step, with mode 0600 and the owner of `like`.
+def save_secrets(path: Path, values: Mapping[str, str]) -> None:
+    """Write secrets.json in one step, with mode 0600.
 
     Entries that are not in `values` are gone, so start from what `load_secrets` gave.
     """
     text = json.dumps(dict(values), ensure_ascii=False, indent=2) + "\n"
-    write_whole(path, text.encode(), like=like, mode=_MODE)
+    write_whole(path, text.encode(), mode=_MODE)

@@ -65,7 +65,7 @@ class LocalStore(BaseStore):
             self._require_absent(key)
         with self._source(path, key, sha256) as reader, self._faults(key):
             self._require_folder()
-            make_folder(target.parent, like=self.folder)
+            make_folder(target.parent)
             remove_leftovers(target.parent)
             with temporary_beside(target) as temporary:
                 with temporary.open("wb") as file:
@@ -168,10 +168,10 @@ class LocalStore(BaseStore):
 
     def _appear(self, temporary: Path, target: Path, key: str, *, no_clobber: bool) -> None:
         if not no_clobber:
-            replace(temporary, target, like=self.folder, mode=0o600)
+            replace(temporary, target, mode=0o600)
             return
         try:
-            publish(temporary, target, like=self.folder, mode=0o600)
+            publish(temporary, target, mode=0o600)
         except FileExistsError as error:
             raise ObjectExistsError(self.name, key) from error
 
@@ -182,9 +182,9 @@ class LocalStore(BaseStore):
         never one that seems damaged.
         """
         path = self.folder / _CHECKSUMS / info.key
-        make_folder(path.parent, like=self.folder)
+        make_folder(path.parent)
         remove_leftovers(path.parent)
-        write_whole(path, f"{info.sha256} {info.etag}\n".encode(), like=self.folder, mode=0o600)
+        write_whole(path, f"{info.sha256} {info.etag}\n".encode(), mode=0o600)
 
     def _described(self, key: str, found: os.stat_result) -> ObjectInfo:
         try:

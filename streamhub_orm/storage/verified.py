@@ -85,10 +85,9 @@ def sha256_of(file: BufferedReader) -> str:
 
 def write_verified(reader: VerifiedReader, path: Path) -> None:
     """Write all that the reader gives into a file, durably; raises before an old one is touched."""
-    known = path if path.exists() else None
+    mode = file_mode(path) if path.exists() else 0o600
     with temporary_beside(path) as temporary:
         with temporary.open("wb") as file:
             for chunk in reader:
                 file.write(chunk)
-        mode = 0o600 if known is None else file_mode(known)
-        replace(temporary, path, like=known or path.parent, mode=mode)
+        replace(temporary, path, mode=mode)

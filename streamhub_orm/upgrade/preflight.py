@@ -27,6 +27,7 @@ from streamhub_orm.migrations.states import (
     look_for_upgrade,
 )
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.owner import give_back
 from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
@@ -213,7 +214,8 @@ def require_writable(path: Path) -> None:
                 path,
                 f"a {kind} that this user cannot write ({target})",
                 "a file and folder that this user can write",
-                "Run as the owner of the installation (or with sudo), then run again.",
+                give_back(path)
+                or "Run as the owner of the installation (or with sudo), then run again.",
             )
 
 

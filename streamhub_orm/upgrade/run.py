@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, Self
 
 from streamhub_orm.data_dir import DataDir
@@ -27,6 +26,7 @@ from streamhub_orm.legacy.bookkeeping import (
 from streamhub_orm.legacy.global_rows import build_row_index
 from streamhub_orm.legacy.progress import silent
 from streamhub_orm.migrations.global_file import rehearse_global_file, upgrade_global_file
+from streamhub_orm.owner import scratch_folder
 from streamhub_orm.upgrade.app_job import count_app, died, rehearse_app, upgrade_app
 from streamhub_orm.upgrade.interrupts import Interrupts
 from streamhub_orm.upgrade.preflight import (
@@ -78,11 +78,11 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
         plan = _look(place, apps, create_missing, recover=False)
         run = _Run.of(plan, jobs, progress, dry_run=True)
         announce(long_waits(plan))
-        with run.interrupts, TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
-            run.index_rows(Path(folder) / "rows")
+        with run.interrupts, scratch_folder("rehearsal") as folder:
+            run.index_rows(folder / "rows")
             run.rehearse()
     else:
-        with run_lock(place.lock_path, like=place.global_db, timeout_seconds=lock_timeout_seconds):
+        with run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds):
             plan = _look(place, apps, create_missing, recover=True)
             run = _Run.of(plan, jobs, progress, dry_run=False)
             announce(long_waits(plan))
@@ -230,7 +230,7 @@ class _Run:
     def _back_up_global(self) -> None:
         path = self.plan.place.global_db
         try_write_lock(path)
-        self.report.backup = recorded_backup(path) or back_up(path, like=path)
+        self.report.backup = recorded_backup(path) or back_up(path)
 
     def _record_backup(self) -> bool:
         """Record the pre-split backup; where that fails, the run ends and names the global file."""

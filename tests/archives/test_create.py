@@ -191,7 +191,7 @@ def test_backup_while_an_upgrade_runs_is_refused(
     installation: Installation, tmp_path: Path
 ) -> None:
     lock = installation.global_path.with_name("streamhub.db.lock")
-    with run_lock(lock, like=installation.global_path), pytest.raises(UpgradeRunningError):
+    with run_lock(lock), pytest.raises(UpgradeRunningError):
         create_archive(installation.data_dir, tmp_path / "backups")
     assert not (tmp_path / "backups").exists()
 

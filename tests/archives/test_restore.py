@@ -124,8 +124,8 @@ def test_restore_beside_another_one_into_the_same_new_folder_leaves_it_its_lock(
     place = DataDir.fresh(tmp_path / "new")
 
     @contextmanager
-    def outrun(path: Path, *, like: Path) -> Iterator[None]:
-        with run_lock(path, like=like), run_lock(path, like=like):
+    def outrun(path: Path) -> Iterator[None]:
+        with run_lock(path), run_lock(path):
             yield
 
     monkeypatch.setattr("streamhub_orm.archives.restore.run_lock", outrun)
@@ -161,19 +161,6 @@ def test_restore_of_a_folder_that_is_no_installation_is_refused(
     with pytest.raises(DataDirError):
         restore_archive(created.archive, tmp_path / "photos")
     assert os.listdir(tmp_path / "photos") == ["cat.jpg"]  # noqa: PTH208 - names
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_root_sets_aside_belongs_to_the_owner_of_the_installation(
-    installation: Installation, created: Created
-) -> None:
-    """The owner can undo a restore that an operator ran with sudo, and remove what it left."""
-    for path in (installation.data_dir, *installation.data_dir.rglob("*")):
-        os.chown(path, 4321, 8765)
-    restored = restore_archive(created.archive, installation.data_dir)
-    assert restored.set_aside is not None
-    made = [restored.set_aside, *restored.set_aside.rglob("*")]
-    assert {(it.stat().st_uid, it.stat().st_gid) for it in made} == {(4321, 8765)}
 
 
 def test_restore_is_undone_and_the_undoing_too(
@@ -376,5 +363,5 @@ def test_restore_while_an_upgrade_runs_is_refused(
     installation: Installation, created: Created
 ) -> None:
     lock = installation.global_path.with_name("streamhub.db.lock")
-    with run_lock(lock, like=installation.global_path), pytest.raises(UpgradeRunningError):
+    with run_lock(lock), pytest.raises(UpgradeRunningError):
         restore_archive(created.archive, installation.data_dir)

@@ -82,7 +82,7 @@ def test_rollback_while_an_upgrade_runs_is_refused(make_upgraded: MakeInstallati
     found = make_upgraded("monolith")
     lock = found.global_path.with_name("streamhub.db.lock")
     before = fingerprint_files(found.data_dir)
-    with run_lock(lock, like=found.global_path):
+    with run_lock(lock):
         outcome = run_in_process("--data-dir", found.data_dir, "--json", "rollback")
     assert outcome.status == 3
     assert "expected no other upgrade" in outcome.report["error"]

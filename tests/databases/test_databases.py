@@ -109,7 +109,7 @@ def test_open_of_a_file_that_is_behind_upgrades_it_with_a_backup(make_fresh: Mak
     path = app_db(data_dir, "live")
     with Databases(data_dir) as databases, databases.app_session("live") as session:
         session.add(Vod(name="kept"))
-    downgrade_file(path, APP, APP.parity, like=path)
+    downgrade_file(path, APP, APP.parity)
     with Databases(data_dir) as databases:
         assert names_of_vods(databases, "live") == ["kept"]
     assert look_at(path, APP).state is State.CURRENT

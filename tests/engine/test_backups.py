@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sqlite3
@@ -61,7 +60,7 @@ def count(path: Path) -> int:
 def test_backup_is_a_verified_copy_under_a_dated_name(path: Path) -> None:
     """Same tables and counts, mode 0600, beside its source, `:` and `.` of the time as `-`."""
     source = path.read_bytes()
-    backup = back_up(path, like=path)
+    backup = back_up(path)
     assert backup.parent == path.parent
     assert re.fullmatch(r"app\.db\.bak-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z", backup.name), (
         backup.name
@@ -73,20 +72,11 @@ def test_backup_is_a_verified_copy_under_a_dated_name(path: Path) -> None:
     assert names(path.parent) == {"app.db", backup.name}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_backup_takes_owner_and_group_of_the_file_it_is_made_like(path: Path) -> None:
-    """An operator with sudo leaves a backup that the server's own user can read."""
-    os.chown(path, 1234, 4321)
-    backup = back_up(path, like=path)
-    assert (backup.stat().st_uid, backup.stat().st_gid) == (1234, 4321)
-    assert backup.stat().st_mode & 0o7777 == 0o600
-
-
 def test_backup_of_an_unchanged_file_is_the_one_that_is_there(path: Path) -> None:
     """A resumed run makes no second copy of the same bytes."""
-    first = back_up(path, like=path)
+    first = back_up(path)
     before = first.stat()
-    assert back_up(path, like=path) == first
+    assert back_up(path) == first
     assert first.stat().st_mtime_ns == before.st_mtime_ns
     assert list_backups(path) == [first]
 
@@ -94,7 +84,7 @@ def test_backup_of_an_unchanged_file_is_the_one_that_is_there(path: Path) -> Non
 @pytest.mark.parametrize("damage", ["changed source", "damaged backup", "emptied backup"])
 def test_backup_is_made_anew_where_the_newest_one_does_not_match(path: Path, damage: str) -> None:
     """Only a backup that is byte for byte the same is taken for this one."""
-    first = back_up(path, like=path)
+    first = back_up(path)
     if damage == "changed source":
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("INSERT INTO vods (name) VALUES ('new')")
@@ -104,7 +94,7 @@ def test_backup_is_made_anew_where_the_newest_one_does_not_match(path: Path, dam
             file.write(b"\xff" * 64)
     else:
         first.write_bytes(b"")
-    second = back_up(path, like=path)
+    second = back_up(path)
     assert second != first
     assert list_backups(path) == [first, second]
     assert count(second) == ROWS + (damage == "changed source")
@@ -121,7 +111,7 @@ def test_backup_whose_name_another_process_takes_first_gets_the_next_one(path: P
     for other in taken:
         other.write_bytes(b"of another process")
 
-    backup = back_up(path, like=path)
+    backup = back_up(path)
 
     assert backup not in taken
     assert is_intact(backup)
@@ -146,7 +136,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert before[1]
     assert size_bytes(path) == len(before[0]) + len(before[1])
 
-    backup = back_up(path, like=path)
+    backup = back_up(path)
 
     assert count(backup) == ROWS + 1
     assert (path.read_bytes(), wal.read_bytes()) == before
@@ -203,7 +193,7 @@ def test_backup_while_another_writes_is_consistent_and_stops_nobody(
     request.getfixturevalue(writer)
     for _ in range(3):
         before = count(path)
-        backup = back_up(path, like=path)
+        backup = back_up(path)
         assert before <= count(backup) <= count(path)
     assert not [name for name in names(path.parent) if name.startswith(".")]
 
@@ -217,7 +207,7 @@ def test_backup_of_a_damaged_file_is_refused_and_leaves_nothing(path: Path) -> N
         file.write(b"\xff" * 8192)
     before = path.read_bytes()
     with pytest.raises(DatabaseFileError):
-        back_up(path, like=path)
+        back_up(path)
     with pytest.raises(CorruptDatabaseError, match=r"newest backup .*streamhub-db backup restore"):
         require_intact(path)
     assert not is_intact(path)
@@ -229,7 +219,7 @@ def test_backup_of_a_file_that_is_no_database_is_refused_and_leaves_nothing(path
     """Something else under the name is not copied."""
     path.write_bytes(b"no database at all " * 100)
     with pytest.raises(NotADatabaseError):
-        back_up(path, like=path)
+        back_up(path)
     assert names(path.parent) == {"app.db"}
 
 
@@ -240,7 +230,7 @@ def test_backup_without_room_is_refused_before_anything_is_written(
     usage = shutil.disk_usage(path.parent)._replace(free=4096)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(SpaceError, match="4096 bytes free"):
-        back_up(path, like=path)
+        back_up(path)
     assert names(path.parent) == {"app.db"}
 
 
@@ -255,7 +245,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path = Path({str(path)!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2, resource.RLIM_INFINITY))
 try:
-    back_up(path, like=path)
+    back_up(path)
 except DatabaseFileError as error:
     print(type(error).__name__)
 """
@@ -263,7 +253,7 @@ except DatabaseFileError as error:
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("Error")
     assert names(path.parent) == {"app.db"}
-    assert count(back_up(path, like=path)) == ROWS
+    assert count(back_up(path)) == ROWS
 
 
 def test_row_counts_name_every_ordinary_table(path: Path) -> None:

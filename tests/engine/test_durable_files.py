@@ -81,7 +81,7 @@ def test_publish_makes_the_whole_file_appear_with_the_mode_asked_for(tmp_path: P
     target = tmp_path / "app.db"
     with temporary_beside(target) as temporary:
         temporary.write_bytes(b"whole")
-        publish(temporary, target, like=tmp_path, mode=0o640)
+        publish(temporary, target, mode=0o640)
     assert target.read_bytes() == b"whole"
     assert target.stat().st_mode & 0o7777 == 0o640
     assert target.stat().st_nlink == 1
@@ -100,7 +100,7 @@ def test_publish_leaves_the_locks_of_who_opens_the_file_at_once(tmp_path: Path) 
         content = made.serialize()
     with temporary_beside(target) as temporary:
         temporary.write_bytes(content)
-        publish(temporary, target, like=tmp_path, mode=0o600)
+        publish(temporary, target, mode=0o600)
         connection = sqlite3.connect(target, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("INSERT INTO vods VALUES ('committed')")
@@ -116,8 +116,8 @@ def test_write_whole_replaces_a_file_and_leaves_no_other(tmp_path: Path) -> None
     target, elsewhere = tmp_path / "secrets.json", tmp_path / "elsewhere"
     elsewhere.write_bytes(b"another's")
     target.symlink_to(elsewhere)
-    write_whole(target, b"old", like=tmp_path, mode=0o644)
-    write_whole(target, b"new", like=tmp_path, mode=0o600)
+    write_whole(target, b"old", mode=0o644)
+    write_whole(target, b"new", mode=0o600)
     assert target.read_bytes() == b"new"
     assert target.stat().st_mode & 0o7777 == 0o600
     assert elsewhere.read_bytes() == b"another's"
@@ -128,7 +128,7 @@ def test_write_whole_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     """Here what should be replaced is a folder."""
     (tmp_path / "secrets.json").mkdir()
     with pytest.raises(IsADirectoryError):
-        write_whole(tmp_path / "secrets.json", b"new", like=tmp_path, mode=0o600)
+        write_whole(tmp_path / "secrets.json", b"new", mode=0o600)
     assert entries(tmp_path) == ["secrets.json"]
 
 
@@ -156,7 +156,7 @@ def test_publish_never_replaces_what_is_there(tmp_path: Path, kind: str) -> None
     with temporary_beside(target) as temporary:
         temporary.write_bytes(b"ours")
         with pytest.raises(FileExistsError):
-            publish(temporary, target, like=tmp_path, mode=0o600)
+            publish(temporary, target, mode=0o600)
     assert entries(tmp_path) == ["app.db"]
     assert not target.is_file() or target.read_bytes() == b"another's"
 
@@ -224,10 +224,10 @@ def test_empty_file_is_created_with_its_folders_and_never_emptied(tmp_path: Path
     model = tmp_path / "streamhub.db"
     model.touch(mode=0o640)
     path = tmp_path / "apps" / "live" / "app.db"
-    create_empty(path, like=model)
+    create_empty(path, mode=0o640)
     assert path.stat().st_mode & 0o7777 == 0o640
     assert [it.stat().st_mode & 0o7777 for it in path.parents[:2]] == [0o750, 0o750]
     path.write_bytes(b"mine")
-    create_empty(path, like=model)
-    make_folder(path.parent, like=model)
+    create_empty(path, mode=0o640)
+    make_folder(path.parent)
     assert path.read_bytes() == b"mine"

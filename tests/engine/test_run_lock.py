@@ -26,7 +26,7 @@ import sys, time
 from pathlib import Path
 from streamhub_orm.engine.run_lock import run_lock
 path = Path(sys.argv[1])
-with run_lock(path, like=path.parent):
+with run_lock(path):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -55,7 +55,7 @@ def test_lock_that_another_process_holds_is_refused_at_once_with_its_holder(path
     """The error names file, holder and what to do, and the holder is not disturbed."""
     with other_run(path) as other:
         started = time.monotonic()
-        with pytest.raises(UpgradeRunningError) as refused, run_lock(path, like=path.parent):
+        with pytest.raises(UpgradeRunningError) as refused, run_lock(path):
             pytest.fail("another process holds it")
         assert time.monotonic() - started < 2
         assert refused.value.holder == f"process {other.pid}"
@@ -72,13 +72,13 @@ def test_lock_is_waited_for_as_long_as_the_timeout_says(path: Path) -> None:
         started = time.monotonic()
         with (
             pytest.raises(UpgradeRunningError),
-            run_lock(path, like=path.parent, timeout_seconds=0.3),
+            run_lock(path, timeout_seconds=0.3),
         ):
             pytest.fail("another process holds it")
         assert 0.3 <= time.monotonic() - started < 5
 
         threading.Timer(0.2, other.communicate, ["\n"]).start()
-        with run_lock(path, like=path.parent, timeout_seconds=30):
+        with run_lock(path, timeout_seconds=30):
             assert other.wait(30) == 0
 
 
@@ -88,7 +88,7 @@ def test_lock_of_a_killed_holder_is_taken_over(path: Path) -> None:
         inode = path.stat().st_ino
         other.kill()
         other.wait()
-    with run_lock(path, like=path.parent):
+    with run_lock(path):
         assert path.stat().st_ino == inode
         assert path.read_text().startswith("process ")
         assert path.read_text() != f"process {other.pid}"
@@ -98,7 +98,7 @@ def test_lock_file_is_private_and_never_removed(path: Path) -> None:
     """Mode 0600, before and after; a second run in the same process finds it free again."""
     inodes = set()
     for _ in range(2):
-        with run_lock(path, like=path.parent):
+        with run_lock(path):
             inodes.add(path.stat().st_ino)
             assert path.stat().st_mode & 0o7777 == 0o600
         assert path.exists()
@@ -107,18 +107,18 @@ def test_lock_file_is_private_and_never_removed(path: Path) -> None:
 
 def test_lock_is_let_go_when_the_run_fails(path: Path) -> None:
     """An error inside does not leave the installation locked."""
-    with pytest.raises(KeyError), run_lock(path, like=path.parent):
+    with pytest.raises(KeyError), run_lock(path):
         raise KeyError
-    with run_lock(path, like=path.parent):
+    with run_lock(path):
         pass
 
 
 def test_lock_is_not_shared_by_two_runs_of_one_process(path: Path) -> None:
     """Two threads are two runs."""
     with (
-        run_lock(path, like=path.parent),
+        run_lock(path),
         pytest.raises(UpgradeRunningError),
-        run_lock(path, like=path.parent),
+        run_lock(path),
     ):
         pytest.fail("this process holds it")
 
@@ -129,7 +129,7 @@ def test_lock_passes_to_one_of_many_that_wait(path: Path) -> None:
     most: list[int] = []
 
     def work() -> None:
-        with run_lock(path, like=path.parent, timeout_seconds=60):
+        with run_lock(path, timeout_seconds=60):
             inside.append(1)
             most.append(len(inside))
             time.sleep(0.005)
@@ -145,7 +145,7 @@ def test_lock_passes_to_one_of_many_that_wait(path: Path) -> None:
 
 def test_lock_that_is_let_go_names_nobody(path: Path) -> None:
     """Whoever is refused a moment later never reads the name of one that is done."""
-    with run_lock(path, like=path.parent):
+    with run_lock(path):
         assert path.read_text() == f"process {os.getpid()}"
     assert path.read_text() == ""
 
@@ -157,7 +157,7 @@ def test_lock_that_a_dead_process_left_named_is_never_said_to_be_its(path: Path)
         dead.wait()
         path.write_text(f"process {dead.pid}")
         threading.Timer(0.1, path.write_text, [f"process {other.pid}"]).start()
-        with pytest.raises(UpgradeRunningError) as refused, run_lock(path, like=path.parent):
+        with pytest.raises(UpgradeRunningError) as refused, run_lock(path):
             pytest.fail("another process holds it")
     assert refused.value.holder == f"process {other.pid}"
 
@@ -168,7 +168,7 @@ def test_lock_that_only_workers_of_a_dead_run_hold_is_refused_in_words(path: Pat
         dead = subprocess.Popen([sys.executable, "-c", ""])
         dead.wait()
         path.write_text(f"process {dead.pid}")
-        with pytest.raises(UpgradeRunningError) as refused, run_lock(path, like=path.parent):
+        with pytest.raises(UpgradeRunningError) as refused, run_lock(path):
             pytest.fail("another process holds it")
     assert refused.value.holder == f"process {dead.pid} or what it started"
 
@@ -188,7 +188,7 @@ def test_lock_file_that_is_none_of_ours_is_refused_and_left_alone(path: Path, ki
         path.mkdir()
     else:
         os.mkfifo(path)
-    with pytest.raises(LockFileError) as refused, run_lock(path, like=path.parent):
+    with pytest.raises(LockFileError) as refused, run_lock(path):
         pytest.fail("it is not the lock file")
     assert str(path) in str(refused.value)
     assert refused.value.exit_code == 3

@@ -84,7 +84,7 @@ def test_optimize_does_its_steps_in_order_and_gives_the_space_back(hollow: Path)
 
 def test_optimize_removes_the_backup_that_it_made_and_no_other(hollow: Path) -> None:
     path = app_db(hollow, "live")
-    older = back_up(path, like=path)
+    older = back_up(path)
     run_sql(path, "DELETE FROM vods WHERE id = 1")
     outcome = optimize_live(hollow)
     assert (outcome.ok, outcome.backup) == (True, None)
@@ -93,7 +93,7 @@ def test_optimize_removes_the_backup_that_it_made_and_no_other(hollow: Path) -> 
 
 def test_optimize_keeps_an_equal_backup_that_was_there_before(hollow: Path) -> None:
     path = app_db(hollow, "live")
-    older = back_up(path, like=path)
+    older = back_up(path)
     assert optimize_live(hollow).ok
     assert list_backups(path) == [older]
 
@@ -188,7 +188,7 @@ def test_optimize_beside_a_reader_leaves_its_wal_and_says_so(
 def test_optimize_waits_for_no_upgrade_but_is_refused(data_dir: Path) -> None:
     lock = data_dir / "data" / "streamhub.db.lock"
     before = fingerprint_files(data_dir)
-    with run_lock(lock, like=data_dir):
+    with run_lock(lock):
         outcome = run_in_process("--data-dir", data_dir, "--json", "optimize")
     assert outcome.status == 3
     assert fingerprint_files(data_dir) == before

@@ -104,7 +104,7 @@ def configure(data_dir: Path, settings: S3Settings, app: str = "live") -> None:
     config.write_text(yaml.safe_dump({"s3": section}), encoding="utf-8")
     values = {"LIVE_KEY": settings.access_key, "LIVE_SECRET": settings.secret_key}
     secrets = data_dir / "data" / "secrets.json"
-    save_secrets(secrets, {**load_secrets(secrets), **values}, like=data_dir)
+    save_secrets(secrets, {**load_secrets(secrets), **values})
 
 
 def test_purge_of_vods_deletes_objects_files_and_rows_and_nothing_else(

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def test_backup_of_a_run_killed_while_it_was_published_serves_the_next(data_dir: Path) -> None:
     """Its temporary name is still there: a second name, with which it would be no backup."""
     path = app_db(data_dir, "live")
-    earlier = back_up(path, like=path)
+    earlier = back_up(path)
     temporary = path.with_name(f".{path.name}.0badcafe.streamhub-tmp")
     os.link(earlier, temporary)
     temporary.with_name(temporary.name + "-held").touch()
-    found = back_up_first(path, like=path)
+    found = back_up_first(path)
     assert (found.path, found.is_new) == (earlier, False)
     assert not temporary.exists()
     found.drop()
@@ -31,9 +31,9 @@ def test_backup_of_a_run_killed_while_it_was_published_serves_the_next(data_dir:
 
 def test_new_backup_can_be_dropped_and_older_ones_stay(data_dir: Path) -> None:
     path = app_db(data_dir, "live")
-    earlier = back_up(path, like=path)
+    earlier = back_up(path)
     run_sql(path, "INSERT INTO vods (app_id, name) VALUES (1, 'v')")
-    found = back_up_first(path, like=path)
+    found = back_up_first(path)
     assert found.is_new
     assert list_backups(path) == [earlier, found.path]
     found.drop()

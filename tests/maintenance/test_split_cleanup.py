@@ -80,7 +80,7 @@ def test_cleanup_backs_up_first_and_that_backup_is_never_pruned(moved: Installat
     assert load_database(done.backup) == before
     for number in range(3):
         run_sql(path, "INSERT INTO tenants (id, name) VALUES (?, 't')", [(str(number),)])
-        back_up(path, like=path)
+        back_up(path)
     prune_backups(path, keep=1, protected=protected_backups(path))
     assert done.backup in list_backups(path)
 
@@ -189,7 +189,7 @@ def test_cleanup_with_an_app_that_cannot_be_asked_is_refused(moved: Installation
 
 def test_cleanup_while_an_upgrade_runs_is_refused(moved: Installation) -> None:
     lock = moved.global_path.with_name("streamhub.db.lock")
-    with run_lock(lock, like=moved.global_path):
+    with run_lock(lock):
         outcome = run_in_process("--data-dir", moved.data_dir, "split", "cleanup", "--yes")
     assert outcome.status == 3
 

@@ -82,7 +82,7 @@ def test_downgrade_that_would_lose_something_is_refused_untouched(
     path = at_head(tmp_path / "some.db", world, script)
     before = bytes_of(tmp_path)
     with pytest.raises(DataLossError) as refused:
-        downgrade_file(path, world, target, like=path)
+        downgrade_file(path, world, target)
     assert any(loss.startswith(named) for loss in refused.value.losses), refused.value.losses
     assert "drop-rows" in str(refused.value)
     assert "secret" not in str(refused.value).replace("totp_secret", "")
@@ -95,14 +95,14 @@ def test_downgrade_that_may_drop_rows_does_and_backs_them_up_first(
 ) -> None:
     """Given up explicitly, the rows go; the backup of the same run keeps them."""
     path = at_head(tmp_path / "some.db", world, script)
-    done = downgrade_file(path, world, target, like=path, drop_rows=True)
+    done = downgrade_file(path, world, target, drop_rows=True)
     reached = None if target == "base" else target
     assert (done.from_revision, done.to_revision) == (world.head, reached)
     assert drift_of(path, world, target).lines() == [] if reached else True
     assert done.backup is not None
     assert look_at(done.backup, world).state is State.CURRENT
     with pytest.raises(DataLossError, match=named.replace("(", "[(]")):
-        downgrade_file(done.backup, world, target, like=path)
+        downgrade_file(done.backup, world, target)
 
 
 def test_downgrade_over_the_narrowed_check_keeps_every_other_row(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_downgrade_over_the_narrowed_check_keeps_every_other_row(tmp_path: Path)
     rows = "(3, 1, 'a', 'ws-mjpeg'), (5, 1, 'b', 'rtmp'), (9, 1, 'c', 'whip')"
     script = f"INSERT INTO streams (id, app_id, stream_id, type) VALUES {rows}"
     path = at_head(tmp_path / "app.db", APP, script)
-    downgrade_file(path, APP, "a0007", like=path, drop_rows=True)
+    downgrade_file(path, APP, "a0007", drop_rows=True)
     assert query(path, "SELECT id, type FROM streams ORDER BY id") == [(5, "rtmp"), (9, "whip")]
 
 
@@ -120,7 +120,7 @@ def test_downgrade_of_a_file_without_own_rows_goes_to_base_and_up_again(
 ) -> None:
     """The platform tenant is the history's own row: it is no loss and comes back by upgrading."""
     path = at_head(tmp_path / "some.db", world)
-    done = downgrade_file(path, world, "base", like=path)
+    done = downgrade_file(path, world, "base")
     assert (done.to_revision, query(path, "PRAGMA user_version")) == (None, [(0,)])
     tables = {name for (name,) in query(path, "SELECT name FROM sqlite_master")}
     assert tables <= {"alembic_version", "sqlite_sequence", "sqlite_autoindex_alembic_version_1"}
@@ -139,7 +139,7 @@ def test_downgrade_step_by_step_to_base_and_up_again_keeps_user_version_in_step(
     path = at_head(tmp_path / "some.db", world)
     below = [None, *(script.revision for script in world.history)][:-1]
     for revision in reversed(below):
-        done = downgrade_file(path, world, "-1", like=path)
+        done = downgrade_file(path, world, "-1")
         assert done.to_revision == revision
         assert query(path, "PRAGMA user_version") == [(world.user_version(revision),)]
         assert drift_of(path, world, revision).lines() == [] if revision else True
@@ -153,7 +153,7 @@ def test_downgrade_past_the_platform_tenant_keeps_its_members_and_quotas(tmp_pat
     UPDATE quotas SET max_apps = 7;
     """
     path = at_head(tmp_path / "some.db", GLOBAL, script)
-    downgrade_file(path, GLOBAL, "g0005", like=path)
+    downgrade_file(path, GLOBAL, "g0005")
     assert query(path, "SELECT user_id, tenant_id, role FROM memberships") == [
         ("u", "platform", "owner")
     ]
@@ -167,7 +167,7 @@ def test_downgrade_to_parity_and_up_again_keeps_rows_and_user_version(tmp_path: 
     script = "INSERT INTO users (id, email, totp_secret) VALUES ('u', 'A@b', 's')"
     path = at_head(tmp_path / "some.db", GLOBAL, script)
     before = query(path, "SELECT * FROM users")
-    downgrade_file(path, GLOBAL, GLOBAL.parity, like=path)
+    downgrade_file(path, GLOBAL, GLOBAL.parity)
     assert query(path, "PRAGMA user_version") == [(8,)]
     upgrade_file(path, GLOBAL)
     assert query(path, "SELECT * FROM users") == before
@@ -177,7 +177,7 @@ def test_downgrade_to_where_the_file_stands_does_nothing(tmp_path: Path) -> None
     """There is nothing to do, so nothing is backed up and nothing is written."""
     path = at_head(tmp_path / "some.db", APP)
     before = bytes_of(tmp_path)
-    assert not downgrade_file(path, APP, APP.head, like=path).changed
+    assert not downgrade_file(path, APP, APP.head).changed
     assert bytes_of(tmp_path) == before
 
 
@@ -189,7 +189,7 @@ def test_downgrade_to_a_revision_that_is_not_below_is_refused_untouched(
     path = at_head(tmp_path / "some.db", APP)
     before = bytes_of(tmp_path)
     with pytest.raises(UnknownRevisionError, match="streamhub-db history"):
-        downgrade_file(path, APP, target, like=path)
+        downgrade_file(path, APP, target)
     assert bytes_of(tmp_path) == before
 
 
@@ -198,7 +198,7 @@ def test_downgrade_of_an_unadopted_file_is_refused_untouched(tmp_path: Path) -> 
     path = executed(tmp_path / "app.db", "".join(APP_STEPS.values()))
     before = bytes_of(tmp_path)
     with pytest.raises(UnadoptedDatabaseError, match="Upgrade it first"):
-        downgrade_file(path, APP, "a0007", like=path)
+        downgrade_file(path, APP, "a0007")
     assert bytes_of(tmp_path) == before
 
 

@@ -39,6 +39,7 @@ INTERNAL: Final = {
     "streamhub_orm.init",
     "streamhub_orm.legacy",
     "streamhub_orm.migrations",
+    "streamhub_orm.owner",
     "streamhub_orm.registry",
     "streamhub_orm.rollback",
     "streamhub_orm.status",

@@ -10,7 +10,7 @@ import pytest
 from streamhub_orm.errors import (
     AppNameError,
     ConfigFileError,
-    DataDirError,
+    IrregularFileError,
     MissingSecretError,
     StoreDeniedError,
 )
@@ -34,7 +34,7 @@ def make_app(databases: Databases, s3: dict[str, object]) -> None:
 
 def save_keys(databases: Databases, access_key: str, secret_key: str) -> None:
     keys = {"TV_ACCESS_KEY": access_key, "TV_SECRET_KEY": secret_key}
-    save_secrets(databases.place.secrets, keys, like=databases.place.global_db)
+    save_secrets(databases.place.secrets, keys)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_fault_in_the_section_names_file_and_line(databases: Databases) -> None:
 def test_config_that_lies_outside_of_apps_is_not_read(databases: Databases, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("s3: {provider: tape}\n", encoding="utf-8")
     databases.place.app_config("live").symlink_to(tmp_path / "config.yaml")
-    with pytest.raises(DataDirError, match="a link out of the app's folder"):
+    with pytest.raises(IrregularFileError, match=r"found a link to .*; expected"):
         store_for_app(databases.place, "live")
     with pytest.raises(AppNameError):
         store_for_app(databases.place, "../live")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -33,7 +32,7 @@ from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import APP
 from streamhub_orm.services import apps
 from streamhub_orm.services.quotas import Metric, reserve
-from streamhub_orm.settings import load_app_config, save_secrets
+from streamhub_orm.settings import load_app_config
 from tests.services.plans import plans_of
 from tests.support.installations.facts import APP_MARKERS
 from tests.support.installations.snapshot import fingerprint_files
@@ -221,17 +220,6 @@ def test_app_that_is_taken_over_has_the_id_that_its_rows_know(databases: Databas
         assert apps.get(session, "tv-2").id == 4
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_root_creates_belongs_to_the_owner_of_the_global_file(databases: Databases) -> None:
-    """The core runs under a uid of its own; an operator runs us with sudo."""
-    os.chown(databases.place.global_db, 4321, 8765)
-    create(databases, "tv-2", config={})
-    save_secrets(databases.place.secrets, {"A": "1"}, like=databases.place.global_db)
-    folder = folder_of(databases, "tv-2")
-    made = [folder, folder / "app.db", folder / "config.yaml", databases.place.secrets]
-    assert {(it.stat().st_uid, it.stat().st_gid) for it in made} == {(4321, 8765)}
-
-
 def test_look_ups_use_their_index(databases: Databases) -> None:
     with databases.global_session(read_only=True) as session:
         (by_name,) = plans_of(session, lambda: apps.find(session, "live"))
@@ -249,9 +237,9 @@ def test_folder_that_is_a_link_out_of_apps_is_refused(databases: Databases, tmp_
     outside.mkdir()
     (outside / "app.db").write_bytes(b"")
     folder_of(databases, "tv-2").symlink_to(outside)
-    with pytest.raises(NotADatabaseError, match="a link out of the app's folder"):
+    with pytest.raises(NotADatabaseError, match=r"a link: .*outside"):
         create(databases, "tv-2")
-    with pytest.raises(NotADatabaseError, match="a link out of the app's folder"):
+    with pytest.raises(NotADatabaseError, match=r"a link: .*outside"):
         apps.delete(databases, "tv-2", purge=True)
     assert [it.name for it in outside.iterdir()] == ["app.db"]
 

@@ -37,7 +37,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def save(path: Path, document: dict[str, object]) -> None:
-    save_app_config(replace(load_app_config(path), document=document), like=path.parent, mode=0o640)
+    save_app_config(replace(load_app_config(path), document=document), mode=0o640)
 
 
 def test_missing_and_empty_files_hold_no_settings(path: Path) -> None:
@@ -57,7 +57,7 @@ def test_values_mean_what_they_mean_to_the_node_core(path: Path) -> None:
 
 def test_written_file_keeps_unknown_keys_and_their_order(path: Path) -> None:
     before = load_app_config(write(path, FIELD))
-    save_app_config(before, like=path.parent, mode=0o640)
+    save_app_config(before, mode=0o640)
     after = load_app_config(path)
     assert after.document == before.document
     assert list(after.document) == ["recording", "hls", "their_own", "s3"]

@@ -28,7 +28,7 @@ def test_saved_secrets_are_a_flat_private_json_object(path: Path) -> None:
     """Also where the file was open to all before."""
     path.write_text("{}")
     path.chmod(0o644)
-    save_secrets(path, {"S3_KEY": "ü", "B": "2"}, like=path.parent)
+    save_secrets(path, {"S3_KEY": "ü", "B": "2"})
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text(encoding="utf-8")) == {"S3_KEY": "ü", "B": "2"}
     assert dict(load_secrets(path)) == {"S3_KEY": "ü", "B": "2"}
@@ -37,7 +37,7 @@ def test_saved_secrets_are_a_flat_private_json_object(path: Path) -> None:
 
 def test_file_comes_before_the_environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty entry counts as none."""
-    save_secrets(path, {"A": "file", "B": ""}, like=path.parent)
+    save_secrets(path, {"A": "file", "B": ""})
     secrets = load_secrets(path)
     environment = {"A": "environment", "B": "environment", "C": "environment"}
     found = {name: secrets.resolve(name, environment) for name in environment}
@@ -59,7 +59,7 @@ def test_secret_that_somebody_put_in_place_of_its_name_is_not_shown(path: Path) 
 
 
 def test_repr_shows_names_alone(path: Path) -> None:
-    save_secrets(path, {"A": "the-value"}, like=path.parent)
+    save_secrets(path, {"A": "the-value"})
     shown = repr(load_secrets(path))
     assert "'A'" in shown
     assert "the-value" not in shown

@@ -14,6 +14,7 @@ from streamhub_orm.errors import MissingExtraError, ReportTargetError
 from streamhub_orm.maintenance.report.facts import read_fleet
 from streamhub_orm.maintenance.sizes import in_bytes
 from streamhub_orm.migrations.states import State
+from streamhub_orm.owner import as_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,11 +71,12 @@ def write_report(
     `MissingExtraError` without the extra `report`, and `DataDirError`; then nothing is written.
     """
     target = Path(target).absolute()
-    _require_replaceable(target)
+    with as_operator(target.parent):
+        _require_replaceable(target)
     fleet = read_fleet(data_dir, progress)
     page = render_page(fleet)
-    with translated(target, "writing the report"):
-        write_whole(target, page.encode(), like=target.parent, mode=0o600)
+    with translated(target, "writing the report"), as_operator(target.parent):
+        write_whole(target, page.encode(), mode=0o600)
     return fleet
 
 

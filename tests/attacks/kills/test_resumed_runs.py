@@ -82,7 +82,7 @@ def test_run_that_was_killed_before_any_change_and_is_resumed_later_makes_a_new_
 ) -> None:
     """The recorded backup is older than a row of the server's, which the upgrade must not risk."""
     found = make_installation("monolith", options=NO_WAL)
-    first = back_up(found.global_path, like=found.global_path)
+    first = back_up(found.global_path)
     record_split_backup(found.global_path, first, for_core=True)
     execute(found.global_path, "UPDATE apps SET display_name = 'since' WHERE name = 'live'")
 

@@ -83,7 +83,7 @@ def test_backup_beside_a_busy_writer_locks_it_out_for_no_moment(tmp_path: Path) 
     """One file in rollback mode under a dated name, mode 0600, and nothing temporary is left."""
     path = make(tmp_path / "app.db", mode="WAL")
 
-    backup, steady = beside_a_writer(path, lambda: back_up(path, like=path))
+    backup, steady = beside_a_writer(path, lambda: back_up(path))
 
     assert re.fullmatch(r"app\.db\.bak-[\dT-]+Z", backup.name)
     assert backup.stat().st_mode & 0o7777 == 0o600
@@ -117,7 +117,7 @@ def test_backup_of_a_file_in_rollback_mode_lets_a_writer_in_before_its_timeout(
     path = make(tmp_path / "app.db", mode="DELETE")
 
     with SteadyWriter(path, patience_seconds=5) as writer:
-        backup = back_up(path, like=path)
+        backup = back_up(path)
         time.sleep(0.2)
         steady = writer.stop()
 
@@ -131,6 +131,6 @@ def test_backup_of_a_file_in_rollback_mode_lets_a_writer_in_before_its_timeout(
 def test_backup_of_an_idle_file_is_found_again_by_the_next_run(tmp_path: Path, mode: str) -> None:
     """Whichever way it is copied, the same bytes come out, and no second backup is kept."""
     path = make(tmp_path / "app.db", mode=mode)
-    first = back_up(path, like=path)
-    assert back_up(path, like=path) == first
+    first = back_up(path)
+    assert back_up(path) == first
     assert pairs(first) == ROWS

@@ -42,14 +42,14 @@ def test_backup_that_is_a_link_to_another_file_is_never_taken_for_one(
     app_db: Path, tmp_path: Path
 ) -> None:
     """Its content may be right today; whoever owns what it leads to can change it tomorrow."""
-    real = back_up(app_db, like=app_db)
+    real = back_up(app_db)
     elsewhere = tmp_path / "elsewhere"
     shutil.copyfile(real, elsewhere)
     real.unlink()
     planted = app_db.with_name(f"app.db.{FUTURE}")
     planted.symlink_to(elsewhere)
 
-    made = back_up(app_db, like=app_db)
+    made = back_up(app_db)
 
     assert made != planted
     assert not made.is_symlink()
@@ -60,11 +60,11 @@ def test_database_itself_under_the_name_of_a_backup_is_never_taken_for_one(tmp_p
     path = tmp_path / "app.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE t (id INTEGER)")
-    real = back_up(path, like=path)
+    real = back_up(path)
     path.unlink()
     path.hardlink_to(real)
 
-    made = back_up(path, like=path)
+    made = back_up(path)
 
     assert not made.samefile(path)
 
@@ -103,11 +103,11 @@ def test_resumed_run_finds_its_backup_though_the_clock_went_backwards(
     app_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same content is backed up once, whatever the names beside it say."""
-    first = back_up(app_db, like=app_db)
+    first = back_up(app_db)
     app_db.with_name(f"app.db.{FUTURE}").write_text("of a time to come")
     monkeypatch.setattr(backups, "time_stamp", lambda: "2001-01-01T00-00-00-000Z")
 
-    assert back_up(app_db, like=app_db) == first
+    assert back_up(app_db) == first
 
 
 def test_backups_of_one_instant_get_names_of_their_own(
@@ -116,12 +116,12 @@ def test_backups_of_one_instant_get_names_of_their_own(
     """A clock that stands still, or comes back to the same millisecond, overwrites nothing."""
     instants = iter(["2001-01-01T00-00-00-000Z"] * 3 + ["2001-01-01T00-00-00-001Z"])
     monkeypatch.setattr(backups, "time_stamp", lambda: next(instants))
-    first = back_up(app_db, like=app_db)
+    first = back_up(app_db)
     content = first.read_bytes()
     with closing(sqlite3.connect(app_db)) as connection, connection:
         connection.execute("INSERT INTO app_plugins (plugin_id) VALUES ('new')")
 
-    assert back_up(app_db, like=app_db) != first
+    assert back_up(app_db) != first
     assert first.read_bytes() == content
 
 

@@ -127,14 +127,20 @@ def test_link_under_the_name_of_what_sqlite_makes_writes_nowhere_else(
     assert (outside / "precious").read_bytes() == CONTENT
 
 
-def test_folder_of_apps_elsewhere_is_the_operators_own_choice(
-    found: Installation, outside: Path
+@pytest.mark.parametrize("name", ["apps", "data"])
+def test_folder_of_the_installation_that_is_a_link_is_refused(
+    found: Installation, outside: Path, name: str
 ) -> None:
-    """apps/ on a larger disk works; a single app's folder that leads out of it does not."""
-    apps = found.data_dir / "apps"
-    apps.rename(outside / "apps")
-    apps.symlink_to(outside / "apps")
-    assert upgrade(found) == 0
+    """A larger disk is mounted there; a link to DATA_DIR itself is the operator's own."""
+    folder = found.data_dir / name
+    folder.rename(outside / name)
+    folder.symlink_to(outside / name)
+    assert upgrade(found) == 3
+    folder.unlink()
+    (outside / name).rename(folder)
+    link = found.data_dir.with_name("link")
+    link.symlink_to(found.data_dir)
+    assert run_in_process("--data-dir", link, "--json", "upgrade").status == 0
 
 
 def test_recorded_backup_that_is_a_link_serves_neither_a_resumed_run_nor_a_rollback(

@@ -141,19 +141,6 @@ def test_created_files_are_as_private_as_they_must_be(tmp_path: Path, umask: int
     assert mode_of(backup) == 0o600
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_created_files_belong_to_whom_the_global_file_belongs(monolith: Installation) -> None:
-    """An operator runs it with sudo, and the core, under its own uid, can use every file."""
-    for path in (monolith.global_path, monolith.global_path.parent, monolith.data_dir):
-        os.chown(path, 12345, 54321)
-    existing = set(monolith.data_dir.rglob("*"))
-    assert run_in_process("--data-dir", monolith.data_dir, "upgrade").status == 0
-    made = [it for it in monolith.data_dir.rglob("*") if it not in existing]
-    assert any(it.name == "app.db" for it in made)
-    owners = {(it.stat().st_uid, it.stat().st_gid) for it in made if not it.name.endswith("-shm")}
-    assert owners == {(12345, 54321)}
-
-
 SECRETS = {
     "token": "0f" * 32,
     "password": "scrypt$32768$8$1$abad1dea$c0ffee",

@@ -86,7 +86,7 @@ def page_of(data_dir: Path, target: Path) -> str:
 
 def test_facts_are_those_of_the_databases(recorded: Path) -> None:
     path = app_db(recorded, "radio")
-    back_up(path, like=path)
+    back_up(path)
     fleet = read_fleet(recorded)
     assert fleet.months == {"2025-11": 4 * 2**30, "2026-02": 2**30}
     radio = next(app for app in fleet.apps if app.name == "radio")

@@ -103,7 +103,7 @@ def contend(arguments: list[str]) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            with run_lock(path, like=path.parent):
+            with run_lock(path):
                 counts["held"] += 1
                 time.sleep(0.001)
             time.sleep(0.002)  # or one process has it nearly all the time

@@ -55,7 +55,7 @@ def back_a_file_up(arguments: list[str]) -> None:
     """Make one backup."""
     path = Path(arguments[0])
     with _answered():
-        back_up(path, like=path)
+        back_up(path)
 
 
 @contextlib.contextmanager
