@@ -78,7 +78,7 @@ def vod_totals(connection: sqlite3.Connection) -> VodTotals:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a file says about itself without a pass over its rows."""
+    """Facts that a file gives about itself without a pass over its rows."""
 
     revision: str | None
     """None where no upgrade has adopted the file yet."""

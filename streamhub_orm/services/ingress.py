@@ -85,7 +85,7 @@ class Ingress:
 
     @property
     def is_authorised(self) -> bool:
-        """Whether it may publish now: it needs no password, or has shown it before."""
+        """True where it may publish now: it needs no password, or has shown it before."""
         return not self.requires_password or self.validated_at is not None
 
     def accepts(self, password: str | None) -> bool:

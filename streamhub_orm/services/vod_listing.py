@@ -51,12 +51,12 @@ class VodOrder(StrEnum):
 
     @property
     def by_time(self) -> bool:
-        """Whether `started_at` comes first."""
+        """True where `started_at` comes first."""
         return self in {VodOrder.NEWEST, VodOrder.OLDEST}
 
     @property
     def descending(self) -> bool:
-        """Whether the greatest comes first."""
+        """True where the greatest comes first."""
         return self in {VodOrder.NEWEST, VodOrder.ID_DESCENDING}
 
 
@@ -84,7 +84,7 @@ class _Part(Enum):
     NULLS = auto()
     """All rows that have none."""
     AFTER_TIME = auto()
-    """What comes after the key, up to the rows without a time in an order by time."""
+    """Rows after the key, up to those without a time in an order by time."""
     AFTER_NULL = auto()
     """Rows without a time, after the key."""
 
