@@ -182,7 +182,6 @@ def find_by_key(session: Session, stream_key: str) -> Ingress | None:
 
 
 def _find(session: Session, query: PointQuery, key: str) -> Ingress | None:
-    session.flush()
     row = query.first(session, key)
     return None if row is None else _made(row)
 

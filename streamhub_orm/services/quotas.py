@@ -26,7 +26,7 @@ from streamhub_orm.global_db import Quota, Tenant
 from streamhub_orm.registry import find_legacy_files
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services import apps
-from streamhub_orm.services.core import PointQuery
+from streamhub_orm.services.core import PointQuery, get_row
 
 if TYPE_CHECKING:
     import sqlite3
@@ -141,8 +141,7 @@ def get(session: Session, tenant_id: str) -> Limits:
 
 def update(session: Session, tenant_id: str, limits: Limits) -> None:
     """Write the limits of a tenant. Raises `UnknownTenantError`."""
-    if session.get(Tenant, tenant_id) is None:
-        raise UnknownTenantError(tenant_id)
+    get_row(session, Tenant, tenant_id, UnknownTenantError)
     quota = session.get(Quota, tenant_id) or Quota(tenant_id=tenant_id)
     for metric, limit in zip(Metric, astuple(limits), strict=True):
         setattr(quota, metric.value, limit)
