@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.engine.backups import wal_bytes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -95,12 +97,13 @@ class FileFacts:
 def file_facts(connection: sqlite3.Connection) -> FileFacts:
     """Return revision and sizes; no integrity check, so it takes the same time for any size."""
     page_bytes, pages, unused, version = connection.execute(_HEADER).fetchone()
+    (path,) = connection.execute("SELECT file FROM pragma_database_list").fetchone()
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     return FileFacts(
         _revision(connection),
         version,
         page_bytes * pages,
-        _wal_bytes(connection),
+        wal_bytes(Path(path)),
         page_bytes * unused,
         mode,
     )
@@ -112,11 +115,3 @@ def _revision(connection: sqlite3.Connection) -> str | None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
-
-
-def _wal_bytes(connection: sqlite3.Connection) -> int:
-    (path,) = connection.execute("SELECT file FROM pragma_database_list").fetchone()
-    try:
-        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - SQLite's text, not ours
-    except FileNotFoundError:
-        return 0
