@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamhub_orm.engine.backups import wal_bytes
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-_HEADER: Final = """
-    SELECT page_size, page_count, freelist_count, user_version
-    FROM pragma_page_size, pragma_page_count, pragma_freelist_count, pragma_user_version"""
+_PAGES: Final = """
+    SELECT page_size, page_count, freelist_count
+    FROM pragma_page_size, pragma_page_count, pragma_freelist_count"""
 ACTIVE_STREAMS: Final = "SELECT count(*) FROM streams WHERE status = 'active'"
 # Upper and lower halves apart: the sum of a few absurd sizes would overflow SQLite's integers.
 VOD_TOTALS: Final = """
@@ -78,6 +78,20 @@ def vod_totals(connection: sqlite3.Connection) -> VodTotals:
     )
 
 
+class Pages(NamedTuple):
+    """Pages of one file, as its header counts them."""
+
+    page_bytes: int
+    total: int
+    unused: int
+    """Pages that hold nothing, which VACUUM gives back."""
+
+
+def read_pages(connection: sqlite3.Connection) -> Pages:
+    """Return the pages of a file."""
+    return Pages(*connection.execute(_PAGES).fetchone())
+
+
 @dataclass(frozen=True)
 class FileFacts:
     """Facts that a file gives about itself without a pass over its rows."""
@@ -90,13 +104,14 @@ class FileFacts:
     """Of the database as this connection sees it, with what still lies in the -wal."""
     wal_bytes: int
     free_bytes: int
-    """Of the size: pages that hold nothing, which VACUUM gives back."""
+    """Of the size: the unused pages."""
     journal_mode: str
 
 
 def file_facts(connection: sqlite3.Connection) -> FileFacts:
     """Return revision and sizes; no integrity check, so it takes the same time for any size."""
-    page_bytes, pages, unused, version = connection.execute(_HEADER).fetchone()
+    page_bytes, pages, unused = read_pages(connection)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     (path,) = connection.execute("SELECT file FROM pragma_database_list").fetchone()
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     return FileFacts(
