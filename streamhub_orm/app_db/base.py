@@ -1,22 +1,14 @@
 """Base of the per-app models, and the table of markers of one-time work."""
 
 from datetime import datetime
-from typing import ClassVar
 
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from streamhub_orm.schema import (
-    ANNOTATION_TYPES,
-    NAMING_CONVENTION,
-    SQL_NOW,
-    UtcSql,
-    describe,
-    utc_now,
-)
+from streamhub_orm.schema import NAMING_CONVENTION, SQL_NOW, ModelBase, UtcSql, utc_now
 
 
-class AppBase(DeclarativeBase):
+class AppBase(ModelBase, DeclarativeBase):
     """Base of every table of an app.db.
 
     Primary keys are NOT NULL here. In the files most are declared without it, as the Node core did,
@@ -24,14 +16,6 @@ class AppBase(DeclarativeBase):
     """
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map = ANNOTATION_TYPES
-
-    shown_columns: ClassVar[tuple[str, ...]] = ()
-    """Columns that repr() shows, never a secret; the primary key if empty."""
-
-    def __repr__(self) -> str:
-        """Show the row without its secrets and without a query."""
-        return describe(self, self.shown_columns)
 
 
 class Meta(AppBase):

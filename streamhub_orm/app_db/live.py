@@ -43,7 +43,7 @@ class StreamType(StrEnum):
 
 
 class StreamStatus(StrEnum):
-    """Whether a stream is live."""
+    """State of a stream: live or ended."""
 
     ACTIVE = "active"
     ENDED = "ended"

@@ -46,7 +46,7 @@ class AppDatabaseLostError(DatabaseFileError):
 
     @property
     def copies(self) -> str:
-        """Where its rows may still be, in words."""
+        """Places where its rows may still be, in words."""
         return "an archive" if self.backup is None else f"{self.backup}, or from an archive"
 
 

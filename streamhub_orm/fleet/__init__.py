@@ -3,10 +3,12 @@
 from streamhub_orm.fleet.reading import Reading, read_apps
 from streamhub_orm.fleet.readings import (
     FileFacts,
+    Pages,
     VodTotal,
     VodTotals,
     count_active_streams,
     file_facts,
+    read_pages,
     vod_totals,
 )
 from streamhub_orm.fleet.walking import Outcome, attempt, walk
@@ -15,6 +17,7 @@ from streamhub_orm.registry import list_app_names, list_app_names_of_tenant
 __all__ = [
     "FileFacts",
     "Outcome",
+    "Pages",
     "Reading",
     "VodTotal",
     "VodTotals",
@@ -24,6 +27,7 @@ __all__ = [
     "list_app_names",
     "list_app_names_of_tenant",
     "read_apps",
+    "read_pages",
     "vod_totals",
     "walk",
 ]

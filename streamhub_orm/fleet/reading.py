@@ -31,7 +31,7 @@ _BATCH: Final = 16
 
 @dataclass(frozen=True)
 class Reading(Outcome[T]):
-    """What one app gave: a value, an error, or that it has no database yet."""
+    """Result of reading one app: a value, an error, or that it has no database yet."""
 
     missing: bool = False
     """No file, a zero-byte one, or one without a table: an open or an upgrade will make it."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from streamhub_orm.engine.backups import wal_bytes
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-_HEADER: Final = """
-    SELECT page_size, page_count, freelist_count, user_version
-    FROM pragma_page_size, pragma_page_count, pragma_freelist_count, pragma_user_version"""
+_PAGES: Final = """
+    SELECT page_size, page_count, freelist_count
+    FROM pragma_page_size, pragma_page_count, pragma_freelist_count"""
 ACTIVE_STREAMS: Final = "SELECT count(*) FROM streams WHERE status = 'active'"
 # Upper and lower halves apart: the sum of a few absurd sizes would overflow SQLite's integers.
 VOD_TOTALS: Final = """
@@ -76,9 +78,23 @@ def vod_totals(connection: sqlite3.Connection) -> VodTotals:
     )
 
 
+class Pages(NamedTuple):
+    """Pages of one file, as its header counts them."""
+
+    page_bytes: int
+    total: int
+    unused: int
+    """Pages that hold nothing, which VACUUM gives back."""
+
+
+def read_pages(connection: sqlite3.Connection) -> Pages:
+    """Return the pages of a file."""
+    return Pages(*connection.execute(_PAGES).fetchone())
+
+
 @dataclass(frozen=True)
 class FileFacts:
-    """What a file says about itself without a pass over its rows."""
+    """Facts that a file gives about itself without a pass over its rows."""
 
     revision: str | None
     """None where no upgrade has adopted the file yet."""
@@ -88,19 +104,21 @@ class FileFacts:
     """Of the database as this connection sees it, with what still lies in the -wal."""
     wal_bytes: int
     free_bytes: int
-    """Of the size: pages that hold nothing, which VACUUM gives back."""
+    """Of the size: the unused pages."""
     journal_mode: str
 
 
 def file_facts(connection: sqlite3.Connection) -> FileFacts:
     """Return revision and sizes; no integrity check, so it takes the same time for any size."""
-    page_bytes, pages, unused, version = connection.execute(_HEADER).fetchone()
+    page_bytes, pages, unused = read_pages(connection)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (path,) = connection.execute("SELECT file FROM pragma_database_list").fetchone()
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     return FileFacts(
         _revision(connection),
         version,
         page_bytes * pages,
-        _wal_bytes(connection),
+        wal_bytes(Path(path)),
         page_bytes * unused,
         mode,
     )
@@ -112,11 +130,3 @@ def _revision(connection: sqlite3.Connection) -> str | None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
-
-
-def _wal_bytes(connection: sqlite3.Connection) -> int:
-    (path,) = connection.execute("SELECT file FROM pragma_database_list").fetchone()
-    try:
-        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - SQLite's text, not ours
-    except FileNotFoundError:
-        return 0

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """What came of the work on one app: a value or an error."""
+    """Outcome of the work on one app: a value or an error."""
 
     app: str
     value: T | None = None

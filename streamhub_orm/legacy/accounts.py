@@ -42,7 +42,7 @@ class RowCounts:
 
 @dataclass(slots=True)
 class Account:
-    """What became of legacy rows: those of one source, or of all sources of an app."""
+    """Account of legacy rows: those of one source, or of all sources of an app."""
 
     imported: RowCounts = field(default_factory=RowCounts)
     """Rows that were copied into the app.db."""
@@ -61,7 +61,7 @@ class Account:
 
 
 Fingerprint = list[int] | None
-"""What tells cheaply whether a source has changed; None where the source is not there."""
+"""Numbers that change with a source; None where the source is not there."""
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class GlobalRows:
-    """How the global rows of one app stand to its app.db."""
+    """Comparison of the global rows of one app with its app.db."""
 
     unmatched: RowCounts = field(default_factory=RowCounts)
     """Rows that are not found there by the rules of the split."""

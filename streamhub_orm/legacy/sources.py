@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MANY_ROWS: Final = 1_000
 _MANY_BYTES: Final = 512 * 1024
 _BYTES_PER_ROW: Final = 400
-"""What a row of vods.db takes with its indices, roughly."""
+"""Rough size of a row of vods.db with its indices."""
 
 VODS_DB, GLOBAL_ROWS, GLOBAL_INGRESS = "vods_db", "global_rows", "global_ingress"
 
@@ -72,7 +72,7 @@ class GlobalState:
     """The global database as a source of legacy rows."""
 
     split_done: bool
-    """Whether `per_app_split_done` is 1."""
+    """True where `per_app_split_done` is 1."""
     rows: GlobalRows
 
 
@@ -83,7 +83,7 @@ def read_global_state(connection: sqlite3.Connection) -> GlobalState:
 
 @dataclass(frozen=True)
 class LegacyFiles:
-    """Where the legacy rows of one app may lie."""
+    """Places where the legacy rows of one app may lie."""
 
     app: str
     app_id: int
@@ -92,11 +92,11 @@ class LegacyFiles:
     find_global: Callable[[], GlobalState]
     """Asked only where something is to be imported or counted: an app at head costs no look."""
     is_recorded: bool = False
-    """Whether our record in the global database says that the app has had an app.db."""
+    """True where our record in the global database says that the app has had an app.db."""
     create_missing: bool = False
-    """Whether an app whose database is lost is started anew, on purpose."""
+    """True where an app whose database is lost is started anew, on purpose."""
     row_index: Path | None = None
-    """Where a run over many apps has looked up whose the global rows are."""
+    """File in which a run over many apps has looked up whose the global rows are."""
 
     @property
     def row_parameters(self) -> dict[str, object]:
@@ -110,7 +110,7 @@ class LegacyFiles:
 
     @property
     def global_rows(self) -> int:
-        """How many legacy rows of the app the global database holds."""
+        """Number of legacy rows of the app in the global database."""
         return self.global_state.rows.of(self.app, self.app_id)
 
     def hold_rows(self) -> bool:

@@ -70,7 +70,7 @@ class TableCopy:
 
     @property
     def _ids_are_row_ids(self) -> bool:
-        """Whether every id is a whole number and no row lacks one, so that ranges leave none out.
+        """True where every id is a whole number and no row lacks one: ranges leave none out.
 
         Every other kind of primary key has an index of its own.
         """

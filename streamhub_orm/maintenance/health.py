@@ -10,8 +10,8 @@ from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import wal_bytes
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.engine.integrity import broken_references, integrity_faults, row_counts
+from streamhub_orm.fleet import read_pages
 from streamhub_orm.maintenance.selection import Selection, handle_each
-from streamhub_orm.maintenance.sizes import read_pages
 
 if TYPE_CHECKING:
     import sqlite3

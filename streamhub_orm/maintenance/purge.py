@@ -14,7 +14,7 @@ from streamhub_orm.errors import StreamHubError
 from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
 from streamhub_orm.maintenance.selection import back_up_first
 from streamhub_orm.registry import read_registry
-from streamhub_orm.services.app_stores import store_for_app
+from streamhub_orm.storage import store_for_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable

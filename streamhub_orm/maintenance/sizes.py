@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import wal_bytes
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from streamhub_orm.maintenance.selection import Database
 
 _NEXT_UNIT: Final = 1024
-_PAGES: Final = """
-    SELECT page_size, page_count, freelist_count
-    FROM pragma_page_size, pragma_page_count, pragma_freelist_count"""
 
 
 @dataclass
@@ -133,20 +130,6 @@ def read_file_sizes(connection: sqlite3.Connection, path: Path, sizes: Sizes) ->
     if sizes.name != "global":
         sizes.vods = _read_vod_sizes(connection)
         sizes.variants = _read_variant_sizes(connection)
-
-
-class Pages(NamedTuple):
-    """Pages of one file, as its header counts them."""
-
-    page_bytes: int
-    total: int
-    unused: int
-    """Pages that hold nothing, which VACUUM gives back."""
-
-
-def read_pages(connection: sqlite3.Connection) -> Pages:
-    """Return the pages of a file."""
-    return Pages(*connection.execute(_PAGES).fetchone())
 
 
 def _read_vod_sizes(connection: sqlite3.Connection) -> dict[str, VodTotal]:

@@ -25,12 +25,12 @@ from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.engine.vacuum import vacuum
 from streamhub_orm.errors import SplitCleanupError, StreamHubError
+from streamhub_orm.fleet import read_pages
 from streamhub_orm.legacy.accounts import TABLES, RowCounts
 from streamhub_orm.legacy.bookkeeping import CLEANUP_BACKUP, read_meta, split_transaction
 from streamhub_orm.legacy.global_rows import count_global_rows
 from streamhub_orm.legacy.meta import write_value
 from streamhub_orm.maintenance.selection import back_up_first
-from streamhub_orm.maintenance.sizes import read_pages
 from streamhub_orm.maintenance.split_proof import prove_split
 
 

@@ -57,7 +57,7 @@ class Target:
 
     path: Path
     files: LegacyFiles | None = None
-    """Where the app's legacy rows lie; None for the global database and for `-x path=`."""
+    """Places of the app's legacy rows; None for the global database and for `-x path=`."""
 
 
 def run_environment(name: str) -> None:

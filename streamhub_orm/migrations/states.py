@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """Where a file stands, in the words of `streamhub-db status`."""
+    """State of a file, in the words of `streamhub-db status`."""
 
     CURRENT = "current"
     BEHIND = "behind"
@@ -50,7 +50,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What a look at one file found."""
+    """Findings of a look at one file."""
 
     state: State
     revision: str | None = None

@@ -222,7 +222,7 @@ def _index_definition(sql: str) -> str:
 
 @dataclass
 class Drift:
-    """What separates a database from the structure that is expected of it."""
+    """Differences between a database and the structure that is expected of it."""
 
     missing_tables: list[str] = field(default_factory=list)
     missing_columns: list[tuple[str, str]] = field(default_factory=list)

@@ -32,7 +32,7 @@ _BOOKKEEPING: Final = {"alembic_version", "_streamhub_meta"}
 
 @dataclass(frozen=True)
 class Upgraded:
-    """What an upgrade or downgrade did to one file."""
+    """Result of an upgrade or downgrade of one file."""
 
     from_revision: str | None
     """None for a file that was missing or not adopted."""

@@ -1,6 +1,6 @@
 """Column types, ranges of time and naming that both databases share."""
 
-from streamhub_orm.schema.tables import ANNOTATION_TYPES, NAMING_CONVENTION, SQL_NOW, describe
+from streamhub_orm.schema.tables import NAMING_CONVENTION, SQL_NOW, ModelBase
 from streamhub_orm.schema.time_ranges import TimeRange, comparable
 from streamhub_orm.schema.types import (
     EnumText,
@@ -17,17 +17,16 @@ from streamhub_orm.schema.types import (
 )
 
 __all__ = [
-    "ANNOTATION_TYPES",
     "NAMING_CONVENTION",
     "SQL_NOW",
     "EnumText",
     "IntBool",
     "JsonText",
+    "ModelBase",
     "TimeRange",
     "UtcIso",
     "UtcSql",
     "comparable",
-    "describe",
     "json_from_text",
     "json_to_text",
     "member_of",

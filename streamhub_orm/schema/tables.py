@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import sqlalchemy as sa
 
@@ -30,15 +30,23 @@ SQL_NOW: Final = sa.text("(datetime('now'))")
 """The server default of a timestamp; it writes the SQL format."""
 
 
-def describe(row: object, names: tuple[str, ...] = ()) -> str:
-    """Return `<Class name=value …>` of the named attributes, by default of the primary key.
+class ModelBase:
+    """Part of the bases of both kinds of models: types of columns, and the repr of a row."""
 
-    For logs and tracebacks: the caller names no secret. It never touches the database, so what is
-    not loaded is left out.
-    """
-    state: InstanceState[object] = sa.inspect(row, raiseerr=True)
-    mapper = state.mapper
-    key_names = tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
-    known = dict(zip(key_names, state.identity or (), strict=False)) | state.dict
-    shown = [f"{name}={known[name]!r}" for name in names or key_names if name in known]
-    return f"<{' '.join([type(row).__name__, *shown])}>"
+    type_annotation_map = ANNOTATION_TYPES
+
+    shown_columns: ClassVar[tuple[str, ...]] = ()
+    """Columns that repr() shows, never a secret; the primary key if empty."""
+
+    def __repr__(self) -> str:
+        """Show the row as `<Class name=value …>`, without its secrets.
+
+        It never touches the database, so what is not loaded is left out.
+        """
+        state: InstanceState[object] = sa.inspect(self, raiseerr=True)
+        mapper = state.mapper
+        keys = tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
+        known = dict(zip(keys, state.identity or (), strict=False)) | state.dict
+        names = self.shown_columns or keys
+        shown = [f"{name}={known[name]!r}" for name in names if name in known]
+        return f"<{' '.join([type(self).__name__, *shown])}>"

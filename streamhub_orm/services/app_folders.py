@@ -18,6 +18,7 @@ from streamhub_orm.durable_files import (
     sync,
 )
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
+from streamhub_orm.engine.integrity import row_counts
 from streamhub_orm.errors import AppBusyError, AppFolderTakenError
 from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.settings import AppConfig, save_app_config
@@ -74,27 +75,21 @@ def find_app_id(app_db: Path) -> int | None:
     if not app_db.exists():
         return None
     with reading(app_db) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         ids = {
             app_id
             for table in (Stream.__tablename__, Vod.__tablename__)
-            if table in _tables_of(connection)
+            if table in tables
             for (app_id,) in connection.execute(f"SELECT DISTINCT app_id FROM {table}")  # noqa: S608
         }
     return ids.pop() if len(ids) == 1 else None
-
-
-def _tables_of(connection: sqlite3.Connection) -> set[str]:
-    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
 
 
 def _require_no_rows(name: str, app_db: Path) -> None:
     if not app_db.exists():
         return
     with reading(app_db) as connection:
-        rows = sum(
-            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
-            for table in _TABLES & _tables_of(connection)
-        )
+        rows = sum(count for table, count in row_counts(connection).items() if table in _TABLES)
     if rows:
         raise AppFolderTakenError(name, app_db, rows)
 

@@ -27,6 +27,7 @@ from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, Tenant
 from streamhub_orm.registry import look_up_legacy_files
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services import app_folders
+from streamhub_orm.services.core import get_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,7 @@ def create(  # noqa: PLR0913 - what an app is made of
     require_app_name(name)
     if find(session, name) is not None:
         raise AppExistsError(name)
-    _require_tenant(session, tenant_id)
+    get_row(session, Tenant, tenant_id, UnknownTenantError)
     moment = now or utc_now()
     app = App(name=name, tenant_id=tenant_id, created_at=moment, updated_at=moment, **fields)
     old_id = app_folders.find_app_id(place.app_db(name)) if reuse_folder else None
@@ -166,7 +167,7 @@ def give(session: Session, name: str, tenant_id: str) -> None:
 
     Takes a session on the global database. Raises `UnknownAppError` and `UnknownTenantError`.
     """
-    _require_tenant(session, tenant_id)
+    get_row(session, Tenant, tenant_id, UnknownTenantError)
     app = get(session, name)
     app.tenant_id = tenant_id
     of_app = sa.update(ApiToken).where(ApiToken.app_id == app.id)
@@ -217,11 +218,6 @@ def _of_tenant(statement: sa.Select[Any], tenant_id: str | None) -> sa.Select[An
     if tenant_id == PLATFORM_TENANT:
         owned |= App.tenant_id.is_(None)
     return statement.where(owned)
-
-
-def _require_tenant(session: Session, tenant_id: str) -> None:
-    if session.get(Tenant, tenant_id) is None:
-        raise UnknownTenantError(tenant_id)
 
 
 def _remove_folder(databases: Databases, name: str) -> None:

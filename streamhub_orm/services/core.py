@@ -1,14 +1,16 @@
-"""Statements of SQLAlchemy Core in a session, for calls that are hot."""
+"""Rows by their key, and statements of SQLAlchemy Core in a session, for calls that are hot."""
 
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.orm import DeclarativeBase, Session
     from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
@@ -18,7 +20,21 @@ if TYPE_CHECKING:
         | ReturningUpdate[*tuple[Any, ...]]
     )
 
-__all__ = ["PointQuery", "connection_of", "table_of"]
+    from streamhub_orm.errors import UnknownRowError
+
+__all__ = ["PointQuery", "connection_of", "get_row", "table_of"]
+
+T = TypeVar("T", bound="DeclarativeBase")
+
+
+def get_row(
+    session: Session, model: type[T], key: object, unknown: Callable[[Any], UnknownRowError]
+) -> T:
+    """Return the row of a primary key; raises `unknown`, made of the key, where there is none."""
+    row = session.get(model, key)
+    if row is None:
+        raise unknown(key)
+    return row
 
 
 def table_of(model: type[DeclarativeBase]) -> sa.Table:
@@ -61,10 +77,11 @@ class PointQuery:
         self._writers = writers if any(writers) else None
 
     def first(self, session: Session, *values: object) -> tuple[Any, ...] | None:
-        """Return the first row, or None. Raises what `Connection.execute` raises.
+        """Return the first row, or None; the session is flushed before.
 
-        What was added to the session is seen once it is flushed.
+        Raises what `Connection.execute` raises.
         """
+        session.flush()
         if self._writers is not None:
             pairs = zip(self._writers, values, strict=True)
             values = tuple(write(value) if write else value for write, value in pairs)

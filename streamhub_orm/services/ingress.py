@@ -85,7 +85,7 @@ class Ingress:
 
     @property
     def is_authorised(self) -> bool:
-        """Whether it may publish now: it needs no password, or has shown it before."""
+        """True where it may publish now: it needs no password, or has shown it before."""
         return not self.requires_password or self.validated_at is not None
 
     def accepts(self, password: str | None) -> bool:
@@ -182,7 +182,6 @@ def find_by_key(session: Session, stream_key: str) -> Ingress | None:
 
 
 def _find(session: Session, query: PointQuery, key: str) -> Ingress | None:
-    session.flush()
     row = query.first(session, key)
     return None if row is None else _made(row)
 

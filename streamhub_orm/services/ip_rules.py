@@ -16,7 +16,7 @@ from streamhub_orm.global_db import IpAction, IpRule
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services import ip_bans
 from streamhub_orm.services.addresses import parse_address, parse_network
-from streamhub_orm.services.core import connection_of, table_of
+from streamhub_orm.services.core import connection_of, get_row, table_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -129,10 +129,7 @@ def list_(session: Session) -> list[IpRule]:
 
 def delete(session: Session, rule_id: int) -> None:
     """Delete a rule. Raises `UnknownIpRuleError`."""
-    rule = session.get(IpRule, rule_id)
-    if rule is None:
-        raise UnknownIpRuleError(rule_id)
-    session.delete(rule)
+    session.delete(get_row(session, IpRule, rule_id, UnknownIpRuleError))
     session.flush()
 
 

@@ -62,12 +62,12 @@ class ServerLogHandler(logging.Handler):
 
     @property
     def written(self) -> int:
-        """How many lines this process has written."""
+        """Number of lines that this process has written."""
         return self._queue.written
 
     @property
     def dropped(self) -> int:
-        """How many lines this process has lost."""
+        """Number of lines that this process has lost."""
         return self._queue.dropped
 
     def emit(self, record: logging.LogRecord) -> None:

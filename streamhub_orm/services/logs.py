@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 RETENTION_DAYS: Final = 30
-"""How long lines are kept where LOG_RETENTION_DAYS does not say."""
+"""Days for which lines are kept where LOG_RETENTION_DAYS does not say."""
 CHUNK_ROWS: Final = 5_000
 """Lines that are deleted while the write lock is held once."""
 _PAUSE_SECONDS: Final = 0.02

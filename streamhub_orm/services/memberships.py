@@ -17,7 +17,7 @@ from streamhub_orm.errors import (
     UnknownUserError,
 )
 from streamhub_orm.global_db import Membership, Role, Tenant, User
-from streamhub_orm.services.core import PointQuery
+from streamhub_orm.services.core import PointQuery, get_row
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,10 +78,8 @@ def add(session: Session, tenant_id: str, user_id: str, role: Role = Role.VIEWER
     found = session.get(Membership, (user_id, tenant_id))
     if found is not None:
         return found
-    if session.get(Tenant, tenant_id) is None:
-        raise UnknownTenantError(tenant_id)
-    if session.get(User, user_id) is None:
-        raise UnknownUserError(user_id)
+    get_row(session, Tenant, tenant_id, UnknownTenantError)
+    get_row(session, User, user_id, UnknownUserError)
     membership = Membership(user_id=user_id, tenant_id=tenant_id, role=role)
     session.add(membership)
     session.flush()

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from streamhub_orm.app_db import AppPlugin
 from streamhub_orm.errors import PluginInstalledError, UnknownPluginError
 from streamhub_orm.schema import utc_now
+from streamhub_orm.services.core import get_row
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -77,7 +78,7 @@ def configure(
 
 
 def _change(session: Session, plugin_id: str, now: datetime | None, **values: object) -> None:
-    plugin = _get(session, plugin_id)
+    plugin = get_row(session, AppPlugin, plugin_id, UnknownPluginError)
     for name, value in (values | {"updated_at": now or utc_now()}).items():
         setattr(plugin, name, value)
     session.flush()
@@ -85,7 +86,7 @@ def _change(session: Session, plugin_id: str, now: datetime | None, **values: ob
 
 def delete(session: Session, plugin_id: str) -> None:
     """Remove a plugin and its settings; raises `UnknownPluginError`."""
-    session.delete(_get(session, plugin_id))
+    session.delete(get_row(session, AppPlugin, plugin_id, UnknownPluginError))
     session.flush()
 
 
@@ -95,10 +96,3 @@ def list_(session: Session, *, enabled: bool | None = None) -> list[AppPlugin]:
     if enabled is not None:
         statement = statement.where(AppPlugin.enabled == enabled)
     return list(session.scalars(statement))
-
-
-def _get(session: Session, plugin_id: str) -> AppPlugin:
-    plugin = session.get(AppPlugin, plugin_id)
-    if plugin is None:
-        raise UnknownPluginError(plugin_id)
-    return plugin

@@ -26,8 +26,7 @@ from streamhub_orm.global_db import Quota, Tenant
 from streamhub_orm.registry import find_legacy_files
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services import apps
-from streamhub_orm.services.core import PointQuery
-from streamhub_orm.services.egress import GIB, find_egress_bytes
+from streamhub_orm.services.core import PointQuery, get_row
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FREE",
+    "GIB",
     "PLATFORM",
     "Limits",
     "Metric",
@@ -53,10 +53,16 @@ __all__ = [
 
 T = TypeVar("T")
 
+GIB: Final = 1024**3
+"""Bytes of a gigabyte, as limits count it."""
+
 _UNLIMITED: Final = -1
 # The day's text alone sorts before both formats of every time on it.
 _RECORDED_SECONDS: Final = """
     SELECT total(duration_s) FROM vods WHERE started_at >= ? AND started_at < ?"""
+_EGRESS_COLUMNS: Final = sa.text("SELECT name FROM pragma_table_info('quota_usage')")
+_EGRESS_MONTHS: Final = ("month", "period")
+_EGRESS_AMOUNTS: Final = {"egress_bytes": 1, "egress_gb": GIB}
 # Upper and lower halves apart: the sum of a few absurd sizes would overflow SQLite's integers.
 _STORED_BYTES: Final = """
     SELECT coalesce(sum(size_bytes >> 32), 0), coalesce(sum(size_bytes & 0xffffffff), 0)
@@ -135,8 +141,7 @@ def get(session: Session, tenant_id: str) -> Limits:
 
 def update(session: Session, tenant_id: str, limits: Limits) -> None:
     """Write the limits of a tenant. Raises `UnknownTenantError`."""
-    if session.get(Tenant, tenant_id) is None:
-        raise UnknownTenantError(tenant_id)
+    get_row(session, Tenant, tenant_id, UnknownTenantError)
     quota = session.get(Quota, tenant_id) or Quota(tenant_id=tenant_id)
     for metric, limit in zip(Metric, astuple(limits), strict=True):
         setattr(quota, metric.value, limit)
@@ -155,7 +160,7 @@ def measure(databases: Databases, tenant_id: str, *, now: datetime | None = None
     with databases.global_session(read_only=True) as session:
         limits = get(session, tenant_id)
         names = apps.list_names(session, tenant_id)
-        egress = find_egress_bytes(session, tenant_id, moment)
+        egress = _find_egress_bytes(session, tenant_id, moment)
     readings = list(_read_apps(databases.place, names, partial(_read_all, moment), (0, 0.0, 0)))
     counts = [reading.value for reading in readings if reading.value is not None]
     return Usage(
@@ -209,7 +214,7 @@ def _used(
 ) -> float:
     """Return what is used, in the unit of the limit, or raise `UsageUnknownError`."""
     if metric is Metric.EGRESS_GB:
-        egress = find_egress_bytes(session, tenant_id, now)
+        egress = _find_egress_bytes(session, tenant_id, now)
         if egress is None:
             reason = "no table quota_usage measures it"
             raise UsageUnknownError(tenant_id, metric, reason)
@@ -241,6 +246,27 @@ def _read_apps(
             yield Reading(reading.app, error=error)
         else:
             yield reading if awaits_rows else Reading(reading.app, nothing)
+
+
+def _find_egress_bytes(session: Session, tenant_id: str, now: datetime) -> int | None:
+    """Return the bytes of the current month; None where nothing measures them.
+
+    The table `quota_usage` is no part of the schema: an operator's meter makes it. What is needed
+    of it is `tenant_id`, the month in `month` or `period` (text that begins with `2026-01`), and
+    the amount in `egress_bytes` or `egress_gb`. A table of another shape measures nothing.
+    """
+    columns = set(session.scalars(_EGRESS_COLUMNS))
+    months = [name for name in _EGRESS_MONTHS if name in columns]
+    amounts = [name for name in _EGRESS_AMOUNTS if name in columns]
+    if "tenant_id" not in columns or not months or not amounts:
+        return None
+    usage = sa.table("quota_usage", sa.column("tenant_id"), *map(sa.column, months + amounts))
+    statement = sa.select(sa.func.total(usage.c[amounts[0]])).where(
+        usage.c.tenant_id == tenant_id,
+        sa.func.substr(usage.c[months[0]], 1, 7) == f"{now:%Y-%m}",
+    )
+    amount: float = session.scalars(statement).one()
+    return int(amount * _EGRESS_AMOUNTS[amounts[0]])
 
 
 def _month_of(moment: datetime) -> tuple[str, str]:

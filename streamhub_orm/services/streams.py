@@ -138,7 +138,6 @@ def upsert(  # noqa: PLR0913 - what a row is made of
         if not part:
             expected = f"a {name} that is not empty"
             raise StoredValueError(expected, part)
-    session.flush()
     stream_id = _stream_id(room, participant)
     app_id = owner_of_new_row(session, APP_ID, app_id, stream_id)
     row = _UPSERT.first(session, app_id, stream_id, type, room, participant, now or utc_now())
@@ -147,13 +146,11 @@ def upsert(  # noqa: PLR0913 - what a row is made of
 
 def end(session: Session, stream_id: str, *, now: datetime | None = None) -> bool:
     """End an active stream; tell whether there was one. An ended one keeps its `ended_at`."""
-    session.flush()
     return _END_BY_STREAM_ID.first(session, now or utc_now(), stream_id) is not None
 
 
 def end_by_id(session: Session, row_id: int, *, now: datetime | None = None) -> bool:
     """End an active stream by its row's id; tell whether there was one."""
-    session.flush()
     return _END_BY_ID.first(session, now or utc_now(), row_id) is not None
 
 
@@ -189,7 +186,6 @@ def list_active(session: Session, *, room: str | None = None) -> list[Stream]:
 
 def update_stats(session: Session, stream_id: str, stats: dict[str, Any]) -> bool:
     """Keep the latest figures of a stream; tell whether there is such a stream."""
-    session.flush()
     return _SET_STATS.first(session, stats, stream_id) is not None
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from streamhub_orm.errors import TenantExistsError, UnknownTenantError
 from streamhub_orm.global_db import PLATFORM_TENANT, Quota, Role, Tenant
 from streamhub_orm.services import memberships, quotas, users
+from streamhub_orm.services.core import get_row
 from streamhub_orm.services.quotas import FREE, PLATFORM, Limits
 
 if TYPE_CHECKING:
@@ -61,10 +62,7 @@ def create(  # noqa: PLR0913 - the columns of a tenant
 
 def get(session: Session, tenant_id: str) -> Tenant:
     """Return the tenant. Raises `UnknownTenantError`."""
-    tenant = session.get(Tenant, tenant_id)
-    if tenant is None:
-        raise UnknownTenantError(tenant_id)
-    return tenant
+    return get_row(session, Tenant, tenant_id, UnknownTenantError)
 
 
 def list_(session: Session) -> list[Tenant]:

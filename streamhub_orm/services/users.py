@@ -20,6 +20,7 @@ from streamhub_orm.errors import (
 )
 from streamhub_orm.global_db import User
 from streamhub_orm.services import memberships, passwords, sign_ins
+from streamhub_orm.services.core import get_row
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -94,10 +95,7 @@ def create(  # noqa: PLR0913 - the columns of an account
 
 def get(session: Session, user_id: str) -> User:
     """Return the user. Raises `UnknownUserError`."""
-    user = session.get(User, user_id)
-    if user is None:
-        raise UnknownUserError(user_id)
-    return user
+    return get_row(session, User, user_id, UnknownUserError)
 
 
 def find_by_email(session: Session, email: str) -> User | None:

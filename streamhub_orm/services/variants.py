@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.app_db import VariantKind, Vod, VodVariant
 from streamhub_orm.errors import UnknownVariantError, UnknownVodError
+from streamhub_orm.services.core import get_row
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -83,9 +84,7 @@ def delete(session: Session, variant_id: int) -> str | None:
 
     Raises `UnknownVariantError`.
     """
-    variant = session.get(VodVariant, variant_id)
-    if variant is None:
-        raise UnknownVariantError(variant_id)
+    variant = get_row(session, VodVariant, variant_id, UnknownVariantError)
     session.delete(variant)
     session.flush()
     return variant.file_key

@@ -51,12 +51,12 @@ class VodOrder(StrEnum):
 
     @property
     def by_time(self) -> bool:
-        """Whether `started_at` comes first."""
+        """True where `started_at` comes first."""
         return self in {VodOrder.NEWEST, VodOrder.OLDEST}
 
     @property
     def descending(self) -> bool:
-        """Whether the greatest comes first."""
+        """True where the greatest comes first."""
         return self in {VodOrder.NEWEST, VodOrder.ID_DESCENDING}
 
 
@@ -84,7 +84,7 @@ class _Part(Enum):
     NULLS = auto()
     """All rows that have none."""
     AFTER_TIME = auto()
-    """What comes after the key, up to the rows without a time in an order by time."""
+    """Rows after the key, up to those without a time in an order by time."""
     AFTER_NULL = auto()
     """Rows without a time, after the key."""
 
@@ -133,7 +133,11 @@ def list_(  # noqa: PLR0913 - each is one choice of the caller
     check_page(limit, after=after, offset=offset)
     filter_ = filter_ or VodFilter()
     values = _values(filter_, after) | {"offset": offset}
-    large = order.by_time and filter_.room is not None and _is_large(session, filter_.room)
+    large = (
+        order.by_time
+        and filter_.room is not None
+        and _HAS_MORE.first(session, filter_.room, _LARGE_ROOM) is not None
+    )
     rows: list[VodRow] = []
     for part in _parts(filter_, order, after):
         statement = _page(_shape(filter_, order, part, large_room=large))
@@ -175,11 +179,6 @@ def _parts(filter_: VodFilter, order: VodOrder, after: PageKey | None) -> tuple[
     if order.descending and filter_.since is None and filter_.until is None:
         return (_Part.AFTER_TIME, _Part.NULLS)
     return (_Part.AFTER_TIME,)
-
-
-def _is_large(session: Session, room: str) -> bool:
-    session.flush()
-    return _HAS_MORE.first(session, room, _LARGE_ROOM) is not None
 
 
 def _shape(filter_: VodFilter, order: VodOrder, part: _Part, *, large_room: bool = False) -> _Shape:

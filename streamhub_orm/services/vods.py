@@ -21,7 +21,7 @@ from streamhub_orm.app_db import Vod, VodStatus
 from streamhub_orm.errors import UnknownVodError, VodFieldError, VodStateError
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services import variants
-from streamhub_orm.services.core import PointQuery
+from streamhub_orm.services.core import PointQuery, get_row
 from streamhub_orm.services.paging import PageKey
 from streamhub_orm.services.vod_listing import VodFilter, VodOrder, count, count_by_status, list_
 from streamhub_orm.services.vod_rows import RAW_VODS, VodChanges, VodFields, VodRow
@@ -136,7 +136,6 @@ def find_in_progress(session: Session, stream_id: str) -> VodRow | None:
 
 
 def _find(session: Session, query: PointQuery, key: str | int) -> VodRow | None:
-    session.flush()
     row = query.first(session, key)
     return None if row is None else VodRow._make(row)
 
@@ -183,9 +182,7 @@ def delete(session: Session, vod_id: int) -> DeletedVod:
 
     Raises `UnknownVodError`.
     """
-    vod = session.get(Vod, vod_id)
-    if vod is None:
-        raise UnknownVodError(vod_id)
+    vod = get_row(session, Vod, vod_id, UnknownVodError)
     keys = [vod.file_key, vod.snapshot_key, *variants.delete_all(session, vod_id)]
     session.delete(vod)
     session.flush()

@@ -51,7 +51,7 @@ class S3Settings:
     endpoint: str | None = None
     """URL of the service; None for the provider's own."""
     force_path_style: bool = False
-    """Whether the bucket stands in the path of a URL instead of in its host name."""
+    """True where the bucket stands in the path of a URL instead of in its host name."""
     prefix: str = ""
     """Beginning of the object keys; no slash at either end."""
     public_url: str | None = None

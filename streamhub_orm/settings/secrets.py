@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MODE: Final = 0o600
 _NAME: Final = re.compile(r"[A-Z0-9_.-]{1,64}|[a-z0-9_.-]{1,64}")
-"""What people name secrets. The secrets themselves mix cases: somebody may have put one here."""
+"""Names that people give secrets. Secrets themselves mix cases: one may stand here by mistake."""
 
 
 class Secrets(Mapping[str, str]):

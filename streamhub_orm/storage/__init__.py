@@ -1,4 +1,4 @@
-"""Object stores: one contract, S3 and a local folder behind it.
+"""Object stores: one contract, S3 and a local folder behind it; and the store of an app.
 
 boto3 takes most of a second to import, so nothing here imports it before an S3 store is opened.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamhub_orm.settings import load_app_config, load_secrets, s3_settings_of
 from streamhub_orm.storage.contract import ObjectInfo, ObjectStore
 from streamhub_orm.storage.keys import object_key, object_url
 from streamhub_orm.storage.local import LocalStore
 from streamhub_orm.storage.verified import VerifiedReader
 
 if TYPE_CHECKING:
+    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage.s3 import S3Store
 
@@ -24,6 +26,7 @@ __all__ = [
     "object_key",
     "object_url",
     "open_s3_store",
+    "store_for_app",
 ]
 
 
@@ -32,3 +35,14 @@ def open_s3_store(settings: S3Settings) -> S3Store:
     from streamhub_orm.storage.s3 import S3Store  # noqa: PLC0415 - boto3 is slow to import
 
     return S3Store(settings)
+
+
+def store_for_app(place: DataDir, name: str) -> ObjectStore | None:
+    """Return the app's object store, or None where its config.yaml has no section `s3`.
+
+    The keys come from secrets.json, else from the environment. Nothing is sent yet; the caller
+    closes it. Raises `AppNameError`, `ConfigFileError`, `SecretsFileError` or `MissingSecretError`.
+    """
+    config = load_app_config(place.app_config(name))
+    settings = s3_settings_of(config, load_secrets(place.secrets))
+    return None if settings is None else open_s3_store(settings)

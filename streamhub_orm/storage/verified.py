@@ -57,11 +57,6 @@ class VerifiedReader:
         while chunk := self.read(CHUNK_BYTES):
             yield chunk
 
-    def drain(self) -> None:
-        """Read what is left, so that all of it has been checked."""
-        for _ in self:
-            pass
-
     def _check_end(self) -> None:
         if self._read(1):
             self._fail(f"more than {self.info.size_bytes} bytes")

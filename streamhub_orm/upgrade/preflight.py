@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Plan:
-    """What there is to do, app by app."""
+    """Work that there is to do, app by app."""
 
     place: DataDir
     registry: Registry
@@ -57,15 +57,15 @@ class Plan:
     """Apps that cannot be upgraded, with the reason."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
-    """What is recorded of the legacy rows of an app that is done, where any is unmatched."""
+    """Recorded accounts of the legacy rows of apps that are done, where any is unmatched."""
     uncounted: set[str] = field(default_factory=set)
     """Apps that are done, with legacy rows of which nothing valid is recorded."""
     row_index: Path | None = None
-    """Whose the global rows are, once that is looked up for the whole run."""
+    """File that says whose the global rows are, once that is looked up for the whole run."""
 
     @property
     def needs_row_index(self) -> bool:
-        """Whether more than one app is to be imported or counted from global streams and vods."""
+        """True where several apps are to be imported or counted from global streams and vods."""
         counts = self.legacy.rows.counts
         owners = counts["streams"].keys() | counts["vods"].keys()
         readers = (*self.to_split, *self.to_upgrade, *self.to_count)
@@ -110,7 +110,7 @@ class Plan:
 
     @property
     def unselected_pending(self) -> bool:
-        """Whether an app that was not selected still lacks its import."""
+        """True where an app that was not selected still lacks its import."""
         return any(
             name in self.errors or imports_pending(self.states[name])
             for name in self.registry.ids.keys() - self.selected
@@ -118,12 +118,12 @@ class Plan:
 
     @property
     def split_can_end(self) -> bool:
-        """Whether `per_app_split_done` may be set at the end, if all goes well."""
+        """True where `per_app_split_done` may be set at the end, if all goes well."""
         return not (self.legacy.split_done or self.errors or self.unselected_pending)
 
     @property
     def changes_global(self) -> bool:
-        """Whether the run will change the global database, so that it is backed up first.
+        """True where the run will change the global database, so that it is backed up first.
 
         A record of an app alone is no such change: sessions, too, write there without a backup.
         """

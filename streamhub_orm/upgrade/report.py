@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class GlobalReport:
-    """What became of the global database."""
+    """Outcome for the global database."""
 
     from_revision: str | None = None
     to_revision: str | None = None
@@ -37,7 +37,7 @@ NOTHING: Final = Account()
 
 @dataclass(slots=True)
 class AppReport:
-    """What became of one app.db."""
+    """Outcome for one app.db."""
 
     app: str
     from_revision: str | None = None
@@ -61,7 +61,7 @@ class AppReport:
 
 @dataclass
 class UpgradeReport:
-    """What became of the whole installation."""
+    """Outcome for the whole installation."""
 
     data_dir: Path
     dry_run: bool = False
@@ -87,7 +87,7 @@ class UpgradeReport:
 
     @property
     def changed(self) -> bool:
-        """Whether any database was, or in a dry run would be, changed."""
+        """True where any database was, or in a dry run would be, changed."""
         return self.global_.changed or any(app.changed for app in self.apps)
 
     @property

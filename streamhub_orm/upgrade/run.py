@@ -110,7 +110,7 @@ class _Run:
     jobs: int
     progress: Progress
     started: str
-    """When the run began, as backups are named."""
+    """Time at which the run began, as backups are named."""
     interrupts: Interrupts = field(default_factory=Interrupts)
 
     @classmethod

@@ -35,7 +35,7 @@ class WorkerDiedError(Exception):
 
 
 class _Told(NamedTuple):
-    """What a worker sends, before its result, about how far it is."""
+    """Message of a worker, before its result, about how far it is."""
 
     phase: str
     done: int

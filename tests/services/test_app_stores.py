@@ -15,8 +15,8 @@ from streamhub_orm.errors import (
     StoreDeniedError,
 )
 from streamhub_orm.services import apps
-from streamhub_orm.services.app_stores import load_s3_settings, store_for_app
 from streamhub_orm.settings import save_secrets
+from streamhub_orm.storage import store_for_app
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,6 @@ def on_minio(databases: Databases, s3_settings: S3Settings) -> Databases:
 
 
 def test_app_without_s3_has_no_store(databases: Databases) -> None:
-    assert load_s3_settings(databases.place, "live") is None
     assert store_for_app(databases.place, "live") is None
 
 

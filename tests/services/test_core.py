@@ -29,7 +29,6 @@ def test_row_is_returned_as_it_is_stored_and_none_where_there_is_none(
 def test_query_sees_what_its_session_wrote_and_others_do_not(databases: Databases) -> None:
     with databases.global_session() as session:
         session.add(App(name="tv-2"))
-        session.flush()
         assert BY_NAME.first(session, "tv-2") is not None
         with databases.global_session(read_only=True) as other:
             assert BY_NAME.first(other, "tv-2") is None

@@ -12,8 +12,9 @@ from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.engine.sql import columns_of
+from streamhub_orm.fleet import read_pages
 from streamhub_orm.maintenance.selection import Selection, handle_each
-from streamhub_orm.maintenance.sizes import Sizes, read_file_sizes, read_pages
+from streamhub_orm.maintenance.sizes import Sizes, read_file_sizes
 
 if TYPE_CHECKING:
     import sqlite3
