@@ -1,0 +1,99 @@
+"""The contents of a database given to another file's, or taken away, under everybody's eyes.
+
+A file that is renamed over a database takes the name away from whoever has just opened it: he goes
+on in the old file, but with the -wal of that name, which is the new one's. So a database is
+replaced as SQLite writes it: under its exclusive lock, in one transaction, in the same inode. Who
+opens it meanwhile waits, or is told that it is locked, and then finds the new contents.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Final
+
+from streamhub_orm.durable_files import file_mode, publish, sync, temporary_beside
+from streamhub_orm.engine.connections import (
+    holding_alone,
+    open_scratch,
+    roll_back_dead_write,
+)
+from streamhub_orm.engine.database_files import mark_as_wal
+from streamhub_orm.errors import DatabaseFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_HEADER_BYTES: Final = 100
+_REMOVED: Final = b"removed".ljust(_HEADER_BYTES, b"\0")
+_BLOCK: Final = 1 << 20
+
+
+def exchange(target: Path, new: Path, kept: Path, begun: Callable[[], None]) -> None:
+    """Give the database at `target` the contents of `new`; those until now go into a file `kept`.
+
+    Neither is lost whatever fails: `kept` is whole before the first page is written. It takes owner
+    and mode of `target`. `begun` is called once the file is ours alone, before any byte of it
+    changes. Raises sqlite3's SQLITE_BUSY where others have it open, SQLITE_NOTADB or
+    SQLITE_CORRUPT where it is no database, and `FileExistsError` where `kept` exists.
+    """
+    with holding_alone(target) as connection:
+        begun()
+        _keep(connection, target, kept)
+        # In WAL mode the pages of both files would have to be of one size.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        with closing(sqlite3.connect(new, isolation_level=None)) as source:
+            source.backup(connection)
+    sync(target.parent)
+
+
+def take_away(target: Path, kept: Path, begun: Callable[[], None]) -> None:
+    """Remove the database at `target`, whose contents go into a file `kept`.
+
+    Who has opened the file and waits for its lock would write into one that has no name any more:
+    it is made unreadable before the lock ends. Raises what `exchange` raises.
+    """
+    with holding_alone(target) as connection:
+        begun()
+        _keep(connection, target, kept)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            # The companions first: by their names a new database may come the moment after.
+            for suffix in ("-wal", "-shm", ""):
+                target.with_name(target.name + suffix).unlink(missing_ok=True)
+            os.pwrite(descriptor, _REMOVED, 0)
+        finally:
+            os.close(descriptor)  # which drops the lock
+    sync(target.parent)
+
+
+def _keep(connection: sqlite3.Connection, target: Path, kept: Path) -> None:
+    """Copy page by page: what is damaged in the file is no less in the copy, and no more."""
+    with temporary_beside(kept) as temporary:
+        with closing(open_scratch(temporary)) as copy:
+            connection.backup(copy)
+        if temporary.stat().st_size:
+            mark_as_wal(temporary)
+        publish(temporary, kept, like=target, mode=file_mode(target))
+
+
+def hold_the_same(one: Path, other: Path) -> bool:
+    """Tell whether two databases that nobody has open are alike page by page.
+
+    The header is left out: it counts the changes of a file. A write that was interrupted in `one`
+    is rolled back first, as by any opening.
+    """
+    with suppress(DatabaseFileError):
+        roll_back_dead_write(one)
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as first, other.open("rb") as second:
+        first.seek(_HEADER_BYTES)
+        second.seek(_HEADER_BYTES)
+        while block := first.read(_BLOCK):
+            if block != second.read(_BLOCK):
+                return False
+    return True
