@@ -331,7 +331,8 @@ def _replacing(
     changes = Changes(restored.files, finish, undo, aside)
 
     def look() -> None:
-        changes.new += [each.part.name for each in replacements if is_replaced(each)]
+        if changes.begun:
+            changes.new += [each.part.name for each in replacements if is_replaced(each)]
 
     changes.look = look
     with changes.told(place.root, "replacing files"):

@@ -32,7 +32,7 @@ class Changes:
     """Whether anything was changed, and be it that the rows of a -wal went into their file."""
     new: list[str] = field(default_factory=list)
     look: Callable[[], None] = lambda: None
-    """Looks at what the fault left, and adds to `new` what turns out to be."""
+    """Looks at what a fault left: whether the work had begun, and what is new."""
 
     def begin(self) -> None:
         """Say that something is about to be changed."""
@@ -47,9 +47,9 @@ class Changes:
         except (HalfDoneError, UnfinishedError):
             raise
         except StreamHubError as error:
+            self.look()
             if not self.begun:
                 raise
-            self.look()
             new = [name for name in self.names if name in self.new]
             old = [name for name in self.names if name not in self.new]
             undo = self.undo if new else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from streamhub_orm.durable_files import file_mode, publish, sync, temporary_beside
 from streamhub_orm.engine.connections import (
@@ -41,9 +41,12 @@ def exchange(target: Path, new: Path, kept: Path, begun: Callable[[], None]) -> 
     """
     with holding_alone(target) as connection:
         begun()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         _keep(connection, target, kept)
         # In WAL mode the pages of both files would have to be of one size.
         connection.execute("PRAGMA journal_mode = DELETE")
+        # A killed process's; who waits for our lock has not opened it yet.
+        target.with_name(f"{target.name}-shm").unlink(missing_ok=True)
         with closing(sqlite3.connect(new, isolation_level=None)) as source:
             source.backup(connection)
     sync(target.parent)
@@ -57,8 +60,8 @@ def take_away(target: Path, kept: Path, begun: Callable[[], None]) -> None:
     """
     with holding_alone(target) as connection:
         begun()
-        _keep(connection, target, kept)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _keep(connection, target, kept)
         descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             # The companions first: by their names a new database may come the moment after.
@@ -86,14 +89,26 @@ def hold_the_same(one: Path, other: Path) -> bool:
     The header is left out: it counts the changes of a file. A write that was interrupted in `one`
     is rolled back first, as by any opening.
     """
-    with suppress(DatabaseFileError):
-        roll_back_dead_write(one)
-    if one.stat().st_size != other.stat().st_size:
-        return False
+    if one.with_name(f"{one.name}-journal").exists():
+        with suppress(DatabaseFileError):
+            roll_back_dead_write(one)
     with one.open("rb") as first, other.open("rb") as second:
-        first.seek(_HEADER_BYTES)
-        second.seek(_HEADER_BYTES)
-        while block := first.read(_BLOCK):
-            if block != second.read(_BLOCK):
+        left = _length(first)
+        if left != _length(second):
+            return False
+        while left > 0 and (block := first.read(min(left, _BLOCK))):
+            if block != second.read(min(left, _BLOCK)):
                 return False
+            left -= len(block)
     return True
+
+
+def _length(file: BinaryIO) -> int:
+    """Read the header, and return how many bytes of pages belong to the database after it.
+
+    The file is longer where it should have been cut after a commit and could not be.
+    """
+    header = file.read(_HEADER_BYTES)
+    page_size = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    return (65536 if page_size == 1 else page_size) * pages - _HEADER_BYTES

@@ -93,9 +93,10 @@ class Attacked:
 
     def _check_half(self, half: dict[str, list[str]], error: str) -> Iterator[str]:
         now = state(self.place)
-        yield from differences("it is new", now, self.after, half["new"])
-        yield from differences("it is old", now, self.before, half["old"])
-        rest = (self.before.keys() | self.after.keys()) - set(half["new"]) - set(half["old"])
+        new, old = (sum(map(self._names, half[key]), []) for key in ("new", "old"))
+        yield from differences("it is new", now, self.after, new)
+        yield from differences("it is old", now, self.before, old)
+        rest = (self.before.keys() | self.after.keys()) - set(new) - set(old)
         yield from differences("nobody speaks of it", now, self.before, sorted(rest))
         for text in (*half["new"], *half["old"], half["finish"], half["undo"] or ""):
             if text not in error:
@@ -109,6 +110,12 @@ class Attacked:
             yield from self._follow(half["undo"], self.before)  # type: ignore[arg-type]
         elif half["new"]:
             yield "no way back"
+
+    def _names(self, said: str) -> list[str]:
+        """Return the files that a name stands for: itself, all of a folder, a row's database."""
+        path = said.rpartition(" in ")[2].removeprefix(f"{self.place}/")
+        known = self.before.keys() | self.after.keys()
+        return [it for it in known if it == path or it.startswith(f"data/{path}/")]
 
     def _follow(self, command: str, wanted: Found) -> Iterator[str]:
         program, *arguments = shlex.split(command)
@@ -127,7 +134,7 @@ def state(place: Path) -> Found:
         ours = name.startswith(("data/", "apps/")) and not name.endswith(
             ("-wal", "-shm", "-journal", ".lock")
         )
-        if path.is_file() and ours:
+        if path.is_file() and ours and ".db." not in name:  # no backup, nothing set aside
             content = READER.read(path)
             is_database = content is not None and not content.damage and content.structure
             archived = name if name.startswith("data/") else f"data/{name}"
@@ -203,3 +210,34 @@ def test_undo_of_a_restore_that_meets_a_fault_says_what_is_new_and_what_is_old(
     assert done.status == 0, done
     attacked = Attacked.prepare(server, place, "backup", "undo", str(done.report["set_aside"]))
     assert_told(attacked, 7, DISK_FAULTS[fault])
+
+
+@pytest.mark.parametrize("fault", DISK_FAULTS)
+@pytest.mark.parametrize("to", [False, True], ids=["recorded", "to"])
+def test_rollback_that_meets_a_fault_says_what_is_new_and_what_is_old(
+    server: ForkServer, memory: Path, fault: str, *, to: bool
+) -> None:
+    place = memory / "data"
+    build_installation(place, era="monolith", apps=scenarios.APPS, rows=scenarios.ROWS)
+    assert server.run(fork_server.upgrade(place)).status == 0
+    words: tuple[str, ...] = ("rollback",)
+    if to:
+        done = server.run(fork_server.cli(place, *words))
+        words = (*words, "--to", str(done.report["set_aside"]))
+    assert_told(Attacked.prepare(server, place, *words), 3, DISK_FAULTS[fault])
+
+
+def upgraded(server: ForkServer, memory: Path) -> Path:
+    place = memory / "data"
+    build_installation(place, era="pre_tenancy", apps=scenarios.APPS, rows=scenarios.ROWS)
+    assert server.run(fork_server.upgrade(place)).status == 0
+    return place
+
+
+@pytest.mark.parametrize("fault", DISK_FAULTS)
+def test_creation_of_an_app_that_meets_a_fault_says_what_is_there_of_it(
+    server: ForkServer, memory: Path, fault: str
+) -> None:
+    place = upgraded(server, memory)
+    attacked = Attacked.prepare(server, place, "apps", "create", "brand-new")
+    assert_told(attacked, 1, DISK_FAULTS[fault])
