@@ -320,7 +320,7 @@ def test_archive_of_a_shell_script_is_restored(installation: Installation, tmp_p
             connection.execute("VACUUM INTO ?", (str(target),))
     archive = tmp_path / "streamhub-backup-20200101T000000Z.tar.gz"
     subprocess.run(["tar", "-czf", archive, "-C", tmp_path / "tree", "data"], check=True)
-    with pytest.raises(UnusableArchiveError, match="no manifest.*--no-manifest.*no checksum"):
+    with pytest.raises(UnusableArchiveError, match=r"no manifest.*--no-manifest.*no checksum"):
         restore_archive(archive, tmp_path / "fresh")
     assert not (tmp_path / "fresh").exists()
     restored = restore_archive(archive, tmp_path / "fresh", no_manifest=True)

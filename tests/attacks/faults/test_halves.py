@@ -1,17 +1,15 @@
-"""Work that ends half way says so: what is new, what is old, and the commands that lead on and back.
+"""Work that ends half way says so: what is new, what is old, and the ways on and back.
 
-One call fails, at every point in turn. Exit status 3 must mean that every byte is as before; with
-1 the JSON names what is new and what is old, both are true, and both commands do what they say.
+One call fails, at every point in turn; the checks lie in `tests.support.faults.halves`.
 """
 
 from __future__ import annotations
 
 import errno
-import shlex
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -19,141 +17,18 @@ import pytest
 from streamhub_orm.archives.create import create_archive
 from tests.support import figures
 from tests.support.faults import fork_server, scenarios
-from tests.support.faults.fork_server import Job
+from tests.support.faults.halves import Attacked, differences, rows_of, state, wrong_words
 from tests.support.faults.shim import Mode
-from tests.support.faults.state import Contents, Reader
+from tests.support.faults.state import Contents
 from tests.support.installations import build_installation
 from tests.support.installations.snapshot import fingerprint_files, list_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.faults.fork_server import Ended, ForkServer
 
-READER: Final = Reader()
 DISK_FAULTS: Final = {"bad": errno.EIO, "full": errno.ENOSPC}
-Found = dict[str, Contents | bytes]
-
-
-@dataclass
-class Attacked:
-    """A command on an installation, and what undisturbed it makes of that."""
-
-    server: ForkServer
-    original: Path
-    place: Path
-    arguments: tuple[str, ...]
-    before: Found
-    after: Found
-    points: int
-
-    @classmethod
-    def prepare(cls, server: ForkServer, place: Path, *arguments: str) -> Attacked:
-        original = place.with_name("original")
-        place.rename(original)
-        shutil.copytree(original, place)
-        log = place.with_name("calls")
-        job = fork_server.cli(place, *arguments)
-        ended = server.run(
-            Job(job.action, job.arguments, job.folder, mode=Mode.FAIL_ON, log=str(log))
-        )
-        assert ended.status == 0, ended
-        points = len(log.read_text().splitlines())
-        found = cls(server, original, place, arguments, state(original), state(place), points)
-        shutil.rmtree(place)
-        return found
-
-    def complaints(self, number: int, error: int) -> Iterator[str]:
-        """Fail one call, and compare what is said of it with what is there."""
-        shutil.copytree(self.original, self.place)
-        job = fork_server.cli(self.place, *self.arguments).at(number, Mode.FAIL_ONCE, error)
-        ended = self.server.run(job)
-        for complaint in self._check(ended):
-            yield f"at {number} ({ended.last}), status {ended.status}: {complaint}"
-        shutil.rmtree(self.place)
-        figures.count(f"faults of work that may end half way, status {ended.status}")
-
-    def _check(self, ended: Ended) -> Iterator[str]:
-        if ended.status == 0:
-            yield from differences("all is done", state(self.place), self.after)
-            return
-        report = ended.report
-        if "report it" in report["error"] or "othing was" in report["error"]:
-            yield f"wrong words: {report['error']}"
-        if ended.status == 3:
-            changes = list_changes(fingerprint_files(self.original), fingerprint_files(self.place))
-            if changes:
-                yield f"refused, but changed {changes}: {report['error']}"
-            return
-        if ended.status != 1 or "half" not in report:
-            yield f"neither refused nor told by halves: {ended}"
-            return
-        yield from self._check_half(report["half"], report["error"])
-
-    def _check_half(self, half: dict[str, list[str]], error: str) -> Iterator[str]:
-        now = state(self.place)
-        new, old = (sum(map(self._names, half[key]), []) for key in ("new", "old"))
-        yield from differences("it is new", now, self.after, new)
-        yield from differences("it is old", now, self.before, old)
-        rest = (self.before.keys() | self.after.keys()) - set(new) - set(old)
-        yield from differences("nobody speaks of it", now, self.before, sorted(rest))
-        for text in (*half["new"], *half["old"], half["finish"], half["undo"] or ""):
-            if text not in error:
-                yield f"the message lacks {text}: {error}"
-        saved = self.place.with_name("half")
-        shutil.copytree(self.place, saved)
-        yield from self._follow(half["finish"], self.after)  # type: ignore[arg-type]
-        shutil.rmtree(self.place)
-        saved.rename(self.place)
-        if half["undo"] is not None:
-            yield from self._follow(half["undo"], self.before)  # type: ignore[arg-type]
-        elif half["new"]:
-            yield "no way back"
-
-    def _names(self, said: str) -> list[str]:
-        """Return the files that a name stands for: itself, all of a folder, a row's database."""
-        path = said.rpartition(" in ")[2].removeprefix(f"{self.place}/")
-        known = self.before.keys() | self.after.keys()
-        return [it for it in known if it == path or it.startswith(f"data/{path}/")]
-
-    def _follow(self, command: str, wanted: Found) -> Iterator[str]:
-        program, *arguments = shlex.split(command)
-        assert program == "streamhub-db"
-        ended = self.server.run(Job("cli", (*arguments, "--json"), str(self.place)))
-        if ended.status:
-            yield f"`{command}` ended with {ended}"
-        yield from differences(f"after `{command}`", state(self.place), wanted)
-
-
-def state(place: Path) -> Found:
-    """Read every file of an installation by its name in an archive; what was set aside left out."""
-    found: Found = {}
-    for path in sorted(place.rglob("*")):
-        name = path.relative_to(place).as_posix()
-        ours = name.startswith(("data/", "apps/")) and not name.endswith(
-            ("-wal", "-shm", "-journal", ".lock")
-        )
-        if path.is_file() and ours and ".db." not in name:  # no backup, nothing set aside
-            content = READER.read(path)
-            is_database = content is not None and not content.damage and content.structure
-            archived = name if name.startswith("data/") else f"data/{name}"
-            assert content is None or is_database or not path.name == "streamhub.db"
-            found[archived] = content if is_database and content else path.read_bytes()
-    return found
-
-
-def differences(
-    what: str, now: Found, wanted: Found, names: list[str] | None = None
-) -> Iterator[str]:
-    for name in sorted(now.keys() | wanted.keys()) if names is None else names:
-        found, expected = now.get(name), wanted.get(name)
-        if isinstance(found, Contents) and isinstance(expected, Contents):
-            same = found.is_like(expected)
-        else:
-            same = found == expected
-        if not same:
-            yield f"{what}, but {name} is not so"
 
 
 def spoil(place: Path) -> None:
@@ -235,9 +110,80 @@ def upgraded(server: ForkServer, memory: Path) -> Path:
 
 
 @pytest.mark.parametrize("fault", DISK_FAULTS)
+@pytest.mark.parametrize("reused", [False, True], ids=["new", "reused folder"])
 def test_creation_of_an_app_that_meets_a_fault_says_what_is_there_of_it(
+    server: ForkServer, memory: Path, fault: str, *, reused: bool
+) -> None:
+    place = upgraded(server, memory)
+    words = ["apps", "create", "tv-2" if reused else "brand-new"]
+    if reused:
+        assert server.run(fork_server.cli(place, "apps", "delete", "tv-2", "--yes")).status == 0
+        words.append("--reuse-folder")
+    assert_told(Attacked.prepare(server, place, *words), 2, DISK_FAULTS[fault])
+
+
+def sweep(
+    server: ForkServer, place: Path, arguments: tuple[str, ...], every: int, error: int
+) -> Iterator[tuple[str, Ended, Attacked]]:
+    """Yield each fault of a command that works on one database after the other."""
+    if not server.has_shim:
+        pytest.skip("no C compiler, so no failing disk")
+    attacked = Attacked.prepare(server, place, *arguments)
+    for number in range(1 + error % every, attacked.points + 1, every):
+        shutil.copytree(attacked.original, place)
+        job = fork_server.cli(place, *arguments)
+        ended = server.run(job.at(number, Mode.FAIL_ONCE, error))
+        what = f"at {number} ({ended.last}), status {ended.status}"
+        for complaint in wrong_words(ended) if ended.status else ():
+            pytest.fail(f"{what}: {complaint}")
+        changes = list_changes(fingerprint_files(attacked.original), fingerprint_files(place))
+        if ended.status == 3:
+            assert not changes, f"{what}: {changes}, {ended}"
+        else:
+            yield what, ended, attacked
+        again = server.run(job)
+        assert again.status == 0, f"{what}: {again}"
+        assert not list(differences(what, state(place), attacked.after))
+        shutil.rmtree(place)
+        figures.count(f"faults of work that may end half way, status {ended.status}")
+
+
+@pytest.mark.parametrize("fault", DISK_FAULTS)
+def test_optimization_that_meets_a_fault_changes_no_row_and_claims_nothing_else(
     server: ForkServer, memory: Path, fault: str
 ) -> None:
     place = upgraded(server, memory)
-    attacked = Attacked.prepare(server, place, "apps", "create", "brand-new")
-    assert_told(attacked, 1, DISK_FAULTS[fault])
+    words = ("optimize", "--app", "live")
+    for what, ended, attacked in sweep(server, place, words, 5, DISK_FAULTS[fault]):
+        assert rows_of(state(place)) == rows_of(attacked.before), what
+        for database in ended.report["databases"] if ended.status else ():
+            assert database["error"] is not None, what
+            assert database["backup"] is None or Path(database["backup"]).is_file(), what
+
+
+@pytest.mark.parametrize("fault", DISK_FAULTS)
+def test_purge_that_meets_a_fault_counts_what_is_gone(
+    server: ForkServer, memory: Path, fault: str
+) -> None:
+    """What it says it has deleted is gone, and what it does not is there."""
+    place = upgraded(server, memory)
+    live, registry = place / "apps/live/app.db", place / "data/streamhub.db"
+    with closing(sqlite3.connect(live)) as connection, connection:
+        connection.execute("UPDATE vods SET s3_url = NULL, local_path = NULL")
+    with closing(sqlite3.connect(registry)) as connection, connection:
+        connection.execute(
+            "INSERT INTO server_logs (ts, level, message, app_id) "
+            "SELECT '2026-01-01 00:00:00', 'info', 'line', id FROM apps WHERE name = 'live'"
+        )
+    words = ("purge", "live", "--scope", "all", "--yes")
+    for what, ended, attacked in sweep(server, place, words, 5, DISK_FAULTS[fault]):
+        said = ended.report["deleted"]
+        now = state(place)
+        for table in ("vods", "vod_variants", "streams", "restream_targets", "server_logs"):
+            name = "data/streamhub.db" if table == "server_logs" else "data/apps/live/app.db"
+            before, after = attacked.before[name], now[name]
+            assert isinstance(before, Contents), what
+            assert isinstance(after, Contents), what
+            gone = before.tables[table].total() - after.tables[table].total()
+            assert said[table] == gone, (what, table, ended)
+        assert all(Path(it).is_file() for it in ended.report["backups"]), what

@@ -1,4 +1,4 @@
-"""A service opens an app at any instant of a restore or an undo, and no acknowledged row is lost."""
+"""A service opens an app at any instant of a restore or an undo: no acknowledged row is lost."""
 
 from __future__ import annotations
 
