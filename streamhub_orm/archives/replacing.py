@@ -150,6 +150,8 @@ def _replace(replacement: Replacement, aside: Path, changes: Changes) -> None:
     make_folder(kept.parent, like=aside)
     if not replacement.part.kind.is_database:
         _rename(replacement, kept, changes)
+    elif replacement.staged is not None and _is_same(replacement.staged, replacement.target):
+        replacement.staged.unlink()  # a run put it in place and was killed just then
     elif replacement.target.exists():
         _replace_database(replacement, kept, changes)
     else:
@@ -172,6 +174,10 @@ def _replace_database(replacement: Replacement, kept: Path, changes: Changes) ->
         if kept.exists() or error.sqlite_errorname not in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
             raise
         _rename(replacement, kept, changes)  # no database, so nobody can write rows into it
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _is_database(path: Path) -> bool:

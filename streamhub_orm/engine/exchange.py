@@ -9,13 +9,13 @@ opens it meanwhile waits, or is told that it is locked, and then finds the new c
 from __future__ import annotations
 
 import os
-import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from streamhub_orm.durable_files import file_mode, publish, sync, temporary_beside
 from streamhub_orm.engine.connections import (
     holding_alone,
+    open_for_migration,
     open_scratch,
     roll_back_dead_write,
 )
@@ -23,6 +23,7 @@ from streamhub_orm.engine.database_files import mark_as_wal
 from streamhub_orm.errors import DatabaseFileError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
     from pathlib import Path
 
@@ -47,7 +48,9 @@ def exchange(target: Path, new: Path, kept: Path, begun: Callable[[], None]) -> 
         connection.execute("PRAGMA journal_mode = DELETE")
         # A killed process's; who waits for our lock has not opened it yet.
         target.with_name(f"{target.name}-shm").unlink(missing_ok=True)
-        with closing(sqlite3.connect(new, isolation_level=None)) as source:
+        with closing(open_for_migration(new)) as source:
+            source.execute("BEGIN")  # Python's backup would wait without end for a lock on it
+            source.execute("SELECT 1 FROM sqlite_master").fetchone()
             source.backup(connection)
     sync(target.parent)
 
