@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,12 @@ from streamhub_orm.data_dir import DataDir
 from streamhub_orm.durable_files import file_mode, sync, take_owner, temporary_beside
 from streamhub_orm.engine.backups import copy_verified, time_stamp
 from streamhub_orm.engine.changes import Changes, command
-from streamhub_orm.engine.connections import is_busy, reading, translated
+from streamhub_orm.engine.connections import (
+    is_busy,
+    reading,
+    roll_back_dead_write,
+    translated,
+)
 from streamhub_orm.engine.database_files import mark_as_wal, remove_aliases
 from streamhub_orm.engine.exchange import exchange, hold_the_same
 from streamhub_orm.engine.integrity import is_intact
@@ -21,6 +27,7 @@ from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import (
     CorruptDatabaseError,
+    DatabaseFileError,
     LockedDatabaseError,
     NotADatabaseError,
     RollbackError,
@@ -73,9 +80,17 @@ def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) 
         changes.told(place.global_db, "rolling it back"),
         run_lock(place.lock_path, like=place.global_db),
     ):
+        _end_dead_write(place.global_db)
         backup = _chosen(place, to)
         set_aside = _swap(place, backup, changes)
     return Rollback(place.root, place.global_db, backup, set_aside, dry_run=False)
+
+
+def _end_dead_write(global_db: Path) -> None:
+    """Let SQLite roll back what a killed rollback left half written; else nothing could read it."""
+    if global_db.with_name(f"{global_db.name}-journal").exists():
+        with suppress(DatabaseFileError):  # a damaged file is what a rollback is for
+            roll_back_dead_write(global_db)
 
 
 def _chosen(place: DataDir, to: Path | None) -> Path:

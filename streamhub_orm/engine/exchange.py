@@ -51,6 +51,8 @@ def exchange(target: Path, new: Path, kept: Path, begun: Callable[[], None]) -> 
         with closing(open_for_migration(new)) as source:
             source.execute("BEGIN")  # Python's backup would wait without end for a lock on it
             source.execute("SELECT 1 FROM sqlite_master").fetchone()
+            # The lock stays until the end of this one transaction, which then removes its journal.
+            connection.execute("PRAGMA locking_mode = NORMAL")
             source.backup(connection)
     sync(target.parent)
 
