@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sqlite3
 from contextlib import suppress
@@ -12,8 +13,15 @@ from typing import TYPE_CHECKING, Any
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.durable_files import file_mode, finish, sync, temporary_beside
 from streamhub_orm.engine.backups import copy_verified, time_stamp
-from streamhub_orm.engine.connections import fold_wal_in, reading, translated
+from streamhub_orm.engine.changes import Changes, command
+from streamhub_orm.engine.connections import (
+    is_busy,
+    reading,
+    roll_back_dead_write,
+    translated,
+)
 from streamhub_orm.engine.database_files import mark_as_wal, remove_aliases
+from streamhub_orm.engine.exchange import exchange, hold_the_same
 from streamhub_orm.engine.integrity import is_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.sql import columns_of
@@ -23,7 +31,6 @@ from streamhub_orm.errors import (
     LockedDatabaseError,
     NotADatabaseError,
     RollbackError,
-    UnfinishedError,
 )
 from streamhub_orm.legacy.bookkeeping import OWN_SPLIT_BACKUP, named_backup
 
@@ -65,13 +72,25 @@ def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) 
     database open; then nothing was changed.
     """
     place = DataDir.find(data_dir)
-    with translated(place.global_db, "rolling it back"):
-        if dry_run:
+    if dry_run:
+        with translated(place.global_db, "rolling it back"):
             return Rollback(place.root, place.global_db, _chosen(place, to), None, dry_run=True)
-        with run_lock(place.lock_path):
-            backup = _chosen(place, to)
-            set_aside = _swap(place.global_db, backup)
+    changes = Changes([str(place.global_db)], finish="")
+    with (
+        changes.told(place.global_db, "rolling it back"),
+        run_lock(place.lock_path),
+    ):
+        _end_dead_write(place.global_db)
+        backup = _chosen(place, to)
+        set_aside = _swap(place, backup, changes)
     return Rollback(place.root, place.global_db, backup, set_aside, dry_run=False)
+
+
+def _end_dead_write(global_db: Path) -> None:
+    """Let SQLite roll back what a killed rollback left half written; else nothing could read it."""
+    if global_db.with_name(f"{global_db.name}-journal").exists():
+        with suppress(DatabaseFileError):  # a damaged file is what a rollback is for
+            roll_back_dead_write(global_db)
 
 
 def _chosen(place: DataDir, to: Path | None) -> Path:
@@ -105,67 +124,83 @@ def _refuse(path: Path, found: str, expected: str) -> NoReturn:
     raise RollbackError(path, found, expected, todo)
 
 
-def _swap(global_db: Path, backup: Path) -> Path:
+def _swap(place: DataDir, backup: Path, changes: Changes) -> Path:
     """Put a copy of `backup` in place; at every instant the name leads to a whole database."""
+    global_db = place.global_db
     remove_aliases(global_db)
+    _remove_copies(global_db, backup)
+    set_aside = _new_name(global_db)
+    changes.finish = command(place.root, "rollback", "--to", backup)
+    changes.undo, changes.set_aside = command(place.root, "rollback", "--to", set_aside), set_aside
     with temporary_beside(global_db) as temporary:
         with translated(backup, "copying it"):
             copy_verified(backup, temporary)  # what its own -wal holds is in the copy, too
         mark_as_wal(temporary)
         finish(temporary, file_mode(global_db))
-        _fold_wal_in(global_db)
-        set_aside = _set_aside(global_db)
         try:
-            temporary.replace(global_db)
-        except OSError:
-            remove_aliases(global_db)
-            raise
-        _sync_swap(global_db, backup, set_aside)
+            exchange(global_db, temporary, set_aside, changes.begin)
+        except (sqlite3.Error, OSError) as error:
+            if _is_damage(error) and not set_aside.exists():
+                _rename(temporary, global_db, set_aside, changes)
+            elif isinstance(error, sqlite3.Error) and is_busy(error):
+                raise _in_use(global_db) from error
+            else:
+                if changes.begun and hold_the_same(global_db, temporary):
+                    changes.new += changes.names
+                elif set_aside.exists() and hold_the_same(global_db, set_aside):
+                    set_aside.unlink()
+                if not set_aside.exists():
+                    changes.set_aside = None
+                raise
     return set_aside
 
 
-def _sync_swap(global_db: Path, backup: Path, set_aside: Path) -> None:
+def _remove_copies(global_db: Path, backup: Path) -> None:
+    """Remove what a run set aside that was killed before it changed the database itself."""
+    for copy in global_db.parent.glob(f"{glob.escape(global_db.name)}.rolled-back-*Z"):
+        is_copy = copy.is_file() and not copy.is_symlink() and not copy.samefile(backup)
+        if is_copy and hold_the_same(global_db, copy):
+            copy.unlink()
+
+
+def _new_name(global_db: Path) -> Path:
+    while True:  # a clock that went back may come to the same name
+        path = global_db.with_name(f"{global_db.name}.rolled-back-{time_stamp()}")
+        if not path.exists():
+            return path
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorname in {
+        "SQLITE_NOTADB",
+        "SQLITE_CORRUPT",
+    }
+
+
+def _rename(temporary: Path, global_db: Path, set_aside: Path, changes: Changes) -> None:
+    """Set a file aside that is so damaged that SQLite does not open it, as it is."""
+    os.link(global_db, set_aside)
     try:
-        with translated(global_db, "bringing the swap to the disk"):
-            sync(global_db.parent)
-    except DatabaseFileError as error:
-        done = f"{backup.name} is in its place, and the database until now is {set_aside}."
-        todo = "Check the disk, then look at it with `streamhub-db check`."
-        raise UnfinishedError(error.path, error, done, todo) from error
+        for suffix in ("-wal", "-journal", "-shm"):
+            left = global_db.with_name(global_db.name + suffix)
+            # Beside a damaged file alone is anything in it; the new one must not take it for its.
+            if left.exists() and left.stat().st_size and suffix != "-shm":
+                changes.begin()
+                left.replace(set_aside.with_name(set_aside.name + suffix))
+            left.unlink(missing_ok=True)
+        changes.begin()
+        temporary.replace(global_db)
+    except OSError:
+        remove_aliases(global_db)
+        raise
+    changes.new += changes.names
+    sync(global_db.parent)
 
 
-def _set_aside(global_db: Path) -> Path:
-    """Give the present database a second name, which stays when the first one is taken."""
-    while True:
-        name = f"{global_db.name}.rolled-back-{time_stamp()}"
-        with suppress(FileExistsError):  # a clock that went back may come to the same name
-            os.link(global_db, global_db.with_name(name))
-            break
-    for suffix in ("-wal", "-journal", "-shm"):
-        left = global_db.with_name(global_db.name + suffix)
-        # Beside a damaged file alone is anything in it; the new file must not take it for its own.
-        if left.exists() and left.stat().st_size and suffix != "-shm":
-            left.replace(global_db.with_name(name + suffix))
-        left.unlink(missing_ok=True)
-    return global_db.with_name(name)
-
-
-def _fold_wal_in(global_db: Path) -> None:
-    """Bring the -wal's rows into the file and remove the -wal: it belongs to this inode.
-
-    The exclusive lock also finds a server that still runs. A file that is so damaged that SQLite
-    does not open it is what a rollback is for: it is set aside as it is.
-    """
-    try:
-        fold_wal_in(global_db)
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-            return
-        if error.sqlite_errorname != "SQLITE_BUSY":
-            raise
-        raise LockedDatabaseError(
-            global_db,
-            "another process that has it open",
-            "to have it alone while it is swapped",
-            "Stop the server and whatever else uses the database, then run again.",
-        ) from error
+def _in_use(global_db: Path) -> LockedDatabaseError:
+    return LockedDatabaseError(
+        global_db,
+        "another process that has it open",
+        "to have it alone while it is swapped",
+        "Stop the server and whatever else uses the database, then run again.",
+    )

@@ -13,6 +13,7 @@ from streamhub_orm.archives.places import LOCAL
 from streamhub_orm.archives.replacing import (
     Replacement,
     find_undoing,
+    is_replaced,
     remove_emptied,
     replace_files,
     require_one_file_system,
@@ -28,6 +29,7 @@ from streamhub_orm.durable_files import (
     remove_folder,
 )
 from streamhub_orm.engine.backups import time_stamp
+from streamhub_orm.engine.changes import Changes, command
 from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.engine.database_files import mark_as_wal
 from streamhub_orm.engine.run_lock import run_lock
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.archives.names import Part
     from streamhub_orm.archives.places import Places
+    from streamhub_orm.archives.verify import Verified
 
     Progress = Callable[[str, int, int], None]
 
@@ -67,6 +70,8 @@ class Restored:
     unregistered: list[str] = field(default_factory=list)
     """Restored apps that the global database does not know."""
     dry_run: bool = False
+    checksums: bool | None = None
+    """Whether the archive's manifest had checksums to compare the files with; None for an undo."""
     failed: int = 0
     """Databases that the upgrade afterwards could not bring to head."""
     error: str | None = None
@@ -88,6 +93,7 @@ class Restored:
             "set_aside": None if self.set_aside is None else str(self.set_aside),
             "unregistered": self.unregistered,
             "dry_run": self.dry_run,
+            "checksums": self.checksums,
             "failed": self.failed,
         }
 
@@ -99,6 +105,7 @@ def fetch_and_restore(  # noqa: PLR0913 - one keyword for each option of the com
     source: str = LOCAL,
     app: str | None = None,
     allow_incomplete: bool = False,
+    no_manifest: bool = False,
     dry_run: bool = False,
     then_upgrade: bool = False,
     progress: Progress = lambda *_: None,
@@ -115,7 +122,9 @@ def fetch_and_restore(  # noqa: PLR0913 - one keyword for each option of the com
             places.data_dir,
             app=app,
             allow_incomplete=allow_incomplete,
+            no_manifest=no_manifest,
             dry_run=dry_run,
+            again=_again(archive, name, source, then_upgrade=then_upgrade),
             progress=progress,
         )
     if then_upgrade and not dry_run:
@@ -126,32 +135,62 @@ def fetch_and_restore(  # noqa: PLR0913 - one keyword for each option of the com
     return restored
 
 
+def _again(archive: Path, name: str, source: str, *, then_upgrade: bool) -> list[object]:
+    """Return the arguments that name the archive and what is to follow."""
+    named: list[object] = [archive] if source == LOCAL else [name, "--from", source]
+    return [*named, *(["--upgrade"] if then_upgrade else [])]
+
+
 def restore_archive(  # noqa: PLR0913 - one keyword for each option of the command
     archive: Path,
     data_dir: Path,
     *,
     app: str | None = None,
     allow_incomplete: bool = False,
+    no_manifest: bool = False,
     dry_run: bool = False,
+    again: Sequence[object] = (),
     progress: Progress = lambda *_: None,
 ) -> Restored:
     """Put the files of an archive in place of the present ones, which go into `pre-restore-<UTC>/`.
 
     Every file is verified before the first one is touched. With `app`, only that app's files. Files
-    that the archive does not hold stay. Raises `ArchiveError` and its kinds, `DatabaseInUseError`
-    while another process has one of the databases open, or another `StreamHubError`.
+    that the archive does not hold stay. An archive without a manifest, and so without checksums, is
+    restored with `no_manifest` only. Raises `ArchiveError` and its kinds, `DatabaseInUseError`
+    while another process has one of the databases open, or another `StreamHubError`; from the first
+    change on `HalfDoneError`, which names the command by `again`, the archive as the operator did.
     """
     if app is not None:
         require_app_name(app)
     place = _place_of(data_dir)
     with _alone_in(place), _staging_in(place) as staging:
-        parts = _unpack_verified(
-            archive, staging, app, allow_incomplete=allow_incomplete, progress=progress
+        found, parts = _unpack_verified(archive, staging, app, progress=progress)
+        _require_wanted(
+            archive,
+            found,
+            app,
+            allow_incomplete=allow_incomplete,
+            no_manifest=no_manifest,
         )
         replacements = [
             Replacement(each, each.path_in(place), staging / each.name) for each in parts
         ]
-        return _replace_all(place, archive, replacements, dry_run=dry_run)
+        options = [
+            *(["--app", app] if app is not None else []),
+            *(["--allow-incomplete"] if allow_incomplete else []),
+            *(["--no-manifest"] if no_manifest else []),
+        ]
+        restored = Restored(
+            place.root,
+            archive,
+            [each.name for each in parts],
+            dry_run=dry_run,
+            checksums=found.manifest is not None,
+        )
+        finish = command(place.root, "backup", "restore", *(again or [archive]), *options)
+        with _replacing(place, restored, replacements, finish):
+            pass
+        return restored
 
 
 def undo_restore(aside: Path, data_dir: Path, *, dry_run: bool = False) -> Restored:
@@ -160,9 +199,13 @@ def undo_restore(aside: Path, data_dir: Path, *, dry_run: bool = False) -> Resto
     with _alone_in(place):
         aside = Path(os.path.abspath(aside))  # noqa: PTH100 - resolve() would follow links
         place.require_no_link(aside)
-        restored = _replace_all(place, aside, find_undoing(place, aside), dry_run=dry_run)
-        if not dry_run:
-            remove_emptied(aside)
+        replacements = find_undoing(place, aside)
+        names = [each.part.name for each in replacements]
+        restored = Restored(place.root, aside, names, dry_run=dry_run)
+        finish = command(place.root, "backup", "undo", aside)
+        with _replacing(place, restored, replacements, finish):
+            if not dry_run:
+                remove_emptied(aside)
         return restored
 
 
@@ -229,13 +272,8 @@ def _staging_in(place: DataDir) -> Iterator[Path]:
 
 
 def _unpack_verified(
-    archive: Path,
-    staging: Path,
-    app: str | None,
-    *,
-    allow_incomplete: bool,
-    progress: Progress,
-) -> list[Part]:
+    archive: Path, staging: Path, app: str | None, *, progress: Progress
+) -> tuple[Verified, list[Part]]:
     check = Check(archive)
     parts = []
     for unpacked in check.unpacking.files(staging, only_app(app)):
@@ -254,6 +292,25 @@ def _unpack_verified(
             "an app that is in it",
             "Name another backup or app.",
         )
+    return found, parts
+
+
+def _require_wanted(
+    archive: Path,
+    found: Verified,
+    app: str | None,
+    *,
+    allow_incomplete: bool,
+    no_manifest: bool,
+) -> None:
+    if found.manifest is None and not no_manifest:
+        raise UnusableArchiveError(
+            archive,
+            "no manifest",
+            "one, with the checksum of every file",
+            "Use another backup, or pass --no-manifest: every database is checked all the same, "
+            "but no checksum is compared.",
+        )
     if app is None and not found.complete and not allow_incomplete:
         lacking = ", ".join(found.manifest.failures) if found.manifest else ""
         raise UnusableArchiveError(
@@ -262,25 +319,35 @@ def _unpack_verified(
             "every database",
             "Use another backup, or pass --allow-incomplete: what it lacks stays as it is.",
         )
-    return parts
 
 
-def _replace_all(
-    place: DataDir, source: Path, replacements: Sequence[Replacement], *, dry_run: bool
-) -> Restored:
+@contextmanager
+def _replacing(
+    place: DataDir, restored: Restored, replacements: Sequence[Replacement], finish: str
+) -> Iterator[None]:
+    """Replace the files and go on; a fault from the first change on tells what is new and old."""
     for path in (each.target for each in replacements):
         for suffix in ("", "-wal", "-journal", "-shm"):
             place.require_regular(path.with_name(path.name + suffix))
     require_unused(each.target for each in replacements if each.part.kind.is_database)
     require_one_file_system(place, replacements)
-    restored = Restored(
-        place.root, source, [each.part.name for each in replacements], dry_run=dry_run
-    )
-    if not dry_run:
-        restored.set_aside = place.root / f"{_ASIDE}{time_stamp()}"
-        replace_files(replacements, restored.set_aside, mode=_mode(place))
+    if restored.dry_run:
+        yield
+        return
+    aside = place.root / f"{_ASIDE}{time_stamp()}"
+    undo = command(place.root, "backup", "undo", aside)
+    changes = Changes(restored.files, finish, undo, aside)
+
+    def look() -> None:
+        if changes.begun:
+            changes.new += [each.part.name for each in replacements if is_replaced(each)]
+
+    changes.look = look
+    with changes.told(place.root, "replacing files"):
+        replace_files(replacements, aside, mode=_mode(place), changes=changes)
+        restored.set_aside = aside
         restored.unregistered = _unregistered(place, replacements)
-    return restored
+        yield
 
 
 def _unregistered(place: DataDir, replacements: Sequence[Replacement]) -> list[str]:

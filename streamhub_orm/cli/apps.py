@@ -37,8 +37,11 @@ def create(
     invocation: Invocation, name: str, tenant: str, display_name: str | None, *, reuse_folder: bool
 ) -> None:
     """Make the app NAME: its row, its folder, config.yaml and app.db. No quota is asked."""
+    options = ["--tenant", tenant, *(["--reuse-folder"] if reuse_folder else [])]
+    options += ["--display-name", display_name] if display_name is not None else []
     with (
         opened_databases(invocation, "creating an app") as databases,
+        service.making(databases.place, name, options, reuse_folder=reuse_folder),
         databases.global_session() as session,
     ):
         app = service.create(

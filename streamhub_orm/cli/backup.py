@@ -180,6 +180,9 @@ def prune(  # noqa: PLR0913 - one parameter for each option
 @click.option("--app", metavar="NAME", help="Only the files of this app.")
 @click.option("--dry-run", is_flag=True, help="Verify the backup, say what would be replaced.")
 @click.option("--allow-incomplete", is_flag=True, help="Restore what an incomplete backup holds.")
+@click.option(
+    "--no-manifest", is_flag=True, help="Restore one without a manifest; no checksum is compared."
+)
 @click.option("--upgrade", "then_upgrade", is_flag=True, help="Then bring every database to head.")
 @global_options
 @click.pass_obj
@@ -192,6 +195,7 @@ def restore(  # noqa: PLR0913 - one parameter for each option
     *,
     dry_run: bool,
     allow_incomplete: bool,
+    no_manifest: bool,
     then_upgrade: bool,
 ) -> int:
     """Put the files of a backup in place of the present ones. Stop the server first.
@@ -206,6 +210,7 @@ def restore(  # noqa: PLR0913 - one parameter for each option
             source=place,
             app=app,
             allow_incomplete=allow_incomplete,
+            no_manifest=no_manifest,
             dry_run=dry_run,
             then_upgrade=then_upgrade,
             progress=progress,
@@ -292,6 +297,8 @@ def _print_pruned(invocation: Invocation, places: list[Pruned], *, dry_run: bool
 def _print_restored(invocation: Invocation, restored: Restored) -> None:
     would = "would be " if restored.dry_run else ""
     lines = [f"{len(restored.files)} files of {restored.source} {would}put in place"]
+    if restored.checksums is False:
+        lines.append("warning: the backup has no manifest, so no checksum was compared")
     apps = restored.unregistered
     lines += [f"warning: app {app} is not registered in the global database" for app in apps]
     if restored.set_aside is not None:

@@ -16,6 +16,8 @@ import click
 from streamhub_orm.cli.ownership import work_as_owner
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streamhub_orm.errors import StreamHubError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -44,14 +46,15 @@ class Invocation:
 
     def refuse(self, error: StreamHubError) -> None:
         """Say on stderr, and with --json as the one document on stdout, why nothing was done."""
-        self.end_early(f"Error: {error}", str(error))
+        self.end_early(f"Error: {error}", str(error), error.details)
 
-    def end_early(self, line: str, error: str) -> None:
+    def end_early(self, line: str, error: str, details: Mapping[str, Any] | None = None) -> None:
         """Print a line on stderr and, with --json, the one document, which holds the `error`."""
         click.echo(line, err=True)
         if self.json:
             plain = {"ok": False, "error": error}
-            print_json(self.refused_document(error) if self.refused_document else plain)
+            document = self.refused_document(error) if self.refused_document else plain
+            print_json({**document, **(details or {})})
 
 
 def _is_about_archives() -> bool:

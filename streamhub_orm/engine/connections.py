@@ -167,10 +167,41 @@ def fold_wal_in(path: Path) -> None:
     In exclusive locking mode the first lock is refused while any other connection is there.
     """
     with closing(_connect(path, "rw")) as connection:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("ROLLBACK")
+        _lock_alone(connection)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@contextmanager
+def holding_alone(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database that no other connection has open, and none gets a lock on until the end.
+
+    Waits for others as long as the busy timeout; then raises SQLITE_BUSY.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        with closing(_connect(path, "rw")) as connection:
+            connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                _lock_alone(connection)
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > deadline:
+                    raise
+            else:
+                connection.execute("PRAGMA synchronous = FULL")
+                yield connection
+                return
+        time.sleep(0.005)  # without a connection: a refused one may keep a shared lock
+
+
+def _lock_alone(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("BEGIN EXCLUSIVE")
+    connection.execute("ROLLBACK")  # the lock stays, as the mode says
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether SQLite was refused a lock."""
+    return (error.sqlite_errorname or "").startswith("SQLITE_BUSY")
 
 
 def roll_back_dead_write(path: Path) -> None:

@@ -39,7 +39,7 @@ def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileErr
         path,
         f"{type(error).__name__}: {error} while {doing}",
         "every statement to succeed",
-        "Nothing was changed; correct what the message names, then run again.",
+        "Correct what the message names, then run again.",
     )
 
 
@@ -72,12 +72,12 @@ _CORRUPT = (
 _DISK = (
     DiskError,
     "to read and write without a fault of the disk",
-    "Check the disk, its free space and the system's log, then run again; nothing was changed.",
+    "Check the disk, its free space and the system's log, then run again.",
 )
 _NO_SPACE = (
     SpaceError,
     "room for a copy of the file",
-    "Free space on this file system, then run again; nothing was changed.",
+    "Free space on this file system, then run again.",
 )
 # In order: the first name that occurs in SQLite's result code, errno or message decides.
 _CASES: tuple[tuple[str, tuple[type[DatabaseFaultError], str, str]], ...] = (
@@ -111,7 +111,7 @@ _CASES: tuple[tuple[str, tuple[type[DatabaseFaultError], str, str]], ...] = (
         (
             SpaceError,
             "room for the file's -shm",
-            "Free space on this file system, then run again; nothing was changed.",
+            "Free space on this file system, then run again.",
         ),
     ),
     ("SQLITE_IOERR", _DISK),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from inspect import Parameter, Signature
-from typing import ClassVar, Final, dataclass_transform
+from typing import Any, ClassVar, Final, dataclass_transform
 
 _TEXTS: Final = ("subject", "found", "expected", "todo", "public_message")
 _MOST_LISTED: Final = 12
@@ -94,6 +94,11 @@ class StreamHubError(Exception):
             setattr(self, name, _fixed(value, self.__signature__.parameters[name].annotation))
         # By these the error is made again when it is unpickled or copied.
         self.args = tuple(getattr(self, name) for name in given.arguments)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the JSON document of a command that it stops says besides the message."""
+        return {}
 
     def __str__(self) -> str:
         """Name the subject, what was found, what was expected and what to do."""

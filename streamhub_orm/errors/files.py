@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from streamhub_orm.errors.base import StreamHubError
 
@@ -186,13 +186,61 @@ class UnfinishedError(DatabaseFileError):
     todo = "{done} {next_step}"
 
 
+class HalfDoneError(StreamHubError):
+    """Raised when a fault ends work that had begun to change files, and says how far it came."""
+
+    exit_code: ClassVar[int] = 1
+
+    error: StreamHubError
+    new: Sequence[str]
+    """What is as the work should make it."""
+    old: Sequence[str]
+    """What holds what it held before."""
+    set_aside: Path | None
+    """Where what was there before is kept, as far as it was replaced."""
+    finish: str
+    """The command that finishes the work."""
+    undo: str | None
+    """The command that undoes what was done; None where nothing was."""
+    subject = "{error.subject}"
+    found = "{error.found}"
+    expected = "{error.expected}"
+    todo = (
+        "{error.todo} The work ended half way: new: {new:, }; as before: {old:, }{kept}. "
+        "To finish it: {finish}{way_back}"
+    )
+
+    @property
+    def kept(self) -> str:
+        """The clause about what was set aside."""
+        return f"; what was there is in {self.set_aside}" if self.set_aside else ""
+
+    @property
+    def way_back(self) -> str:
+        """The sentence about how to undo what was done."""
+        return f" ; to undo it: {self.undo}" if self.undo else ""
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the JSON document of a command says of it."""
+        return {
+            "half": {
+                "new": list(self.new),
+                "old": list(self.old),
+                "set_aside": None if self.set_aside is None else str(self.set_aside),
+                "finish": self.finish,
+                "undo": self.undo,
+            }
+        }
+
+
 class DatabaseInUseError(StreamHubError):
     """Raised when a file that is to be replaced is open in another process."""
 
     users: Sequence[str]
     found = "databases in use ({users:; })"
     expected = "to have them alone while they are replaced"
-    todo = "Stop the server and whatever else uses them, then run again; nothing was touched."
+    todo = "Stop the server and whatever else uses them, then run again."
 
 
 class UpgradeRunningError(StreamHubError):

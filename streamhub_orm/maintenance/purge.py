@@ -12,12 +12,12 @@ from streamhub_orm.databases import Databases
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
-from streamhub_orm.maintenance.selection import back_up_first
+from streamhub_orm.maintenance.selection import FirstBackup, back_up_first
 from streamhub_orm.registry import read_registry
 from streamhub_orm.storage import store_for_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -146,10 +146,8 @@ class _Run:
         """Back up, then delete; a fault after the backups ends the run and is in the result."""
         place, app = self.databases.place, self.result.app
         logs = planned["server_logs"]
-        if sum(planned.values()) > logs:
-            self._back_up(place.app_db(app))
-        if logs:
-            self._back_up(place.global_db)
+        needed = [place.app_db(app)] if sum(planned.values()) > logs else []
+        self._back_up([*needed, *([place.global_db] if logs else [])])
         try:
             with translated(place.app_db(app), "purging it"):
                 self._delete_from_app(planned, store)
@@ -166,17 +164,26 @@ class _Run:
             self._delete_vods(VodPurge(self.databases, app, store))
         for table in _TABLES_OF_USE:
             if planned[table]:
-                deleted = _delete_rows(partial(self.databases.app_connection, app), table)
-                self.result.deleted[table] = deleted
+                for rows in _delete_rows(partial(self.databases.app_connection, app), table):
+                    self.result.deleted[table] += rows
 
     def _delete_logs(self) -> None:
-        self.result.deleted["server_logs"] = _delete_rows(
+        for rows in _delete_rows(
             self.databases.global_connection, "server_logs", "app_id = ?", self.app_id
-        )
+        ):
+            self.result.deleted["server_logs"] += rows
 
-    def _back_up(self, path: Path) -> None:
-        backup = back_up_first(path)
-        self.result.backups.append(backup.path)
+    def _back_up(self, paths: list[Path]) -> None:
+        """Back all files up, or none: a purge that is refused leaves nothing new."""
+        made: list[FirstBackup] = []
+        try:
+            for path in paths:
+                made += [back_up_first(path)]
+        except StreamHubError:
+            for backup in made:
+                backup.drop()
+            raise
+        self.result.backups += [backup.path for backup in made]
 
     def _delete_vods(self, vods: VodPurge) -> None:
         deleted = self.result.deleted
@@ -207,9 +214,11 @@ def _delete_rows(
     table: str,
     condition: str = "TRUE",
     *values: object,
-) -> int:
-    """Delete rows some thousands at a time, so that others can write in between."""
-    total = 0
+) -> Iterator[int]:
+    """Delete rows some thousands at a time, so that others can write in between.
+
+    Yields the number of each commit, so that a later fault does not take it out of the account.
+    """
     while True:
         with begin() as connection:
             done = connection.exec_driver_sql(
@@ -217,6 +226,6 @@ def _delete_rows(
                 f"(SELECT id FROM {table} WHERE {condition} LIMIT {_ROWS_AT_ONCE})",
                 values,
             ).rowcount
-        total += done
+        yield done
         if done < _ROWS_AT_ONCE:
-            return total
+            return

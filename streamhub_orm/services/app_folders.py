@@ -17,6 +17,7 @@ from streamhub_orm.durable_files import (
     remove_leftovers,
     sync,
 )
+from streamhub_orm.engine.changes import Changes
 from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.integrity import row_counts
 from streamhub_orm.errors import AppBusyError, AppFolderTakenError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.legacy.sources import LegacyFiles
 
-__all__ = ["find_app_id", "make", "remove_set_aside", "require_unused", "set_aside"]
+__all__ = ["find_app_id", "make", "remove_set_aside", "require_unused", "set_aside", "watch"]
 
 _ASIDE: Final = re.compile(r"\.(?P<app>[a-z0-9-]+)\.[0-9a-f]{8}\.deleted")
 _TABLES: Final = AppBase.metadata.tables.keys() - {Meta.__tablename__}
@@ -57,6 +58,40 @@ def make(
     except BaseException:
         _undo(new)
         raise
+
+
+def watch(place: DataDir, name: str, *, finish: str, undo: str) -> Changes:
+    """Return the account of the making of an app, whose row is committed after its folder."""
+    folder, row = place.app_db(name).parent, f"app {name} in {place.global_db}"
+    changes = Changes([str(folder), row], finish, undo)
+    files, registered = _footprint(folder), _is_registered(place, name)
+
+    def look() -> None:
+        found = {str(folder): _footprint(folder) != files}
+        found[row] = _is_registered(place, name) is not registered
+        changes.new += [what for what, is_new in found.items() if is_new]
+        changes.begun = bool(changes.new)
+
+    changes.look = look
+    return changes
+
+
+def _footprint(folder: Path) -> dict[str, tuple[int, int]] | None:
+    """Return size and time of each file that holds something; None where there is no folder."""
+    if not folder.is_dir():
+        return None
+    found = {it.name: it.stat() for it in folder.iterdir() if not it.name.endswith("-shm")}
+    return {
+        name: (status.st_size, status.st_mtime_ns)
+        for name, status in found.items()
+        if status.st_size and not name.startswith(".")
+    }
+
+
+def _is_registered(place: DataDir, name: str) -> bool:
+    with reading(place.global_db) as connection:
+        query = "SELECT 1 FROM apps WHERE name = ?"
+        return connection.execute(query, (name,)).fetchone() is not None
 
 
 def _undo(new: list[Path]) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import sqlalchemy as sa
 
 from streamhub_orm.data_dir import require_app_name
+from streamhub_orm.engine.changes import command
 from streamhub_orm.errors import (
     AppBusyError,
     AppExistsError,
@@ -30,7 +32,7 @@ from streamhub_orm.services import app_folders
 from streamhub_orm.services.core import get_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -48,6 +50,7 @@ __all__ = [
     "give",
     "list_",
     "list_names",
+    "making",
     "update",
 ]
 
@@ -107,6 +110,28 @@ def create(  # noqa: PLR0913 - what an app is made of
     files = look_up_legacy_files(raw, place, name)
     app_folders.make(place, files, config=config, reuse_folder=reuse_folder)
     return app
+
+
+@contextmanager
+def making(
+    place: DataDir, name: str, options: Sequence[str] = (), *, reuse_folder: bool = False
+) -> Iterator[None]:
+    """Tell a fault of a session in which `create` is called by what it left.
+
+    Its folder may be made though the session did not commit: then `HalfDoneError` names both, and
+    the commands that lead on and back, with the `options` of `apps create`.
+    """
+    require_app_name(name)
+    changes = app_folders.watch(
+        place,
+        name,
+        finish=command(place.root, "apps", "create", name, *options),
+        undo=command(
+            place.root, "apps", "delete", name, *([] if reuse_folder else ["--purge"]), "--yes"
+        ),
+    )
+    with changes.told(place.global_db, "creating an app"):
+        yield
 
 
 def find(session: Session, name: str) -> App | None:

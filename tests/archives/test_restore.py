@@ -21,6 +21,7 @@ from streamhub_orm.errors import (
     DatabaseInUseError,
     DataDirError,
     SpaceError,
+    UnusableArchiveError,
     UpgradeRunningError,
 )
 from tests.support.installations.commands import run_in_process
@@ -306,7 +307,11 @@ def test_archive_of_a_shell_script_is_restored(installation: Installation, tmp_p
             connection.execute("VACUUM INTO ?", (str(target),))
     archive = tmp_path / "streamhub-backup-20200101T000000Z.tar.gz"
     subprocess.run(["tar", "-czf", archive, "-C", tmp_path / "tree", "data"], check=True)
-    restored = restore_archive(archive, tmp_path / "fresh")
+    with pytest.raises(UnusableArchiveError, match=r"no manifest.*--no-manifest.*no checksum"):
+        restore_archive(archive, tmp_path / "fresh")
+    assert not (tmp_path / "fresh").exists()
+    restored = restore_archive(archive, tmp_path / "fresh", no_manifest=True)
+    assert restored.to_json()["checksums"] is False
     assert sorted(restored.files) == ["data/apps/live/app.db", "data/streamhub.db"]
     assert run_in_process("--data-dir", tmp_path / "fresh", "upgrade").status == 0
 

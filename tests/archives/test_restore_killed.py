@@ -105,3 +105,18 @@ def assert_nothing_is_lost(before: dict[str, object], attempt: Path) -> None:
     for name, content in before.items():
         archived = name if name.startswith("data/") else f"data/{name}"
         assert content in (present.get(name), aside.get(archived)), name
+
+
+def test_undo_that_was_killed_between_its_two_names_of_a_file_is_done_again(
+    installation: Installation, created: Created
+) -> None:
+    """A database that it had just put in an empty place is still in the folder, too."""
+    path = installation.data_dir / "apps/live/app.db"
+    before = contents_of(installation.data_dir)
+    restored = restore_archive(created.archive, installation.data_dir, app="live")
+    assert restored.set_aside is not None
+    path.unlink()
+    path.hardlink_to(restored.set_aside / "data/apps/live/app.db")
+    undo_restore(restored.set_aside, installation.data_dir)
+    assert contents_of(installation.data_dir) == before
+    assert path.stat().st_nlink == 1

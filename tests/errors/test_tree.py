@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # Of each kind of field a value that cannot be overlooked where it must not be shown.
 VALUES: dict[str, Any] = {
     "str": "HIDDEN-text",
+    "str | None": "HIDDEN-text",
     "object": "HIDDEN-value",
     "Path": Path("/HIDDEN/path"),
     "Path | None": Path("/HIDDEN/path"),
@@ -43,6 +44,7 @@ VALUES: dict[str, Any] = {
     "int | None": 7,
     "float": 2.5,
     "DatabaseFileError": LockedDatabaseError(Path("/HIDDEN/path"), "HIDDEN-found", "e", "t"),
+    "StreamHubError": LockedDatabaseError(Path("/HIDDEN/path"), "HIDDEN-found", "e", "t"),
 }
 # Words of ours, never of an installation: a metric, a form that was expected, a column, a status.
 SHOWN: dict[str, dict[str, Any]] = {
