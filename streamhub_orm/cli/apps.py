@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import print_table, require_consent
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json, print_table, require_consent
 from streamhub_orm.cli.sessions import opened_databases, shown_time
 from streamhub_orm.global_db import PLATFORM_TENANT
 from streamhub_orm.maintenance.purge import Scope
@@ -53,7 +53,7 @@ def create(
     if invocation.json:
         print_json(document)
     elif invocation.verbosity >= 0:
-        click.echo(f"made {document['folder']}")
+        echo(f"made {document['folder']}")
 
 
 @apps.command("list")
@@ -92,7 +92,7 @@ def delete(invocation: Invocation, name: str, *, purge: bool, yes: bool) -> None
     if invocation.json:
         print_json({"ok": True, "app": name, "kept": None if purge else str(folder)})
     elif invocation.verbosity >= 0:
-        click.echo(f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}"))
+        echo(f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}"))
 
 
 def _document(app: App, databases: Databases) -> dict[str, object]:
@@ -132,7 +132,7 @@ def purge(invocation: Invocation, app: str, scope: str, *, yes: bool, dry_run: b
         _print_done(done)
     _print_kept(done)
     if done.error is not None:
-        click.echo(f"Error: {app}: {done.error}", err=True)
+        echo(f"Error: {app}: {done.error}", err=True)
     return 0 if done.ok else 1
 
 
@@ -140,10 +140,10 @@ def _print_kept(done: Purge) -> None:
     """Name the recordings that stay, but where all have one reason, which is said once."""
     named = [] if done.error is not None else done.kept_vods
     for vod in named:
-        click.echo(f"Error: {done.app}: kept VOD {vod.id} ({vod.name}): {vod.reason}", err=True)
+        echo(f"Error: {done.app}: kept VOD {vod.id} ({vod.name}): {vod.reason}", err=True)
     if done.kept > len(named):
         more = "more " if named else ""
-        click.echo(f"Error: {done.app}: kept {done.kept - len(named)} {more}VODs", err=True)
+        echo(f"Error: {done.app}: kept {done.kept - len(named)} {more}VODs", err=True)
 
 
 def _print_done(done: Purge) -> None:
@@ -151,6 +151,6 @@ def _print_done(done: Purge) -> None:
     if rows:
         print_table(("would go" if done.dry_run else "deleted", "number"), rows)
     else:
-        click.echo("Nothing to do." if done.ok else "Nothing was deleted.")
+        echo("Nothing to do." if done.ok else "Nothing was deleted.")
     for backup in done.backups:
-        click.echo(f"backup: {backup}")
+        echo(f"backup: {backup}")

@@ -1,8 +1,7 @@
-"""Options that every command takes, before or after its name, and its one JSON document."""
+"""Options that every command takes, before or after its name, and its early end."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable
@@ -12,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from streamhub_orm.cli.output import echo, print_json
+from streamhub_orm.errors.visible import visible
 
 if TYPE_CHECKING:
     from streamhub_orm.errors import StreamHubError
@@ -40,18 +42,10 @@ class Invocation:
 
     def end_early(self, line: str, error: str) -> None:
         """Print a line on stderr and, with --json, the one document, which holds the `error`."""
-        click.echo(line, err=True)
+        echo(line, err=True)
         if self.json:
             plain = {"ok": False, "error": error}
             print_json(self.refused_document(error) if self.refused_document else plain)
-
-
-def print_json(document: object) -> None:
-    """Print the one JSON document of a command."""
-    text = json.dumps(document, ensure_ascii=False, indent=2)
-    # Half a character, as a file's name may hold, is no UTF-8: JSON can only write its number.
-    readable = text.encode(errors="replace").decode() == text
-    click.echo(text if readable else json.dumps(document, indent=2))
 
 
 def global_options(command: Command) -> Command:
@@ -100,9 +94,19 @@ lock_timeout_option = click.option(
 """Option of the commands that take the installation's lock and may wait for it."""
 
 
+class _VisibleFormatter(logging.Formatter):
+    """One line for each record, whatever names it carries."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line; a traceback that follows it has lines of its own."""
+        return visible(super().formatMessage(record))
+
+
 def _configure_logging(verbosity: int) -> None:
     if verbosity > 0:
         level = logging.DEBUG if verbosity > 1 else logging.INFO
-        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(_VisibleFormatter("%(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(handlers=[handler])
         # Not Alembic's: it logs the revisions of our databases in memory too, and names no file.
         logging.getLogger("streamhub_orm").setLevel(level)

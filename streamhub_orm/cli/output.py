@@ -1,12 +1,15 @@
-"""Tables and progress bars on a terminal, plain lines elsewhere."""
+"""Lines, JSON, tables and progress bars: whatever they hold, none of it steers the terminal."""
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+
+from streamhub_orm.errors.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +17,39 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 
+def echo(line: str = "", *, err: bool = False) -> None:
+    """Print one line, on stderr with `err`."""
+    click.echo(visible(line), err=err)
+
+
+def print_json(document: object) -> None:
+    """Print the one JSON document of a command."""
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=_from_blob)
+    line = text.replace("\n", "")  # a line break that stands in a value is written as \n
+    if visible(line) != line or not _is_encodable(text):
+        text = json.dumps(document, indent=2, default=_from_blob)  # by numbers, as \u202e
+    click.echo(text.replace("\x7f", "\\u007f"))
+
+
+def _from_blob(value: object) -> str:
+    """Show bytes that somebody stored where a text belongs."""
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    message = f"no JSON can hold {type(value).__name__}"
+    raise TypeError(message)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows as a table on a terminal, as tab-separated lines elsewhere."""
-    texts = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    texts = [["-" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(columns), *texts]:
             click.echo("\t".join(row))

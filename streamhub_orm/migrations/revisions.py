@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from alembic.runtime.migration import MigrationInfo, RevisionStep
 
-    from streamhub_orm.migrations.worlds import World
+    from streamhub_orm.errors.visible import visible
+from streamhub_orm.migrations.worlds import World
 
 _log: Final = logging.getLogger(__name__)
 _PATH: Final = "streamhub_orm.path"
@@ -94,7 +95,7 @@ def migration_transaction(path: Path) -> Iterator[sa.Connection]:
     with translated(path, "upgrading it"), alembic_lock:
         raw = open_for_migration(path)
         with closing(raw), connect_over(raw) as connection, connection.begin():
-            _log.info("migrating %s", path)
+            _log.info("migrating %s", visible(str(path)))
             connection.info[_PATH] = path
             with foreign_code_set_aside(raw, path):
                 yield connection
@@ -169,7 +170,7 @@ def _log_step(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> Non
             ", ".join(it) or "base"
             for it in (step.source_revision_ids, step.destination_revision_ids)
         ]
-        _log.debug("%s: %s -> %s", path, *ids)
+        _log.debug("%s: %s -> %s", visible(str(path)), *ids)
 
 
 def _require_foreign_keys(raw: sqlite3.Connection, path: Path) -> None:
