@@ -19,6 +19,7 @@ from streamhub_orm.engine.connections import open_for_migration, open_read_only,
 from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.engine.foreign_code import foreign_code_set_aside
 from streamhub_orm.errors import MigrationFailedError, UnknownRevisionError
+from streamhub_orm.errors.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from alembic.runtime.migration import MigrationInfo, RevisionStep
 
-    from streamhub_orm.errors.visible import visible
-from streamhub_orm.migrations.worlds import World
+    from streamhub_orm.migrations.worlds import World
 
 _log: Final = logging.getLogger(__name__)
 _PATH: Final = "streamhub_orm.path"
