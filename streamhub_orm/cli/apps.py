@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table, require_consent
-from streamhub_orm.cli.sessions import opened_databases, shown_time
+from streamhub_orm.cli.output import echo, print_json, print_table, require_consent, text_of
+from streamhub_orm.cli.sessions import opened_databases, showing_all, shown_time
 from streamhub_orm.global_db import PLATFORM_TENANT
 from streamhub_orm.maintenance.purge import Scope
 from streamhub_orm.maintenance.purge import purge as run_purge
@@ -65,6 +65,7 @@ def list_(invocation: Invocation, tenant: str | None) -> None:
     with (
         opened_databases(invocation, "listing apps") as databases,
         databases.global_session(read_only=True) as session,
+        showing_all(session),
     ):
         found = [_document(app, databases) for app in service.list_(session, tenant)]
     if invocation.json:
@@ -102,7 +103,7 @@ def _document(app: App, databases: Databases) -> dict[str, object]:
         "tenant": app.tenant_id or PLATFORM_TENANT,
         "display_name": app.display_name,
         "created_at": shown_time(app.created_at),
-        "folder": str(databases.place.apps / app.name),
+        "folder": str(databases.place.apps / text_of(app.name)),
     }
 
 

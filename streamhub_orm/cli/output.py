@@ -24,19 +24,16 @@ def echo(line: str = "", *, err: bool = False) -> None:
 
 def print_json(document: object) -> None:
     """Print the one JSON document of a command."""
-    text = json.dumps(document, ensure_ascii=False, indent=2, default=_from_blob)
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=text_of)
     line = text.replace("\n", "")  # a line break that stands in a value is written as \n
     if visible(line) != line or not _is_encodable(text):
-        text = json.dumps(document, indent=2, default=_from_blob)  # by numbers, as \u202e
+        text = json.dumps(document, indent=2, default=text_of)  # by numbers, as \u202e
     click.echo(text.replace("\x7f", "\\u007f"))
 
 
-def _from_blob(value: object) -> str:
-    """Show bytes that somebody stored where a text belongs."""
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    message = f"no JSON can hold {type(value).__name__}"
-    raise TypeError(message)
+def text_of(value: object) -> str:
+    """Return a value as text; bytes that somebody stored where a text belongs as SQL has them."""
+    return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else str(value)
 
 
 def _is_encodable(text: str) -> bool:
@@ -49,7 +46,7 @@ def _is_encodable(text: str) -> bool:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows as a table on a terminal, as tab-separated lines elsewhere."""
-    texts = [["-" if cell is None else visible(str(cell)) for cell in row] for row in rows]
+    texts = [["-" if cell is None else visible(text_of(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(columns), *texts]:
             click.echo("\t".join(row))
