@@ -29,7 +29,12 @@ from streamhub_orm.legacy.progress import silent
 from streamhub_orm.migrations.global_file import rehearse_global_file, upgrade_global_file
 from streamhub_orm.upgrade.app_job import count_app, died, rehearse_app, upgrade_app
 from streamhub_orm.upgrade.interrupts import Interrupts
-from streamhub_orm.upgrade.preflight import Plan, look_at_everything, require_workable
+from streamhub_orm.upgrade.preflight import (
+    Plan,
+    look_at_everything,
+    require_rehearsable,
+    require_workable,
+)
 from streamhub_orm.upgrade.report import NOTHING, AppReport, GlobalReport, UpgradeReport
 from streamhub_orm.upgrade.resuming import recorded_backup
 from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
@@ -69,6 +74,7 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     if dry_run:
         plan = _look(place, apps, create_missing, recover=False)
         run = _Run.of(plan, jobs, progress, dry_run=True)
+        require_rehearsable(plan, run.jobs)
         with run.interrupts, TemporaryDirectory(prefix="streamhub-rehearsal-") as folder:
             run.index_rows(Path(folder) / "rows")
             run.rehearse()
