@@ -14,7 +14,7 @@ from streamhub_orm.fleet import walk
 from streamhub_orm.legacy.importing import count_unmatched_rows
 from streamhub_orm.migrations.adoption import adoptable_revision
 from streamhub_orm.migrations.references import reference_structure
-from streamhub_orm.migrations.states import FileState, State, look_at, look_at_app
+from streamhub_orm.migrations.states import FileState, State, look_at, look_at_app, unusable
 from streamhub_orm.migrations.structure import compare, read_structure
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import find_legacy_files, read_registry
@@ -74,7 +74,9 @@ def check_installation(data_dir: Path, *, legacy: bool = False) -> Iterator[File
     except StreamHubError:
         return  # the check of the global database has said so
     for outcome in walk(registry.ids, partial(_check_app, place, registry, legacy=legacy)):
-        yield outcome.value or FileCheck(outcome.app, None, State.BROKEN, error=str(outcome.error))
+        yield outcome.value or FileCheck(
+            outcome.app, None, unusable(outcome.error).state, error=str(outcome.error)
+        )
 
 
 def _check_app(place: DataDir, registry: Registry, name: str, *, legacy: bool) -> FileCheck:

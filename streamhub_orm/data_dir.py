@@ -61,7 +61,12 @@ class DataDir:
             if kind not in {None, "a folder"}:
                 raise IrregularFileError(each, str(kind), "a folder")
         nested, flat = root / "data" / GLOBAL_DB_NAME, root / GLOBAL_DB_NAME
-        fault = _fault(root, nested, flat)
+        try:
+            fault = _fault(root, nested, flat)
+        except PermissionError as error:
+            found = f"a folder that this user may not enter ({nested.parent} or {root})"
+            todo = "Run as the owner of the installation, or with sudo."
+            raise DataDirError(root, found, "one that this user can look into", todo) from error
         if fault is not None:
             raise DataDirError(root, *fault)
         global_db = nested if os.path.lexists(nested) else flat

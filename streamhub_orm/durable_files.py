@@ -57,7 +57,12 @@ def _create_held(path: Path) -> tuple[Path, int]:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
         holder = _holder_of(temporary)
         descriptor = os.open(holder, flags, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            holder.unlink()
+            os.close(descriptor)
+            raise
         # Between open and flock a clean-up may have taken the file for a dead run's.
         if holder.exists():
             try:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.engine.connections import open_read_only, reading, translated
+from streamhub_orm.engine.connections import lossy_text, open_read_only, reading, translated
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import UnknownAppError, UnknownStructureError
 from streamhub_orm.legacy.bookkeeping import is_app_recorded, is_split, recorded_app_ids
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.legacy.global_rows import GlobalRows
 
-_ALL: Final = "SELECT name FROM apps ORDER BY id"
+_NAME: Final = "CASE typeof(name) WHEN 'blob' THEN quote(name) ELSE name END"
+_ALL: Final = f"SELECT {_NAME}, id FROM apps ORDER BY id"  # noqa: S608 - constants of this module
 # The platform also owns what no tenant does: rows from before tenancy, and NULL.
-OF_TENANT: Final = "SELECT name FROM apps WHERE tenant_id = ? ORDER BY id"
-OF_PLATFORM: Final = "SELECT name FROM apps WHERE coalesce(tenant_id, ?1) = ?1 ORDER BY id"
+OF_TENANT: Final = f"SELECT {_NAME} FROM apps WHERE tenant_id = ? ORDER BY id"  # noqa: S608
+OF_PLATFORM: Final = f"SELECT {_NAME} FROM apps WHERE coalesce(tenant_id, ?1) = ?1 ORDER BY id"  # noqa: S608
 _PLATFORM: Final = "platform"
 
 
@@ -54,8 +55,18 @@ def read_registry(global_db: Path) -> Registry:
     """Read the registry; raises a `DatabaseFileError` where the file cannot be used."""
     with reading(global_db) as connection:
         _require_table(connection, global_db)
-        ids = dict(connection.execute("SELECT name, id FROM apps ORDER BY id"))
+        ids = read_app_ids(connection)
         return Registry(global_db, ids, is_split(connection), recorded_app_ids(connection))
+
+
+def read_app_ids(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return `apps.id` by name, in the order of the ids.
+
+    A name that is a BLOB or no UTF-8 comes in a form that no allow-list lets pass, so that it is
+    refused by itself and stops no other app.
+    """
+    with lossy_text(connection):
+        return {str(name): id_ for name, id_ in connection.execute(_ALL)}
 
 
 def list_app_names(place: DataDir) -> list[str]:
@@ -73,11 +84,10 @@ def list_app_names_of_tenant(place: DataDir, tenant_id: str) -> list[str]:
     """
     with reading(place.global_db) as connection:
         if "tenant_id" not in _require_table(connection, place.global_db):
-            rows = connection.execute(_ALL).fetchall() if tenant_id == _PLATFORM else []
-        else:
-            query = OF_PLATFORM if tenant_id == _PLATFORM else OF_TENANT
-            rows = connection.execute(query, (tenant_id,)).fetchall()
-    return [name for (name,) in rows]
+            return list(read_app_ids(connection)) if tenant_id == _PLATFORM else []
+        query = OF_PLATFORM if tenant_id == _PLATFORM else OF_TENANT
+        with lossy_text(connection):
+            return [str(name) for (name,) in connection.execute(query, (tenant_id,))]
 
 
 def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
@@ -105,8 +115,7 @@ def look_up_legacy_files(
     vods_db = place.legacy_db(name)
     row = connection.execute("SELECT id FROM apps WHERE name = ?", (name,)).fetchone()
     if row is None:
-        names = connection.execute(_ALL).fetchall()
-        raise UnknownAppError(name, place.global_db, [known for (known,) in names])
+        raise UnknownAppError(name, place.global_db, list(read_app_ids(connection)))
     recorded = is_app_recorded(connection, row[0])
     return LegacyFiles(name, row[0], place.global_db, vods_db, find_global or look, recorded)
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from streamhub_orm.data_dir import DataDir, require_app_name
 from streamhub_orm.errors import DatabaseFileError
 from streamhub_orm.fleet import walk
-from streamhub_orm.migrations.states import FileState, State, imports_pending, look_at, look_at_app
+from streamhub_orm.migrations.states import (
+    FileState,
+    State,
+    imports_pending,
+    look_at,
+    look_at_app,
+    unusable,
+)
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
@@ -63,7 +70,7 @@ def read_status(data_dir: Path) -> Status:
         state = found.state if found.error is not None else State.BROKEN
         return Status(place.root, FileState(state, found.revision, error=error))
     apps = {
-        outcome.app: outcome.value or FileState(State.BROKEN, error=outcome.error)
+        outcome.app: outcome.value or unusable(outcome.error)
         for outcome in walk(registry.ids, partial(_look_at_app, place, registry))
     }
     return Status(place.root, found, apps, registry.split_done)

@@ -18,6 +18,7 @@ from streamhub_orm.engine.backups import copy_verified
 from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.migrations.states import look_at
+from streamhub_orm.registry import read_app_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,7 +67,7 @@ def find_parts(place: DataDir) -> Found:
 def _apps(place: DataDir) -> list[str]:
     """Return the names of registered apps and of folders, as far as an app can have them."""
     with reading(place.global_db) as connection:
-        names = {str(name) for (name,) in connection.execute("SELECT name FROM apps")}
+        names = set(read_app_ids(connection))
     if place.apps.is_dir():
         with os.scandir(place.apps) as entries:
             names.update(entry.name for entry in entries)

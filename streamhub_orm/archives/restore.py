@@ -41,6 +41,7 @@ from streamhub_orm.errors import (
     UnusableArchiveError,
     UpgradeRunningError,
 )
+from streamhub_orm.registry import read_app_ids
 from streamhub_orm.upgrade import upgrade_installation
 
 if TYPE_CHECKING:
@@ -355,5 +356,5 @@ def _unregistered(place: DataDir, replacements: Sequence[Replacement]) -> list[s
     registered = set()
     if place.global_db.exists():
         with reading(place.global_db) as connection:
-            registered = {name for (name,) in connection.execute("SELECT name FROM apps")}
+            registered = set(read_app_ids(connection))
     return sorted({each.part.app for each in replacements if each.part.app} - registered)

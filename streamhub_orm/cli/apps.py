@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import print_table, require_consent
-from streamhub_orm.cli.sessions import opened_databases, shown_time
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json, print_table, require_consent, text_of
+from streamhub_orm.cli.sessions import opened_databases, showing_all, shown_time
 from streamhub_orm.global_db import PLATFORM_TENANT
 from streamhub_orm.maintenance.purge import Scope
 from streamhub_orm.maintenance.purge import purge as run_purge
@@ -56,7 +56,7 @@ def create(
     if invocation.json:
         print_json(document)
     elif invocation.verbosity >= 0:
-        click.echo(f"made {document['folder']}")
+        echo(f"made {document['folder']}")
 
 
 @apps.command("list")
@@ -68,6 +68,7 @@ def list_(invocation: Invocation, tenant: str | None) -> None:
     with (
         opened_databases(invocation, "listing apps") as databases,
         databases.global_session(read_only=True) as session,
+        showing_all(session),
     ):
         found = [_document(app, databases) for app in service.list_(session, tenant)]
     if invocation.json:
@@ -95,7 +96,7 @@ def delete(invocation: Invocation, name: str, *, purge: bool, yes: bool) -> None
     if invocation.json:
         print_json({"ok": True, "app": name, "kept": None if purge else str(folder)})
     elif invocation.verbosity >= 0:
-        click.echo(f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}"))
+        echo(f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}"))
 
 
 def _document(app: App, databases: Databases) -> dict[str, object]:
@@ -105,7 +106,7 @@ def _document(app: App, databases: Databases) -> dict[str, object]:
         "tenant": app.tenant_id or PLATFORM_TENANT,
         "display_name": app.display_name,
         "created_at": shown_time(app.created_at),
-        "folder": str(databases.place.apps / app.name),
+        "folder": str(databases.place.apps / text_of(app.name)),
     }
 
 
@@ -135,7 +136,7 @@ def purge(invocation: Invocation, app: str, scope: str, *, yes: bool, dry_run: b
         _print_done(done)
     _print_kept(done)
     if done.error is not None:
-        click.echo(f"Error: {app}: {done.error}", err=True)
+        echo(f"Error: {app}: {done.error}", err=True)
     return 0 if done.ok else 1
 
 
@@ -143,10 +144,10 @@ def _print_kept(done: Purge) -> None:
     """Name the recordings that stay, but where all have one reason, which is said once."""
     named = [] if done.error is not None else done.kept_vods
     for vod in named:
-        click.echo(f"Error: {done.app}: kept VOD {vod.id} ({vod.name}): {vod.reason}", err=True)
+        echo(f"Error: {done.app}: kept VOD {vod.id} ({vod.name}): {vod.reason}", err=True)
     if done.kept > len(named):
         more = "more " if named else ""
-        click.echo(f"Error: {done.app}: kept {done.kept - len(named)} {more}VODs", err=True)
+        echo(f"Error: {done.app}: kept {done.kept - len(named)} {more}VODs", err=True)
 
 
 def _print_done(done: Purge) -> None:
@@ -154,6 +155,6 @@ def _print_done(done: Purge) -> None:
     if rows:
         print_table(("would go" if done.dry_run else "deleted", "number"), rows)
     else:
-        click.echo("Nothing to do." if done.ok else "Nothing was deleted.")
+        echo("Nothing to do." if done.ok else "Nothing was deleted.")
     for backup in done.backups:
-        click.echo(f"backup: {backup}")
+        echo(f"backup: {backup}")

@@ -17,8 +17,8 @@ from streamhub_orm.archives import (
     verify_archive,
 )
 from streamhub_orm.archives.places import ALL, LATEST, LOCAL, PLACES
-from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option, print_json
-from streamhub_orm.cli.output import print_table, progress_bar
+from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option
+from streamhub_orm.cli.output import echo, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -264,7 +264,7 @@ def _print_listing(invocation: Invocation, listing: Listing) -> None:
         columns = ("place", "name", "taken_at", "complete", "bytes")
         print_table(columns, [[row[column] for column in columns] for row in document["backups"]])
     elif listing.error is None:
-        click.echo(f"no backups in {listing.folder}")
+        echo(f"no backups in {listing.folder}")
     _print_errors([listing.error] if listing.error is not None else [])
 
 
@@ -320,10 +320,10 @@ def _print(
         print_json(document)
     elif invocation.verbosity >= 0:
         for line in lines:
-            click.echo(line)
+            echo(line)
     _print_errors(errors)
 
 
 def _print_errors(errors: list[str]) -> None:
     for error in errors:
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from streamhub_orm.check import check_installation
-from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import print_table
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json, print_table
 from streamhub_orm.demo import ERAS, write_demo
 from streamhub_orm.init import make_installation
 from streamhub_orm.status import FAILED_STATES, read_status
@@ -33,7 +33,7 @@ def init(invocation: Invocation) -> None:
             {"ok": True, "data_dir": str(place.root), "global_db": str(place.global_db)},
         )
     else:
-        click.echo(f"made an installation in {place.root} with the app live")
+        echo(f"made an installation in {place.root} with the app live")
 
 
 @click.command
@@ -47,8 +47,8 @@ def demo(invocation: Invocation, folder: Path, era: str | None) -> None:
     if invocation.json:
         print_json({"ok": True, "data_dir": str(folder.absolute())})
     elif invocation.verbosity >= 0:
-        click.echo(f"wrote a legacy installation into {folder}")
-        click.echo(f"Now try: streamhub-db --data-dir {folder} upgrade")
+        echo(f"wrote a legacy installation into {folder}")
+        echo(f"Now try: streamhub-db --data-dir {folder} upgrade")
 
 
 @click.command
@@ -67,10 +67,10 @@ def status(invocation: Invocation) -> int:
             pending = "yes" if app["pending_import"] else "no"
             rows.append((app["app"], app["state"], app["revision"], app["head"], pending))
         print_table(("database", "state", "revision", "head", "import pending"), rows)
-        click.echo(f"split: {_SPLIT[found.split_done]}")
+        echo(f"split: {_SPLIT[found.split_done]}")
     for name, state in {"global": found.global_, **found.apps}.items():
         if state.error is not None and state.state in FAILED_STATES:
-            click.echo(f"Error: {name}: {state.error}", err=True)
+            echo(f"Error: {name}: {state.error}", err=True)
     return 0 if found.ok else 1
 
 
@@ -100,11 +100,11 @@ def check(invocation: Invocation, *, legacy: bool) -> int:
 def _print_findings(found: FileCheck, *, verbose: bool) -> None:
     faults = [*found.drift, *found.integrity, *found.foreign_keys]
     if found.error:
-        click.echo(f"Error: {found.name}: {found.error}", err=True)
+        echo(f"Error: {found.name}: {found.error}", err=True)
     for fault in faults:
-        click.echo(f"Error: {found.path}: {fault}", err=True)
+        echo(f"Error: {found.path}: {fault}", err=True)
     if found.unmatched is not None and found.unmatched.total:
         rows = ", ".join(f"{count} {table}" for table, count in asdict(found.unmatched).items())
-        click.echo(f"{found.path}: legacy rows that are not in it: {rows}", err=True)
+        echo(f"{found.path}: legacy rows that are not in it: {rows}", err=True)
     for extra in found.extras if verbose else ():
-        click.echo(f"{found.path}: not ours, left alone: {extra}", err=True)
+        echo(f"{found.path}: not ours, left alone: {extra}", err=True)

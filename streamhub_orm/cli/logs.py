@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import print_table
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json, print_table
 from streamhub_orm.cli.sessions import global_session, opened_databases, shown_time
 from streamhub_orm.errors import StoredValueError
 from streamhub_orm.schema import utc_from_text, utc_now
@@ -82,7 +82,7 @@ def list_(
     columns = ("time", "level", "app", "source", "message")
     print_table(columns, [_line(entry) for entry in found])
     if following is not None and invocation.verbosity >= 0:
-        click.echo(f"More: --after {following}", err=True)
+        echo(f"More: --after {following}", err=True)
 
 
 @logs.command
@@ -114,7 +114,7 @@ def purge(invocation: Invocation, days: int, *, dry_run: bool) -> None:
     elif invocation.verbosity >= 0:
         what = "would delete" if dry_run else "deleted"
         reason = f"from before {before}" if before else "since all are kept"
-        click.echo(f"{what} {count} lines, {reason}")
+        echo(f"{what} {count} lines, {reason}")
 
 
 def _document(entry: service.LogEntry) -> dict[str, object]:
@@ -130,6 +130,4 @@ def _document(entry: service.LogEntry) -> dict[str, object]:
 
 
 def _line(entry: service.LogEntry) -> tuple[object, ...]:
-    """Return one line of the table; what a message holds must not steer the terminal."""
-    message = "".join(each if each.isprintable() else " " for each in entry.message)
-    return shown_time(entry.ts), entry.level, entry.app, entry.source, message
+    return shown_time(entry.ts), entry.level, entry.app, entry.source, entry.message

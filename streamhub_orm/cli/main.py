@@ -10,7 +10,9 @@ from typing import Final
 import click
 
 from streamhub_orm import __version__
-from streamhub_orm.cli.options import Invocation, global_options, print_json
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json
+from streamhub_orm.cli.streams import lost_output, take_streams
 from streamhub_orm.errors import StreamHubError, UnforeseenError
 
 _COMMANDS: Final = {  # and the module of each, in the order that --help shows
@@ -75,6 +77,7 @@ _STOPPED: Final = "Stopped by Ctrl-C. Run the same command again: it takes up wh
 
 def main() -> None:
     """Run the command line; no traceback reaches an operator."""
+    take_streams()
     invocation = Invocation()
     try:
         status = cli.main(prog_name=_PROGRAM, standalone_mode=False, obj=invocation)
@@ -91,11 +94,12 @@ def main() -> None:
     except StreamHubError as error:
         invocation.refuse(error)
         status = error.exit_code
-    except BrokenPipeError:
-        status = 1
     except Exception as error:  # noqa: BLE001 - what nobody foresaw is told in the same form
         if invocation.verbosity > 1:
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                echo(line, err=True)
         invocation.refuse(UnforeseenError(f"{type(error).__name__}: {error}"))
         status = UnforeseenError.exit_code
+    if reason := lost_output():
+        echo(f"Error: the output could not be written: {reason}", err=True)
     sys.exit(status if isinstance(status, int) else 0)

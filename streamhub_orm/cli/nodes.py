@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import print_table
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import print_json, print_table
 from streamhub_orm.cli.sessions import global_session, shown_time
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services import nodes as service

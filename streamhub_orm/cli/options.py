@@ -1,8 +1,7 @@
-"""Options that every command takes, before or after its name, and its one JSON document."""
+"""Options that every command takes, before or after its name, and its early end."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from streamhub_orm.cli.output import echo, print_json
 from streamhub_orm.cli.ownership import work_as_owner
+from streamhub_orm.errors.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ class Invocation:
 
     def end_early(self, line: str, error: str, details: Mapping[str, Any] | None = None) -> None:
         """Print a line on stderr and, with --json, the one document, which holds the `error`."""
-        click.echo(line, err=True)
+        echo(line, err=True)
         if self.json:
             plain = {"ok": False, "error": error}
             document = self.refused_document(error) if self.refused_document else plain
@@ -59,14 +60,6 @@ class Invocation:
 
 def _is_about_archives() -> bool:
     return click.get_current_context().command_path.split()[1:2] == ["backup"]
-
-
-def print_json(document: object) -> None:
-    """Print the one JSON document of a command."""
-    text = json.dumps(document, ensure_ascii=False, indent=2)
-    # Half a character, as a file's name may hold, is no UTF-8: JSON can only write its number.
-    readable = text.encode(errors="replace").decode() == text
-    click.echo(text if readable else json.dumps(document, indent=2))
 
 
 def global_options(command: Command) -> Command:
@@ -116,9 +109,19 @@ lock_timeout_option = click.option(
 """Option of the commands that take the installation's lock and may wait for it."""
 
 
+class _VisibleFormatter(logging.Formatter):
+    """One line for each record, whatever names it carries."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line; a traceback that follows it has lines of its own."""
+        return visible(super().formatMessage(record))
+
+
 def _configure_logging(verbosity: int) -> None:
     if verbosity > 0:
         level = logging.DEBUG if verbosity > 1 else logging.INFO
-        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(_VisibleFormatter("%(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(handlers=[handler])
         # Not Alembic's: it logs the revisions of our databases in memory too, and names no file.
         logging.getLogger("streamhub_orm").setLevel(level)

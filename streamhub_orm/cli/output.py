@@ -1,12 +1,15 @@
-"""Tables and progress bars on a terminal, plain lines elsewhere."""
+"""Lines, JSON, tables and progress bars: whatever they hold, none of it steers the terminal."""
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+
+from streamhub_orm.errors.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +17,36 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 
+def echo(line: str = "", *, err: bool = False) -> None:
+    """Print one line, on stderr with `err`."""
+    click.echo(visible(line), err=err)
+
+
+def print_json(document: object) -> None:
+    """Print the one JSON document of a command."""
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=text_of)
+    line = text.replace("\n", "")  # a line break that stands in a value is written as \n
+    if visible(line) != line or not _is_encodable(text):
+        text = json.dumps(document, indent=2, default=text_of)  # by numbers, as \u202e
+    click.echo(text.replace("\x7f", "\\u007f"))
+
+
+def text_of(value: object) -> str:
+    """Return a value as text; bytes that somebody stored where a text belongs as SQL has them."""
+    return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else str(value)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows as a table on a terminal, as tab-separated lines elsewhere."""
-    texts = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    texts = [["-" if cell is None else visible(text_of(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(columns), *texts]:
             click.echo("\t".join(row))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import print_table
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json, print_table
 from streamhub_orm.downgrade import downgrade_installation
 from streamhub_orm.migrations.authoring import write_revision
 from streamhub_orm.migrations.worlds import APP, GLOBAL
@@ -40,7 +40,7 @@ def downgrade(
         rows = [(o.name, o.from_revision, o.to_revision, o.backup) for o in outcomes]
         print_table(("database", "from", "to", "backup"), rows)
     for outcome in failed:
-        click.echo(f"Error: {outcome.name}: {outcome.error}", err=True)
+        echo(f"Error: {outcome.name}: {outcome.error}", err=True)
     return 1 if failed else 0
 
 
@@ -72,4 +72,4 @@ def revision(invocation: Invocation, world: str, message: str, *, autogenerate: 
     if invocation.json:
         print_json({"ok": True, "path": str(path)})
     else:
-        click.echo(f"wrote {path}")
+        echo(f"wrote {path}")

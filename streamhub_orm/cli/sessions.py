@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import sqlite3
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from streamhub_orm import Databases
-from streamhub_orm.engine.connections import translated
+from streamhub_orm.engine.connections import lossy_text, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +36,18 @@ def global_session(
     with (
         opened_databases(invocation, doing) as databases,
         databases.global_session(read_only=read_only) as session,
+        showing_all(session) if read_only else nullcontext(),
     ):
         yield session
+
+
+@contextmanager
+def showing_all(session: Session) -> Iterator[None]:
+    """Let the session read texts that are no UTF-8 too: one such row must not hide the others."""
+    driver = session.connection().connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the only driver that there is
+    with lossy_text(driver):
+        yield
 
 
 def shown_time(moment: datetime | None, timespec: str = "seconds") -> str | None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import print_table, progress_bar, warn_of_waits
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json, print_table, progress_bar, warn_of_waits
 from streamhub_orm.maintenance.health import read_health
 from streamhub_orm.maintenance.optimize import OK, long_waits
 from streamhub_orm.maintenance.optimize import optimize as run_optimize
@@ -73,7 +73,7 @@ def health(invocation: Invocation, selection: Selection, *, full: bool) -> int:
     for one in found:
         for fault in (one.error, *(one.integrity or ()), *(one.foreign_keys or ())):
             if fault:
-                click.echo(f"Error: {one.name}: {fault}", err=True)
+                echo(f"Error: {one.name}: {fault}", err=True)
     return 0 if ok else 1
 
 
@@ -96,7 +96,7 @@ def _print_tables(found: list[Health], *, verbose: bool) -> None:
         for one in found
         for table in one.tables
     ]
-    click.echo()
+    echo()
     print_table(("database", "table", "rows", "size"), rows)
 
 
@@ -113,7 +113,7 @@ def sizes(invocation: Invocation, apps: tuple[str, ...]) -> int:
         rows = [_sizes_row(one) for one in (*found.apps, found.global_, found.total)]
         print_table(("app", "database", "wal", "vods", "vod size", "variants", "total"), rows)
     for one in found.failed:
-        click.echo(f"Error: {one.name}: {one.error}", err=True)
+        echo(f"Error: {one.name}: {one.error}", err=True)
     return 1 if found.failed else 0
 
 
@@ -146,7 +146,7 @@ def optimize(invocation: Invocation, selection: Selection) -> int:
         print_json({**document, "databases": entries})
     else:
         print_table(_OPTIMIZED, [_optimized_row(outcome) for outcome in outcomes])
-        click.echo(f"reclaimed: {in_bytes(reclaimed)}")
+        echo(f"reclaimed: {in_bytes(reclaimed)}")
     for outcome in outcomes:
         _print_remarks(outcome)
     return 0 if ok else 1
@@ -165,12 +165,12 @@ def _optimized_row(outcome: Optimized) -> tuple[object, ...]:
 
 def _print_remarks(outcome: Optimized) -> None:
     if outcome.error is not None:
-        click.echo(f"Error: {outcome.name}: {outcome.error}", err=True)
+        echo(f"Error: {outcome.name}: {outcome.error}", err=True)
     for step in outcome.steps:
         if step.reason and step.reason != outcome.error:
-            click.echo(f"{outcome.name}: {step.name} {step.result}: {step.reason}", err=True)
+            echo(f"{outcome.name}: {step.name} {step.result}: {step.reason}", err=True)
     if outcome.backup is not None:
-        click.echo(f"{outcome.name}: its backup is kept: {outcome.backup}", err=True)
+        echo(f"{outcome.name}: its backup is kept: {outcome.backup}", err=True)
 
 
 @click.command
@@ -197,7 +197,7 @@ def report(invocation: Invocation, target: Path) -> int:
         numbers = {"apps": len(fleet.apps), "failed": len(failed)}
         print_json({**document, "html": str(target.absolute()), **numbers})
     elif invocation.verbosity >= 0:
-        click.echo(f"wrote {target}: {len(fleet.apps)} apps, {len(failed)} databases failed")
+        echo(f"wrote {target}: {len(fleet.apps)} apps, {len(failed)} databases failed")
     for database in failed:
-        click.echo(f"Error: {database.name}: {database.error}", err=True)
+        echo(f"Error: {database.name}: {database.error}", err=True)
     return 1 if failed else 0

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import require_consent
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json, require_consent
 from streamhub_orm.errors import SplitCleanupError
 from streamhub_orm.maintenance.sizes import in_bytes
 from streamhub_orm.maintenance.split_cleanup import clean_up_split
@@ -46,7 +46,7 @@ def cleanup(invocation: Invocation, *, yes: bool, dry_run: bool) -> int:
     elif invocation.verbosity >= 0:
         _print_done(done)
     if done.error is not None:
-        click.echo(f"Error: {done.error}", err=True)
+        echo(f"Error: {done.error}", err=True)
     return 0 if done.error is None else 1
 
 
@@ -54,24 +54,24 @@ def _print_findings(invocation: Invocation, error: SplitCleanupError) -> None:
     findings = list(error.findings)
     invocation.refused_document = lambda text: {"ok": False, "error": text, "findings": findings}
     for finding in findings:
-        click.echo(f"found {finding}", err=True)
+        echo(f"found {finding}", err=True)
 
 
 def _print_done(done: SplitCleanup) -> None:
     if not done.removed.total and not done.reclaimed_bytes:
-        click.echo("Nothing to do: the global streams, vods and ingress_auth are empty.")
+        echo("Nothing to do: the global streams, vods and ingress_auth are empty.")
         return
     rows = ", ".join(f"{count} {table}" for table, count in asdict(done.removed).items())
-    click.echo(f"rows {'that would be ' if done.dry_run else ''}removed: {rows}")
+    echo(f"rows {'that would be ' if done.dry_run else ''}removed: {rows}")
     if done.differing.total:
-        click.echo(
+        echo(
             f"of these, {done.differing.total} with another content than their like in the app.db, "
             "which has changed since or came first, and stays"
         )
     if not done.dry_run:
-        click.echo(f"reclaimed: {in_bytes(done.reclaimed_bytes)}")
+        echo(f"reclaimed: {in_bytes(done.reclaimed_bytes)}")
     if done.backup is not None:
-        click.echo(f"backup of the global database: {done.backup}")
+        echo(f"backup of the global database: {done.backup}")
 
 
 @click.command
@@ -90,8 +90,8 @@ def rollback(invocation: Invocation, to: Path | None, *, dry_run: bool) -> None:
     if invocation.json:
         print_json(done.to_json())
     elif dry_run:
-        click.echo(f"would put {done.restored} in the place of {done.global_db}")
+        echo(f"would put {done.restored} in the place of {done.global_db}")
     else:
-        click.echo(f"{done.global_db} is {done.restored.name} again")
-        click.echo(f"the database until now is {done.set_aside}")
-        click.echo(f"To undo this: streamhub-db rollback --to {done.set_aside}")
+        echo(f"{done.global_db} is {done.restored.name} again")
+        echo(f"the database until now is {done.set_aside}")
+        echo(f"To undo this: streamhub-db rollback --to {done.set_aside}")

@@ -6,9 +6,12 @@ import sys
 
 import click
 
-from streamhub_orm.cli.options import Invocation, global_options, print_json
-from streamhub_orm.cli.output import print_table
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json, print_table
 from streamhub_orm.cli.sessions import global_session, shown_time
+from streamhub_orm.cli.streams import require_written
+from streamhub_orm.errors import OutputError
+from streamhub_orm.global_db import ApiToken
 from streamhub_orm.services import tokens as service
 
 
@@ -37,7 +40,13 @@ def issue(invocation: Invocation, name: str, app: str | None, allow: tuple[str, 
         document = {"ok": True, "id": made.id, "name": made.name, "app": made.app}
         print_json({**document, "token": made.plaintext})
     else:
-        click.echo(made.plaintext)
+        echo(made.plaintext)
+    try:
+        require_written()
+    except OutputError:
+        with global_session(invocation, "removing a token that nobody was shown") as session:
+            session.delete(session.get_one(ApiToken, made.id))
+        raise
 
 
 @tokens.command("list")
@@ -67,7 +76,7 @@ def revoke(invocation: Invocation, token_id: int) -> None:
     if invocation.json:
         print_json({"ok": True, "id": token_id})
     elif invocation.verbosity >= 0:
-        click.echo(f"revoked token {token_id}")
+        echo(f"revoked token {token_id}")
 
 
 @tokens.command
@@ -83,7 +92,7 @@ def seed(invocation: Invocation, name: str) -> None:
         print_json({"ok": True, "id": seeded.id, **state})
     elif invocation.verbosity >= 0:
         state_word = "new" if seeded.is_new else "revoked" if seeded.is_revoked else "already there"
-        click.echo(f"token {seeded.id}: {state_word}")
+        echo(f"token {seeded.id}: {state_word}")
 
 
 def _document(info: service.TokenInfo) -> dict[str, object]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option, print_json
-from streamhub_orm.cli.output import print_table, progress_bar, warn_of_waits
+from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option
+from streamhub_orm.cli.output import echo, print_json, print_table, progress_bar, warn_of_waits
 from streamhub_orm.upgrade import UpgradeReport, upgrade_installation
 from streamhub_orm.upgrade.report import refused_json
 from streamhub_orm.upgrade.run import KEPT_BACKUPS
@@ -93,7 +93,7 @@ def _print_report(report: UpgradeReport, verbosity: int) -> None:
             ],
         )
     for line in _summary(report):
-        click.echo(line)
+        echo(line)
 
 
 def _summary(report: UpgradeReport) -> list[str]:
@@ -138,13 +138,13 @@ def _words(counts: RowCounts) -> str:
 
 def _print_failures(report: UpgradeReport) -> None:
     if report.global_.error:
-        click.echo(f"Error: global database: {report.global_.error}", err=True)
+        echo(f"Error: global database: {report.global_.error}", err=True)
     for app in report.apps:
         if app.error:
-            click.echo(f"Error: app {app.app}: {app.error}", err=True)
+            echo(f"Error: app {app.app}: {app.error}", err=True)
     if report.failed:
         failed = f"{report.failed} {'database' if report.failed == 1 else 'databases'}"
-        click.echo(
+        echo(
             f"{failed} would fail, the others would be done. Cure what is named above, then "
             "upgrade."
             if report.dry_run

@@ -83,7 +83,7 @@ def _is_copy(temporary: Path, backup: Path, path: Path) -> bool:
     """Tell whether a backup is byte for byte the same, and not the database under another name."""
     try:
         return not backup.samefile(path) and filecmp.cmp(temporary, backup, shallow=False)
-    except FileNotFoundError:  # another process has pruned it meanwhile
+    except OSError:  # another process has pruned it meanwhile, or it cannot be read any more
         return False
 
 

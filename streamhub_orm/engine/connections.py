@@ -151,6 +151,24 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
+def lossy_text(connection: sqlite3.Connection) -> Iterator[None]:
+    r"""Read texts that are no UTF-8 too: a wrong byte is shown as `\xff`.
+
+    By default one such text ends the whole query. Each text takes a call of Python this way.
+    """
+    before = connection.text_factory
+    connection.text_factory = _lossy
+    try:
+        yield
+    finally:
+        connection.text_factory = before
+
+
+def _lossy(text: bytes) -> str:
+    return text.decode(errors="backslashreplace")
+
+
+@contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open read-only, close at the end, and turn SQLite's errors into ours."""
     with translated(path, "reading"):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.sql import quoted
+from streamhub_orm.errors.visible import visible
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,4 +35,5 @@ def foreign_code_set_aside(connection: sqlite3.Connection, path: Path) -> Iterat
     yield
     for kind, name, sql in found:
         connection.execute(sql)
-        _log.warning("%s: %s %r is not ours; it was left alone and did not run", path, kind, name)
+        what = visible(f"{path}: {kind} {name!r}")
+        _log.warning("%s is not ours; it was left alone and did not run", what)

@@ -33,8 +33,8 @@ def run_lock(path: Path, *, timeout_seconds: float = 0.0) -> Iterator[None]:
     """
     descriptor = _open(path)
     try:
-        _acquire(descriptor, path, time.monotonic() + timeout_seconds)
         with translated(path, "locking the installation"):
+            _acquire(descriptor, path, time.monotonic() + timeout_seconds)
             _write(descriptor, f"process {os.getpid()}")
         try:
             yield

@@ -13,6 +13,7 @@ from streamhub_orm.errors import (
     InterruptedWriteError,
     LockedDatabaseError,
     MigrationFailedError,
+    NoLocksError,
     NotADatabaseError,
     ReadOnlyDatabaseError,
     SpaceError,
@@ -74,6 +75,14 @@ _DISK = (
     "to read and write without a fault of the disk",
     "Check the disk, its free space and the system's log, then run again.",
 )
+_NO_LOCKS = (
+    NoLocksError,
+    "a file system with locks (flock)",
+    (
+        "Mount it with locks (NFS: without nolock), or move the installation to a disk of this "
+        "machine, then run again."
+    ),
+)
 _NO_SPACE = (
     SpaceError,
     "room for a copy of the file",
@@ -97,6 +106,10 @@ _CASES: tuple[tuple[str, tuple[type[DatabaseFaultError], str, str]], ...] = (
     ("EACCES", _READ_ONLY),
     ("EPERM", _READ_ONLY),
     ("EROFS", _READ_ONLY),
+    ("ENOLCK", _NO_LOCKS),
+    ("EOPNOTSUPP", _NO_LOCKS),
+    ("ENOTSUP", _NO_LOCKS),
+    ("ENOSYS", _NO_LOCKS),
     ("SQLITE_CORRUPT", _CORRUPT),
     (
         "SQLITE_NOTADB",

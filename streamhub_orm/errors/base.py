@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from inspect import Parameter, Signature
 from typing import Any, ClassVar, Final, dataclass_transform
 
+from streamhub_orm.errors.visible import visible
+
 _TEXTS: Final = ("subject", "found", "expected", "todo", "public_message")
 _MOST_LISTED: Final = 12
 
@@ -101,9 +103,12 @@ class StreamHubError(Exception):
         return {}
 
     def __str__(self) -> str:
-        """Name the subject, what was found, what was expected and what to do."""
+        """Name the subject, what was found, what was expected and what to do.
+
+        On one line, whatever names are in it: it goes to terminals and logs.
+        """
         subject = f"{self.subject}: " if self.subject else ""
-        return f"{subject}found {self.found}; expected {self.expected}. {self.todo}"
+        return visible(f"{subject}found {self.found}; expected {self.expected}. {self.todo}")
 
     def __repr__(self) -> str:
         """Show no more than `str()` does."""
@@ -122,4 +127,4 @@ class StoredValueError(StreamHubError, ValueError):
 
     def __str__(self) -> str:
         """Tell first what a column holds, then the value."""
-        return f"expected {self.expected}, found {self.found}"
+        return visible(f"expected {self.expected}, found {self.found}")

@@ -84,6 +84,10 @@ class DiskError(DatabaseFaultError):
     """Raised when the operating system reports a fault while the file is read or written."""
 
 
+class NoLocksError(DatabaseFaultError):
+    """Raised when the file system has no locks, without which two processes would collide."""
+
+
 class InterruptedWriteError(DatabaseFaultError):
     """Raised when SQLite must roll back the journal of a killed writer before it can read."""
 

@@ -169,6 +169,16 @@ class MissingExtraError(StreamHubError, ImportError):
     todo = "Install this package with its extra: streamhub-orm[{extra}]."
 
 
+class OutputError(StreamHubError):
+    """Raised when what a command shows this once cannot be written to its stdout."""
+
+    fault: str
+    subject = "stdout"
+    found = "output that cannot be written ({fault})"
+    expected = "a place for what is shown this once"
+    todo = "Nothing was kept of it: give it such a place, then run again."
+
+
 class UnforeseenError(StreamHubError):
     """Raised for a fault that no part of this package foresaw: all that an operator sees."""
 

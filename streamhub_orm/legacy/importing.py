@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.sql import columns_of
+from streamhub_orm.errors.visible import visible
 from streamhub_orm.legacy.accounts import (
     ACCOUNT_KEY,
     Account,
@@ -158,7 +159,7 @@ def _import_source(
                     "app %s: columns of %s that are not ours stay in its old place: %s",
                     files.app,
                     table,
-                    ", ".join(copy.columns_left_behind),
+                    visible(", ".join(copy.columns_left_behind)),
                 )
     return account
 

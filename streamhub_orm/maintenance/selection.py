@@ -12,7 +12,7 @@ from streamhub_orm.engine.backups import back_up, list_backups
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import MissingDatabaseError, StreamHubError
 from streamhub_orm.fleet import attempt
-from streamhub_orm.migrations.states import FileState, State, look_at
+from streamhub_orm.migrations.states import FileState, look_at, unusable
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
@@ -118,7 +118,7 @@ def _operate(
 def _look(place: DataDir, name: str, world: World) -> Database:
     found = attempt(name, partial(_path_of, place, world))
     if found.value is None:
-        return Database(name, world, None, FileState(State.BROKEN, error=found.error))
+        return Database(name, world, None, unusable(found.error))
     return Database(name, world, found.value, look_at(found.value, world))
 
 

@@ -19,6 +19,7 @@ from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.engine.foreign_code import foreign_code_set_aside
 from streamhub_orm.engine.forks import open_in_memory
 from streamhub_orm.errors import MigrationFailedError, UnknownRevisionError
+from streamhub_orm.errors.visible import visible
 
 if TYPE_CHECKING:
     import sqlite3
@@ -95,7 +96,7 @@ def migration_transaction(path: Path) -> Iterator[sa.Connection]:
     with translated(path, "upgrading it"), alembic_lock:
         raw = open_for_migration(path)
         with closing(raw), connect_over(raw) as connection, connection.begin():
-            _log.info("migrating %s", path)
+            _log.info("migrating %s", visible(str(path)))
             connection.info[_PATH] = path
             with foreign_code_set_aside(raw, path):
                 yield connection
@@ -170,7 +171,7 @@ def _log_step(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> Non
             ", ".join(it) or "base"
             for it in (step.source_revision_ids, step.destination_revision_ids)
         ]
-        _log.debug("%s: %s -> %s", path, *ids)
+        _log.debug("%s: %s -> %s", visible(str(path)), *ids)
 
 
 def _require_foreign_keys(raw: sqlite3.Connection, path: Path) -> None:

@@ -78,12 +78,17 @@ def look_at(path: Path, world: World) -> FileState:
             return FileState(State.MISSING, error=missing(path))
         with reading(path) as connection:
             return read_state(connection, world, path)
-    except NewerDatabaseError as error:
-        return FileState(State.NEWER, error=error)
-    except ReadOnlyDatabaseError as error:
-        return FileState(State.UNREADABLE, error=error)
     except DatabaseFileError as error:
-        return FileState(State.BROKEN, error=error)
+        return unusable(error)
+
+
+def unusable(error: StreamHubError | None) -> FileState:
+    """Return the state of a file that cannot be used for this reason."""
+    if isinstance(error, NewerDatabaseError):
+        return FileState(State.NEWER, error=error)
+    if isinstance(error, ReadOnlyDatabaseError):
+        return FileState(State.UNREADABLE, error=error)
+    return FileState(State.BROKEN, error=error)
 
 
 def look_at_app(path: Path, app: str, *, recorded: bool) -> FileState:

@@ -22,12 +22,18 @@ from streamhub_orm.errors import (
     ObjectKeyError,
     StorageError,
     StoreDeniedError,
+    StoreFaultError,
     StoreUnreachableError,
 )
 from streamhub_orm.storage.base import BaseStore
 from streamhub_orm.storage.contract import ObjectInfo
 from streamhub_orm.storage.keys import object_url, require_seconds
-from streamhub_orm.storage.s3_errors import from_botocore, from_client_error
+from streamhub_orm.storage.s3_errors import (
+    UNLIKE_S3,
+    from_botocore,
+    from_client_error,
+    from_odd_answer,
+)
 from streamhub_orm.storage.verified import VerifiedReader
 
 if TYPE_CHECKING:
@@ -71,7 +77,10 @@ class S3Store(BaseStore):
             signature_version="s3v4",
             ignore_configured_endpoint_urls=True,  # type: ignore[call-arg] # types-boto3 lacks it
         )
-        self._client = self._make_client()
+        try:
+            self._client = self._make_client()
+        except ValueError as error:  # an endpoint that botocore takes for no URL
+            raise StoreFaultError(self.name, "", f"settings of no client ({error})") from error
         # s3transfer passes no condition on, so a client of its own adds it to what creates objects.
         self._creating_client = self._make_client()
         for operation in ("PutObject", "CompleteMultipartUpload"):
@@ -140,7 +149,9 @@ class S3Store(BaseStore):
                 return bytes(body.read(size))
 
         try:
-            yield VerifiedReader(read, _described(key, answer), self.name)
+            with self._translated(key):
+                info = _described(key, answer)
+            yield VerifiedReader(read, info, self.name)
         finally:
             body.close()
 
@@ -148,8 +159,7 @@ class S3Store(BaseStore):
         """Describe an object; see `ObjectStore.head`."""
         key = self._whole_key(key)
         with self._translated(key):
-            answer = self._client.head_object(Bucket=self.settings.bucket, Key=key)
-        return _described(key, answer)
+            return _described(key, self._client.head_object(Bucket=self.settings.bucket, Key=key))
 
     def iter_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Describe objects; see `ObjectStore.iter_objects`."""
@@ -158,6 +168,7 @@ class S3Store(BaseStore):
         )
         with self._translated(""):
             for page in pages:
+                page["IsTruncated"]  # only a listing of S3 says so: a page of HTML lists nothing
                 for it in page.get("Contents", ()):
                     etag = it["ETag"].strip('"')
                     yield ObjectInfo(it["Key"], it["Size"], etag, it["LastModified"])
@@ -196,20 +207,26 @@ class S3Store(BaseStore):
             with self._translated(""):
                 answer = self._client.delete_objects(
                     Bucket=self.settings.bucket,
-                    Delete={"Objects": [{"Key": key} for key in given], "Quiet": True},
+                    Delete={"Objects": [{"Key": key} for key in given]},
                 )
+            unsaid = given.keys() - {it.get("Key") for it in answer.get("Deleted", ())}
+            reasons = dict.fromkeys(unsaid, "the store did not answer that it is deleted")
             for fault in answer.get("Errors", ()):
-                reason = f"{fault.get('Code', 'unknown')}: {fault.get('Message', '')}"
-                if fault.get("Code") != "NoSuchKey":
-                    failed |= dict.fromkeys(given[fault["Key"]], reason)
+                key = fault.get("Key", "")
+                reasons[key] = f"{fault.get('Code', 'unknown')}: {fault.get('Message', '')}"
+                if fault.get("Code") == "NoSuchKey":
+                    del reasons[key]
+            for key, reason in reasons.items():
+                failed |= dict.fromkeys(given.get(key, ()), reason)
         return failed
 
     def presigned_url(self, key: str, *, seconds: int = 3600) -> str:
         """Return a signed URL; see `ObjectStore.presigned_url`."""
         parameters = {"Bucket": self.settings.bucket, "Key": self._whole_key(key)}
+        expires = require_seconds(seconds)
         with self._translated(key):
             return self._client.generate_presigned_url(
-                "get_object", Params=parameters, ExpiresIn=require_seconds(seconds)
+                "get_object", Params=parameters, ExpiresIn=expires
             )
 
     def public_url(self, key: str) -> str:
@@ -220,7 +237,7 @@ class S3Store(BaseStore):
         # A session of its own: boto3's default one is no thread-safe place to make clients in.
         session = botocore.session.Session()
         session.register_component("data_loader", _loader())
-        return boto3.session.Session(botocore_session=session).client(
+        client = boto3.session.Session(botocore_session=session).client(
             "s3",
             region_name=self.settings.region,
             endpoint_url=self.settings.endpoint,
@@ -228,6 +245,8 @@ class S3Store(BaseStore):
             aws_secret_access_key=self.settings.secret_key,
             config=self._config,
         )
+        client.meta.events.register("before-parameter-build.s3", _never_redirected)
+        return client
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
@@ -240,14 +259,16 @@ class S3Store(BaseStore):
             raise found from error
         except BotoCoreError as error:
             raise from_botocore(error, self.name, key) from error
+        except UNLIKE_S3 as error:
+            raise from_odd_answer(error, self.name, key) from error
 
     def _has_bucket(self) -> bool:
         """Tell whether the object or the bucket is missing, which a HEAD request does not say."""
         try:
             self._client.head_bucket(Bucket=self.settings.bucket)
         except ClientError as error:
-            return error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}
-        except BotoCoreError:
+            return error.response.get("Error", {}).get("Code") not in {"404", "NoSuchBucket"}
+        except (BotoCoreError, *UNLIKE_S3):
             return True
         return True
 
@@ -256,6 +277,14 @@ class S3Store(BaseStore):
 def _loader() -> botocore.loaders.Loader:
     """Return the reader of botocore's tables, which keeps them: a client takes 10 ms, not 60."""
     return botocore.loaders.create_loader()
+
+
+def _never_redirected(context: dict[str, Any], **_: object) -> None:
+    """Tell botocore that it has followed a redirect: keys and data are for the host that is set.
+
+    It would ask the answering host for the bucket's region, and ask again where that redirects too.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _only_if_absent(params: dict[str, Any], **_: object) -> None:

@@ -16,6 +16,7 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
 
 from streamhub_orm.errors import (
     ChecksumMismatchError,
@@ -31,6 +32,19 @@ from streamhub_orm.errors import (
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
+UNLIKE_S3: Final = (
+    ResponseParserError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+)
+"""What botocore, and whoever reads its dictionaries, meet in an answer that is not of S3."""
+_SHOWN: Final = 200
+"""Letters of an odd answer that a message shows."""
+_REDIRECTS: Final = range(300, 400)
 _EXISTS: Final = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _DAMAGED: Final = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"}
 _DENIED_STATUS: Final = {401, 403}
@@ -61,8 +75,17 @@ def from_client_error(error: ClientError, store: str, key: str) -> StorageError:
         return ChecksumMismatchError(store, key, f"{code} on arrival", expected, "Try again.")
     if status in _DENIED_STATUS:
         return StoreDeniedError(store, key, code)
-    message = str(error.response.get("Error", {}).get("Message", ""))
-    return StoreFaultError(store, key, f"the answer {status} {code}: {message}")
+    return StoreFaultError(store, key, _told(error, status, code))
+
+
+def _told(error: ClientError, status: int, code: str) -> str:
+    """Return what the store answered, and where it points to."""
+    if status in _REDIRECTS:
+        headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        target = headers.get("location", "another place")[:_SHOWN]
+        return f"a redirect ({status}) to {target}, which is not followed"
+    message = str(error.response.get("Error", {}).get("Message", ""))[:_SHOWN]
+    return f"the answer {status} {code}: {message}"
 
 
 def from_botocore(error: BotoCoreError, store: str, key: str) -> StorageError:
@@ -74,3 +97,9 @@ def from_botocore(error: BotoCoreError, store: str, key: str) -> StorageError:
         if isinstance(error, kind):
             return StoreUnreachableError(store, key, words)
     return StoreFaultError(store, key, f"{type(error).__name__}: {error}")
+
+
+def from_odd_answer(error: Exception, store: str, key: str) -> StorageError:
+    """Return our error for an answer that is none of S3: a page, or without what S3 says."""
+    told = f"without {error}" if isinstance(error, KeyError) else f"({str(error)[:_SHOWN]})"
+    return StoreFaultError(store, key, f"an answer that is none of S3, {told}")

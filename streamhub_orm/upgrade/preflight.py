@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.engine.backups import size_bytes
@@ -32,7 +34,6 @@ from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.legacy.accounts import Account
@@ -234,6 +235,33 @@ def _require_space(plan: Plan) -> None:
                 f"{wanted} bytes for the backups of this run",
                 "Free space there, then run again; nothing was touched.",
             )
+
+
+def require_rehearsable(plan: Plan, jobs: int) -> None:
+    """Raise `SpaceError` where TMPDIR has no room for the scratch copies of a dry run.
+
+    As many apps as there are `jobs` are rehearsed at once, each with the rows that it imports.
+    """
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        found = f"no folder for temporary files that can be written ({error.strerror})"
+        raise SpaceError(Path("TMPDIR"), found, "room for the rehearsal", _SET_TMPDIR) from error
+    sizes: list[int] = []
+    for name in (*plan.to_split, *plan.to_upgrade):
+        paths = (plan.place.app_db(name), plan.place.legacy_db(name))
+        sizes.append(sum(size_bytes(path) for path in paths if path.exists()))
+    needed = sum(sorted(sizes)[-jobs:])
+    if plan.changes_global:
+        needed = max(needed, size_bytes(plan.place.global_db))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        found = f"{free} bytes free in the folder for temporary files (TMPDIR)"
+        expected = f"{needed} bytes for the scratch copies of the rehearsal"
+        raise SpaceError(folder, found, expected, _SET_TMPDIR)
+
+
+_SET_TMPDIR: Final = "Set TMPDIR to a folder with room, then run again; nothing was touched."
 
 
 def _files_to_copy(plan: Plan) -> list[Path]:

@@ -33,6 +33,7 @@ from streamhub_orm.upgrade.preflight import (
     Plan,
     long_waits,
     look_at_everything,
+    require_rehearsable,
     require_workable,
 )
 from streamhub_orm.upgrade.report import NOTHING, AppReport, GlobalReport, UpgradeReport
@@ -78,6 +79,7 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
         plan = _look(place, apps, create_missing, recover=False)
         run = _Run.of(plan, jobs, progress, dry_run=True)
         announce(long_waits(plan))
+        require_rehearsable(plan, run.jobs)
         with run.interrupts, scratch_folder("rehearsal") as folder:
             run.index_rows(folder / "rows")
             run.rehearse()
