@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class FileCheck:
-    """What was found in one file; empty lists are good."""
+    """Findings in one file; empty lists are good."""
 
     name: str
     """`global`, or the name of the app."""
@@ -41,7 +41,7 @@ class FileCheck:
     drift: list[str] = field(default_factory=list)
     """Differences from the structure that the history builds at the file's revision."""
     integrity: list[str] = field(default_factory=list)
-    """What integrity_check says, unless it says ok."""
+    """Lines of integrity_check, unless it says ok."""
     foreign_keys: list[str] = field(default_factory=list)
     """Rows that point to no row."""
     extras: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class FileCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong; a file that is behind or not adopted yet is not wrong."""
+        """True where nothing is wrong; a file that is behind or not adopted yet is not wrong."""
         return not (self.drift or self.integrity or self.foreign_keys or self.error)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where the files of an installation lie, and which names an app may have.
+"""Paths of an installation, and the names that an app may have.
 
 Two layouts are in use: `DATA_DIR/data/streamhub.db`, which the Node core writes, and
 `DATA_DIR/streamhub.db`, which restored archives produce. Everything else is the same in both.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Downgraded:
-    """What became of one database."""
+    """Outcome for one database."""
 
     name: str
     """`global`, or the name of the app."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT_APP: Final = "live"
 _LOST_AND_FOUND: Final = "lost+found"
-"""What lies in the root of a new file system."""
+"""A folder in the root of a new file system."""
 
 
 def make_installation(data_dir: Path) -> DataDir:

@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rollback:
-    """What a rollback did, or in a dry run would do."""
+    """Outcome of a rollback, or in a dry run its plan."""
 
     data_dir: Path
     global_db: Path
     restored: Path
     """The backup that is, or would be, the global database again."""
     set_aside: Path | None
-    """Where the present database went; None in a dry run."""
+    """The place that the present database went to; None in a dry run."""
     dry_run: bool
 
     def to_json(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Status:
 
     @property
     def ok(self) -> bool:
-        """Whether every file can be used by this release."""
+        """True where every file can be used by this release."""
         states = [self.global_, *self.apps.values()]
         return not any(found.state in FAILED_STATES for found in states)
 

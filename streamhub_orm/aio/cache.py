@@ -51,7 +51,7 @@ class AsyncDatabaseCache:
 
     @property
     def was_used(self) -> bool:
-        """Whether anybody asked for a database yet: before that there are no threads."""
+        """True where anybody asked for a database yet: before that there are no threads."""
         return self._loop is not None
 
     @asynccontextmanager

@@ -77,7 +77,7 @@ class AsyncDatabases:
 
     @property
     def counters(self) -> Counters:
-        """What the cache of apps did since it was made."""
+        """Counts of what the cache of apps did since it was made."""
         return self._apps.policy.counters
 
     async def close(self) -> None:

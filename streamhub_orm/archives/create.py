@@ -51,7 +51,7 @@ _PHASE: Final = "backing up"
 
 @dataclass
 class Created:
-    """What became of an archive."""
+    """Outcome of the making of an archive."""
 
     archive: Path
     size_bytes: int
@@ -67,12 +67,12 @@ class Created:
 
     @property
     def complete(self) -> bool:
-        """Whether every database is in it."""
+        """True where every database is in it."""
         return not self.manifest.failures
 
     @property
     def ok(self) -> bool:
-        """Whether all went well: it is complete, and in the bucket where that was wanted."""
+        """True where all went well: it is complete, and in the bucket where that was wanted."""
         return self.complete and self.error is None
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether another process has a file open that is about to be replaced.
+"""Databases in use: files that another process has open and that are about to be replaced.
 
 Two looks, since neither sees all; they change no byte. Linux lists the open files of each process
 that this user may look at: as root of all, otherwise of its own. And the kernel tells who holds a

@@ -42,7 +42,7 @@ class PartKind(StrEnum):
 
     @property
     def is_database(self) -> bool:
-        """Whether it is a SQLite file."""
+        """True where it is a SQLite file."""
         return self in {PartKind.GLOBAL, PartKind.APP, PartKind.LEGACY}
 
     @property
@@ -101,7 +101,7 @@ class ArchiveName:
     taken_at: datetime
     """Aware, in UTC, to the second."""
     complete: bool = True
-    """Whether every database is in it; an incomplete one shows that in its name."""
+    """True where every database is in it; an incomplete one shows that in its name."""
 
     def __str__(self) -> str:
         """Return the file name."""

@@ -44,7 +44,7 @@ class Pruned:
 
     @property
     def ok(self) -> bool:
-        """Whether everything that was to go is gone."""
+        """True where everything that was to go is gone."""
         return not self.failed and self.error is None
 
     def to_json(self) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Restored:
     """Restored apps that the global database does not know."""
     dry_run: bool = False
     checksums: bool | None = None
-    """Whether the archive's manifest had checksums to compare the files with; None for an undo."""
+    """True where the archive's manifest had checksums to compare the files with; None for an undo."""
     failed: int = 0
     """Databases that the upgrade afterwards could not bring to head."""
     error: str | None = None
@@ -80,7 +80,7 @@ class Restored:
 
     @property
     def ok(self) -> bool:
-        """Whether the upgrade afterwards, if one was wanted, went well."""
+        """True where the upgrade afterwards, if one was wanted, went well."""
         return not self.failed and self.error is None
 
     def to_json(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Unpacking:
     ignored: list[str] = field(default_factory=list)
     """Harmless files that no installation has; they are left in the archive."""
     has_manifest: bool = False
-    """Whether the archive was made by this package."""
+    """True where the archive was made by this package."""
 
     def files(
         self, folder: Path, wanted: Callable[[Part], bool] = lambda _: True

@@ -36,12 +36,12 @@ class Verified:
 
     @property
     def complete(self) -> bool:
-        """Whether the archive says that it holds every database."""
+        """True where the archive says that it holds every database."""
         return self.manifest is None or not self.manifest.failures
 
     @property
     def ok(self) -> bool:
-        """Whether every file that is in it can be restored."""
+        """True where every file that is in it can be restored."""
         return not self.faults
 
     def to_json(self) -> dict[str, Any]:

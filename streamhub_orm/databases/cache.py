@@ -20,11 +20,11 @@ _WAIT_SECONDS: Final = 30.0
 
 
 class Closable(Protocol):
-    """What the cache keeps: one open database."""
+    """One open database, which the cache keeps."""
 
     @property
     def migrated(self) -> bool:
-        """Whether opening it changed its file."""
+        """True where opening it changed its file."""
 
     def close(self) -> None:
         """Close it; what is still in use is closed when it is given back."""
@@ -38,7 +38,7 @@ OpenT = TypeVar("OpenT", bound=Closable)
 
 @dataclass
 class Counters:
-    """What the cache of apps did since it was made."""
+    """Counts of what the cache of apps did since it was made."""
 
     open: int = 0
     """Apps that are open now."""
@@ -87,7 +87,7 @@ class DatabaseCache(Generic[OpenT]):
         self._opening: dict[str, Future[None]] = {}
         self._changed = threading.Condition()
         self.closed = False
-        """Whether `close()` was called."""
+        """True where `close()` was called."""
 
     def __len__(self) -> int:
         """Return the number of databases that are open now."""

@@ -81,7 +81,7 @@ class Databases:
 
     @property
     def counters(self) -> Counters:
-        """What the cache of apps did since it was made."""
+        """Counts of what the cache of apps did since it was made."""
         return self._apps.counters
 
     def close(self) -> None:

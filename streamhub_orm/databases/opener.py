@@ -30,7 +30,7 @@ class ReadyFile:
     info: dict[str, Any]
     """What `session.info` holds in its sessions."""
     migrated: bool
-    """Whether it was created, upgraded or given legacy rows just now."""
+    """True where it was created, upgraded or given legacy rows just now."""
 
 
 class Opener:

@@ -58,7 +58,7 @@ class HomeSession(Session):
 
     @property
     def is_changed(self) -> bool:
-        """Whether anything waits to be written."""
+        """True where anything waits to be written."""
         return bool(self.new or self.deleted or self.identity_map.check_modified())
 
     def get(self, entity: Any, ident: Any, **options: Any) -> Any:  # noqa: ANN401 - as Session declares it

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Changes:
-    """What the work is about, how far it came, and which commands lead on and back."""
+    """Account of the work: what it is about, how far it came, the commands that lead on and back."""
 
     names: list[str]
     """All that is to be changed, as the operator knows it."""
@@ -29,7 +29,7 @@ class Changes:
     undo: str | None = None
     set_aside: Path | None = None
     begun: bool = False
-    """Whether anything was changed, and be it that the rows of a -wal went into their file."""
+    """True where anything was changed, and be it that the rows of a -wal went into their file."""
     new: list[str] = field(default_factory=list)
     look: Callable[[], None] = lambda: None
     """Looks at what a fault left: whether the work had begun, and what is new."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_TIMEOUT_SECONDS: Final = 5.0
-"""How long a statement waits for another process's lock (contract: 5 s)."""
+"""Seconds that a statement waits for another process's lock (contract: 5 s)."""
 
 
 def file_uri(path: Path, mode: str) -> str:

@@ -24,12 +24,12 @@ _Start: TypeAlias = "weakref.WeakMethod[Callable[[], None]]"
 
 
 class Kept(NamedTuple):
-    """What an object keeps while nobody uses it, as it stood at the fork."""
+    """Connections that an object keeps while nobody uses it, as they stood at the fork."""
 
     idle: list[sqlite3.Connection]
     """Connections that nobody has in hand."""
     opening: bool
-    """Whether a database is being opened: Python's locks may be held then, too."""
+    """True where a database is being opened: Python's locks may be held then, too."""
 
 
 class TrackedConnection(sqlite3.Connection):
@@ -72,12 +72,12 @@ class _ParentsConnection(TrackedConnection):
 
 
 class _Process:
-    """What this process knows about the fork that it came from, and the next one."""
+    """Knowledge of this process about the fork that it came from, and the next one."""
 
     alone = True
-    """Whether the thread that forked was the only one."""
+    """True where the thread that forked was the only one."""
     stuck = False
-    """Whether one of SQLite's mutexes may be held by a thread that is not here."""
+    """True where one of SQLite's mutexes may be held by a thread that is not here."""
     barred: frozenset[tuple[int, int]] = frozenset()
     """Files with an inherited connection that cannot be closed: a new one would take no lock."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS: Final = 0.05
 _NAMING_SECONDS: Final = 0.5
-"""How long a lock may be held by nobody that can be named before a refusal says so."""
+"""Seconds after which a refusal says that nobody who can be named holds the lock."""
 
 
 @contextmanager

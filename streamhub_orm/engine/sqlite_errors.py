@@ -50,7 +50,7 @@ def _errno_name(error: BaseException) -> str | None:
 
 _BACKUPS: Final = "<file>.bak-… beside it, or `streamhub-db backup restore`"
 RESTORE_BACKUP: Final = f"Restore this file from its newest backup ({_BACKUPS}), then run again."
-"""What to do about a damaged database."""
+"""Advice about a damaged database."""
 
 _LOCKED = (
     LockedDatabaseError,

@@ -1,4 +1,4 @@
-"""How long a database's writers will wait while a command writes to it, estimated beforehand."""
+"""Waits: for how long a command will hold up the writers of a database, estimated beforehand."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Health:
 
     @property
     def ok(self) -> bool:
-        """Whether the file could be read, and whatever was asked found nothing wrong."""
+        """True where the file could be read, and whatever was asked found nothing wrong."""
         return not (self.error or self.integrity or self.foreign_keys)
 
     def to_json(self) -> dict[str, Any]:

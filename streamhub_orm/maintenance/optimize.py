@@ -63,7 +63,7 @@ class Optimized:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed; a step that was skipped is no failure."""
+        """True where nothing failed; a step that was skipped is no failure."""
         return self.error is None
 
     def to_json(self) -> dict[str, Any]:

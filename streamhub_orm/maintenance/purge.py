@@ -69,7 +69,7 @@ class Purge:
 
     @property
     def ok(self) -> bool:
-        """Whether all that was to go is gone."""
+        """True where all that was to go is gone."""
         return self.error is None and self.kept == 0
 
     def to_json(self) -> dict[str, Any]:

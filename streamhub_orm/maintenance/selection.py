@@ -135,7 +135,7 @@ class FirstBackup:
 
     path: Path
     is_new: bool
-    """Whether this run made it; an equal one of an earlier run serves as well."""
+    """True where this run made it; an equal one of an earlier run serves as well."""
 
     def drop(self) -> None:
         """Remove it, if this run made it: what it holds is in the file itself."""
