@@ -72,7 +72,7 @@ class Restored:
     """Restored apps that the global database does not know."""
     dry_run: bool = False
     checksums: bool | None = None
-    """True where the archive's manifest had checksums to compare the files with; None for an undo."""
+    """True where the archive had checksums to compare the files with; None for an undo."""
     failed: int = 0
     """Databases that the upgrade afterwards could not bring to head."""
     error: str | None = None
