@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Changes:
-    """Account of the work: what it is about, how far it came, the commands that lead on and back."""
+    """Account of the work: its subject, how far it came, the commands that lead on and back."""
 
     names: list[str]
     """All that is to be changed, as the operator knows it."""
