@@ -160,7 +160,7 @@ def test_name_of_a_folder_that_is_no_utf8_is_shown(installation: Path) -> None:
     """A surrogate stands for each such byte in Python, and cannot be written."""
     folder = os.fsencode(installation / "apps") + b"/caf\xe9"
     os.mkdir(folder)  # noqa: PTH102 - its name is bytes
-    shutil.copy(installation / "apps" / "live" / "app.db", folder + b"/app.db")
+    shutil.copy(os.fsencode(installation / "apps" / "live" / "app.db"), folder + b"/app.db")
     done = run(installation, "upgrade", "--jobs", "1")
     assert rb"caf\udce9" in done.stdout, done
     found = json.loads(run(installation, "--json", "upgrade", "--jobs", "1").stdout)
