@@ -50,7 +50,7 @@ def change(path: Path, statement: str) -> None:
         connection.execute(statement)
 
 
-SPOILS: Final = {
+SPOILS: Final[dict[Callable[[Path], None], str]] = {
     to_utf_16: "Write it anew in UTF-8",
     add_generated_column: "Drop the generated columns",
     add_collated_index: "Drop the index or column",
@@ -63,7 +63,7 @@ SPOILS: Final = {
 def test_file_is_refused_with_what_to_do(
     make_installation: MakeInstallation, where: str, spoil: Callable[[Path], None]
 ) -> None:
-    """An app fails alone, the global file ends the run; a generated column of vods.db is harmless."""
+    """An app fails alone, the global file ends the run; one column of vods.db is harmless."""
     installation = make_installation("vods_db", options=Options(killed_writers=False))
     path = {
         "app": installation.app_db(APP),
