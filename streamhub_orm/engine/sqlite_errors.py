@@ -17,10 +17,12 @@ from streamhub_orm.errors import (
     NotADatabaseError,
     ReadOnlyDatabaseError,
     SpaceError,
+    UncopyableDatabaseError,
 )
 from streamhub_orm.owner import give_back
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
 
@@ -36,6 +38,9 @@ def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileErr
             if kind is ReadOnlyDatabaseError:
                 todo = give_back(path) or todo
             return kind(path, f"{error} while {doing}", expected, todo)
+    for text, expected, todo in _UNCOPYABLE:
+        if text in str(error):
+            return UncopyableDatabaseError(path, f"{error} while {doing}", expected, todo)
     return MigrationFailedError(
         path,
         f"{type(error).__name__}: {error} while {doing}",
@@ -134,3 +139,38 @@ _CASES: tuple[tuple[str, tuple[type[DatabaseFaultError], str, str]], ...] = (
     ("EFBIG", _NO_SPACE),
     ("EDQUOT", _NO_SPACE),
 )
+# SQLite has one code, SQLITE_ERROR, for these and for a mistake in our SQL: its words decide.
+_UNCOPYABLE: Final = (
+    (
+        "same text encoding",
+        "text in UTF-8, as StreamHub writes it and in which SQLite attaches a file to another",
+        (
+            "Write it anew in UTF-8 (`sqlite3 FILE .dump | sqlite3 NEW`, then set NEW's "
+            "user_version to FILE's), put that in its place, then run again; nothing was changed."
+        ),
+    ),
+    (
+        "no such collation sequence",
+        "collations that SQLite itself has",
+        (
+            "Drop the index or column that uses it, with the program that made it, then run "
+            "again; nothing was changed."
+        ),
+    ),
+    (
+        "values were supplied",
+        "tables that SQLite can copy, which one with a generated column may not be",
+        (
+            "Drop the generated columns (`ALTER TABLE … DROP COLUMN …`), then run again; nothing "
+            "was changed."
+        ),
+    ),
+)
+
+
+def refuse_other_encoding(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `UncopyableDatabaseError` for a file whose texts are in UTF-16."""
+    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    if encoding != "UTF-8":
+        _, expected, todo = _UNCOPYABLE[0]
+        raise UncopyableDatabaseError(path, f"text in {encoding}", expected, todo)

@@ -113,6 +113,10 @@ class MigrationFailedError(DatabaseFaultError):
     """Raised when SQLite refuses a statement of a migration or import; all is rolled back."""
 
 
+class UncopyableDatabaseError(DatabaseFaultError):
+    """Raised for an encoding, collation or column that SQLite cannot attach or copy the file by."""
+
+
 class RollbackError(DatabaseFaultError):
     """Raised when the recorded pre-split backup cannot be put back."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from streamhub_orm.engine.connections import reading, roll_back_dead_write
 from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.engine.sql import columns_of
+from streamhub_orm.engine.sqlite_errors import refuse_other_encoding
 from streamhub_orm.errors import InterruptedWriteError, NewerDatabaseError, UnknownStructureError
 from streamhub_orm.legacy.accounts import TABLES
 from streamhub_orm.migrations.references import reference_structure
@@ -35,6 +36,7 @@ def require_importable(path: Path, *, recover: bool = True) -> None:
         roll_back_dead_write(path)
         require_intact(path)
     with reading(path) as connection:
+        refuse_other_encoding(connection, path)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > CORE_USER_VERSION:
             raise NewerDatabaseError(

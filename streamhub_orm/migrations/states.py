@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.engine.connections import reading, roll_back_dead_write
 from streamhub_orm.engine.database_files import require_no_stray_wal
-from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP
+from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP, refuse_other_encoding
 from streamhub_orm.errors import (
     AppDatabaseLostError,
     CorruptDatabaseError,
@@ -239,8 +239,9 @@ def _require_known_version(path: Path, version: int) -> None:
 
 
 def _require_adoptable(path: Path, world: World) -> None:
-    """Raise `UnknownStructureError` where an unadopted file fits no state of the history."""
+    """Raise where an unadopted file fits no state of the history, or cannot be attached to."""
     with reading(path) as connection:
+        refuse_other_encoding(connection, path)
         adoptable_revision(connection, world, path)
 
 

@@ -79,6 +79,8 @@ def load_secrets(path: Path) -> Secrets:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise SecretsFileError(path, f"no JSON ({error.msg})", error.lineno) from None
+    except ValueError:  # Python reads no number of more than 4,300 digits
+        raise SecretsFileError(path, "a number of too many digits") from None
     except RecursionError:
         raise SecretsFileError(path, "JSON nested too deeply") from None
     if not isinstance(values, dict):

@@ -87,3 +87,12 @@ def test_bad_file_is_refused_without_showing_what_it_holds(
     shown = "".join(traceback.format_exception(caught.value))
     assert "the-value" not in shown
     assert "12345" not in shown
+
+
+def test_number_of_5000_digits_is_refused_in_words(tmp_path: Path) -> None:
+    """Python raises a ValueError of its own for it, which is no JSONDecodeError."""
+    path = tmp_path / "secrets.json"
+    path.write_text('{"KEY": ' + "9" * 5000 + "}", encoding="utf-8")
+    with pytest.raises(SecretsFileError, match="too many digits") as caught:
+        load_secrets(path)
+    assert "9999" not in str(caught.value)
