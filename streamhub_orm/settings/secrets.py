@@ -63,18 +63,9 @@ def load_secrets(path: Path) -> Secrets:
 
     Raises `SecretsFileError`, which never shows what the file holds.
     """
-    try:
-        text = read_regular(path).decode()
-    except FileNotFoundError:
+    text = _read_text(path)
+    if text is None:
         return Secrets(path, {})
-    except IrregularFileError as error:
-        raise SecretsFileError(path, error.kind) from None
-    except UnicodeDecodeError:
-        raise SecretsFileError(path, "bytes that are no UTF-8") from None
-    except OSError as error:
-        found = f"a file that cannot be read ({error.strerror})"
-        todo = give_back(path) or "Correct the file."
-        raise SecretsFileError(path, found, todo=todo) from None
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
@@ -89,6 +80,22 @@ def load_secrets(path: Path) -> Secrets:
         if not isinstance(value, str):
             raise SecretsFileError(path, f"{name!r} holding a {type(value).__name__}")
     return Secrets(path, values)
+
+
+def _read_text(path: Path) -> str | None:
+    """Return the text of the file; None where there is none."""
+    try:
+        return read_regular(path).decode()
+    except FileNotFoundError:
+        return None
+    except IrregularFileError as error:
+        raise SecretsFileError(path, error.kind) from None
+    except UnicodeDecodeError:
+        raise SecretsFileError(path, "bytes that are no UTF-8") from None
+    except OSError as error:
+        found = f"a file that cannot be read ({error.strerror})"
+        todo = give_back(path) or "Correct the file."
+        raise SecretsFileError(path, found, todo=todo) from None
 
 
 def save_secrets(path: Path, values: Mapping[str, str]) -> None:
