@@ -38,7 +38,7 @@ def text_of(value: object) -> str:
 
 def _is_encodable(text: str) -> bool:
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         return False
     return True
