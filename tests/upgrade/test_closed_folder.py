@@ -90,7 +90,7 @@ def test_upgrade_of_another_app_alone_is_done(installation: Installation) -> Non
 def test_looks_name_the_app_and_show_the_others(installation: Installation) -> None:
     status, found = run(installation, "status")
     states = {app["app"]: app["state"] for app in found["apps"]}
-    assert (status, states[CLOSED]) == (1, "broken")
+    assert (status, states[CLOSED]) == (1, "unreadable")
     assert states["live"] == "unadopted"
     for words in (("check",), ("health",), ("sizes",)):
         status, found = run(installation, *words)
