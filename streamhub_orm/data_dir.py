@@ -204,22 +204,31 @@ def _fault(root: Path, nested: Path, flat: Path) -> tuple[str, str, str] | None:
     if not root.is_dir():
         found = "a file, not a folder" if root.exists() else "no such folder"
         return found, "the folder of an installation", "Pass --data-dir or set DATA_DIR."
-    if os.path.lexists(nested) and os.path.lexists(flat):
+    if _is_there(nested) and _is_there(flat):
         return (
             f"two global databases, {flat.name} and data/{nested.name}",
             "one of the two layouts",
             "Find out which file the server uses, and move the other one out of this folder.",
         )
-    if os.path.lexists(flat) and not (root / "apps").exists() and (root.parent / "apps").is_dir():
+    if _is_there(flat) and not (root / "apps").exists() and (root.parent / "apps").is_dir():
         return (
             f"{flat.name} without apps/ beside it, while {root.parent} has apps/",
             "the folder that holds apps/, not the inner one",
             f"Pass {root.parent} instead.",
         )
-    if not os.path.lexists(nested) and not os.path.lexists(flat):
+    if not _is_there(nested) and not _is_there(flat):
         return (
             f"neither data/{GLOBAL_DB_NAME} nor {GLOBAL_DB_NAME}",
             "a StreamHub installation",
             "Check the path, or make a new installation with `streamhub-db init`.",
         )
     return None
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether anything has this name; raise where this user may not see that."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
