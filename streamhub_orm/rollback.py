@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import sqlite3
 from contextlib import suppress
@@ -157,9 +156,10 @@ def _swap(place: DataDir, backup: Path, changes: Changes) -> Path:
 
 def _remove_copies(global_db: Path, backup: Path) -> None:
     """Remove what a run set aside that was killed before it changed the database itself."""
-    for copy in global_db.parent.glob(f"{glob.escape(global_db.name)}.rolled-back-*Z"):
-        is_copy = copy.is_file() and not copy.is_symlink() and not copy.samefile(backup)
-        if is_copy and hold_the_same(global_db, copy):
+    for copy in list(global_db.parent.iterdir()):
+        named = copy.name.startswith(f"{global_db.name}.rolled-back-") and copy.name.endswith("Z")
+        is_copy = named and copy.is_file() and not copy.is_symlink()
+        if is_copy and not copy.samefile(backup) and hold_the_same(global_db, copy):
             copy.unlink()
 
 
