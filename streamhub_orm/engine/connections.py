@@ -229,6 +229,17 @@ def roll_back_dead_write(path: Path) -> None:
     """
     with translated(path, "rolling an interrupted write back"), closing(_connect(path, "rw")) as it:
         it.execute("SELECT 1 FROM sqlite_master").fetchone()
+        journal = path.with_name(f"{path.name}-journal")
+        if journal.exists() and _begins_empty(journal):
+            # SQLite takes no notice of such a one, and leaves it. Under the lock it is nobody's.
+            it.execute("BEGIN IMMEDIATE")
+            journal.unlink(missing_ok=True)
+            it.execute("ROLLBACK")
+
+
+def _begins_empty(journal: Path) -> bool:
+    with journal.open("rb") as file:
+        return file.read(1) in {b"", b"\0"}
 
 
 @contextmanager
