@@ -51,8 +51,19 @@ def back_up(path: Path) -> Path:
             target = _backup_path(path)
             # Another process may have taken this millisecond's name; perhaps for the same copy.
             with suppress(FileExistsError):
-                publish(temporary, target, mode=0o600)
+                _publish(temporary, target)
                 return target
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    """Give the backup its name; where that cannot be brought to the disk, it has none."""
+    try:
+        publish(temporary, target, mode=0o600)
+    except FileExistsError:
+        raise
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def copy_to_scratch(path: Path, target: Path) -> None:
