@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import jinja2
+
 from streamhub_orm import __version__
 from streamhub_orm.durable_files import write_whole
 from streamhub_orm.engine.connections import translated
-from streamhub_orm.errors import MissingExtraError, ReportTargetError
+from streamhub_orm.errors import ReportTargetError
 from streamhub_orm.maintenance.report.facts import read_fleet
 from streamhub_orm.maintenance.sizes import in_bytes
 from streamhub_orm.migrations.states import State
@@ -18,8 +20,6 @@ from streamhub_orm.owner import as_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    import jinja2
 
     from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts, Progress
 
@@ -29,8 +29,6 @@ MONTHS: Final = 24
 _MONTHS_IN_A_COLUMN: Final = 12
 BACKUPS: Final = 6
 _BEGINNING: Final = "<!doctype html>"
-_EXTRA: Final = "report"
-_COMMAND: Final = "report --html"
 _MIB: Final = 1024**2
 _SIZE_CLASSES: Final = (
     ("up to 256 KiB", _MIB // 4),
@@ -67,8 +65,8 @@ def write_report(
 ) -> FleetFacts:
     """Write the page about an installation to `target` (mode 0600) and return what it tells.
 
-    An older page there is replaced. Raises `ReportTargetError` for any other file,
-    `MissingExtraError` without the extra `report`, and `DataDirError`; then nothing is written.
+    An older page there is replaced. Raises `ReportTargetError` for any other file, and
+    `DataDirError`; then nothing is written.
     """
     target = Path(target).absolute()
     with as_operator(target.parent):
@@ -93,12 +91,11 @@ def _require_replaceable(target: Path) -> None:
 
 
 def render_page(fleet: FleetFacts, *, now: datetime | None = None) -> str:
-    """Return the page; raises `MissingExtraError` where the extra `report` is not installed."""
+    """Return the page."""
     databases = fleet.databases
     readable = [app for app in fleet.apps if app.pages]
     return (
-        _environment()
-        .get_template("page.html.j2")
+        _PAGE
         .render(
             fleet=fleet,
             total=fleet.total,
@@ -121,25 +118,20 @@ def render_page(fleet: FleetFacts, *, now: datetime | None = None) -> str:
     )
 
 
-def _environment() -> jinja2.Environment:
-    try:
-        import jinja2  # noqa: PLC0415 - an extra, which only this command needs
-    except ImportError as error:
-        raise MissingExtraError(_COMMAND, "jinja2", _EXTRA) from error
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("streamhub_orm.maintenance.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["bytes"] = in_bytes
-    environment.filters["number"] = _number
-    return environment
-
-
 def _number(count: int) -> str:
     return f"{count:,}"
+
+
+_environment = jinja2.Environment(
+    loader=jinja2.PackageLoader("streamhub_orm.maintenance.report", ""),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters.update(bytes=in_bytes, number=_number)
+# Read with the module: a process that became another user may not be able to read it later.
+_PAGE: Final = _environment.get_template("page.html.j2")
 
 
 def _vod_bytes(app: DatabaseFacts) -> int:
