@@ -94,27 +94,24 @@ def render_page(fleet: FleetFacts, *, now: datetime | None = None) -> str:
     """Return the page."""
     databases = fleet.databases
     readable = [app for app in fleet.apps if app.pages]
-    return (
-        _PAGE
-        .render(
-            fleet=fleet,
-            total=fleet.total,
-            version=__version__,
-            now=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
-            unused_bytes=sum(database.unused_bytes for database in databases),
-            backups=sum(database.backups for database in databases),
-            backup_bytes=sum(database.backup_bytes for database in databases),
-            months=_months(fleet),
-            months_in_a_column=_MONTHS_IN_A_COLUMN,
-            growth=_growth(fleet),
-            largest_vods=_largest(fleet, _vod_bytes, lambda app: f"{app.sizes.vod_count:,} VODs"),
-            largest_databases=_largest(fleet, _file_bytes, lambda app: f"{app.pages:,} pages"),
-            most_unused=_largest(fleet, _unused_bytes, lambda app: f"{app.unused_percent:.0f} %"),
-            size_classes=_histogram((app.sizes.db_bytes for app in readable), _SIZE_CLASSES),
-            unused_classes=_histogram((app.unused_percent for app in readable), _UNUSED_CLASSES),
-            revisions=_revisions(fleet),
-            shown=SHOWN,
-        )
+    return _PAGE.render(
+        fleet=fleet,
+        total=fleet.total,
+        version=__version__,
+        now=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
+        unused_bytes=sum(database.unused_bytes for database in databases),
+        backups=sum(database.backups for database in databases),
+        backup_bytes=sum(database.backup_bytes for database in databases),
+        months=_months(fleet),
+        months_in_a_column=_MONTHS_IN_A_COLUMN,
+        growth=_growth(fleet),
+        largest_vods=_largest(fleet, _vod_bytes, lambda app: f"{app.sizes.vod_count:,} VODs"),
+        largest_databases=_largest(fleet, _file_bytes, lambda app: f"{app.pages:,} pages"),
+        most_unused=_largest(fleet, _unused_bytes, lambda app: f"{app.unused_percent:.0f} %"),
+        size_classes=_histogram((app.sizes.db_bytes for app in readable), _SIZE_CLASSES),
+        unused_classes=_histogram((app.unused_percent for app in readable), _UNUSED_CLASSES),
+        revisions=_revisions(fleet),
+        shown=SHOWN,
     )
 
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ from streamhub_orm.maintenance.report.page import (
 from streamhub_orm.maintenance.sizes import Sizes
 from streamhub_orm.migrations.states import State
 from tests.maintenance.conftest import app_db, run_sql
-from tests.support.installations.commands import CHECKOUT, run_in_process
+from tests.support.installations.commands import run_in_process
 from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
@@ -159,24 +158,6 @@ def test_report_replaces_an_older_report_and_nothing_else(data_dir: Path, tmp_pa
         assert str(wrong) in outcome.stderr
     assert precious.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["fleet.html"]
-
-
-def test_report_without_its_extra_says_what_to_install(data_dir: Path, tmp_path: Path) -> None:
-    script = f"""
-import sys
-sys.modules["jinja2"] = None
-from streamhub_orm.cli import main
-sys.argv = ["streamhub-db", "--data-dir", {str(data_dir)!r}, "report", "--html", "x.html"]
-main()
-"""
-    command = [sys.executable, "-c", script]
-    environment = {"PYTHONPATH": str(CHECKOUT)}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 3
-    assert "streamhub-orm[report]" in done.stderr
-    assert not (tmp_path / "x.html").exists()
 
 
 def made_up_fleet(apps: int) -> FleetFacts:
