@@ -38,11 +38,11 @@ def open_s3_store(settings: S3Settings) -> S3Store:
 
 
 def store_for_app(place: DataDir, name: str) -> ObjectStore | None:
-    """Return the app's object store, or None where its config.yaml has no section `s3`.
+    """Return the app's object store, or None where its config.yaml names no bucket.
 
-    The keys come from secrets.json, else from the environment. Nothing is sent yet; the caller
+    The keys come from the environment, else from secrets.json. Nothing is sent yet; the caller
     closes it. Raises `AppNameError`, `ConfigFileError`, `SecretsFileError` or `MissingSecretError`.
     """
     config = load_app_config(place.app_config(name))
-    settings = s3_settings_of(config, load_secrets(place.secrets))
+    settings = s3_settings_of(config, name, load_secrets(place.secrets))
     return None if settings is None else open_s3_store(settings)
