@@ -5,7 +5,7 @@ boto3 takes most of a second to import, so nothing here imports it before an S3 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.settings import load_app_config, load_secrets, s3_settings_of
 from streamhub_orm.storage.contract import ObjectInfo, ObjectStore
@@ -30,11 +30,18 @@ __all__ = [
 ]
 
 
-def open_s3_store(settings: S3Settings) -> S3Store:
-    """Return the store that the settings name; nothing is sent yet. The caller closes it."""
+_APP_SECONDS: Final = 8.0
+"""So that a store that takes connections and never answers ends a purge within 30 s."""
+
+
+def open_s3_store(settings: S3Settings, *, read_seconds: float = 15.0) -> S3Store:
+    """Return the store that the settings name; nothing is sent yet. The caller closes it.
+
+    One answer is waited for `read_seconds`, at most three times.
+    """
     from streamhub_orm.storage.s3 import S3Store  # noqa: PLC0415 - boto3 is slow to import
 
-    return S3Store(settings)
+    return S3Store(settings, read_seconds=read_seconds)
 
 
 def store_for_app(place: DataDir, name: str) -> ObjectStore | None:
@@ -45,4 +52,4 @@ def store_for_app(place: DataDir, name: str) -> ObjectStore | None:
     """
     config = load_app_config(place.app_config(name))
     settings = s3_settings_of(config, name, load_secrets(place.secrets))
-    return None if settings is None else open_s3_store(settings)
+    return None if settings is None else open_s3_store(settings, read_seconds=_APP_SECONDS)
