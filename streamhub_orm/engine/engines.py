@@ -11,15 +11,50 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from streamhub_orm.engine.connections import open_for_session
+from streamhub_orm.errors import HiddenValueError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 READ_ONLY: Final = "read_only"
 """The key in a connection's `info` that makes its transactions read-only snapshots."""
 _QUERY_ONLY: Final = "query_only"
+
+
+def execute(cursor: Any, statement: str, values: Sequence[Any]) -> None:  # noqa: ANN401 - any driver's
+    """Run a statement with its values bound; raises `HiddenValueError` for one SQLite cannot hold.
+
+    That is a text with a NUL, which SQLite's functions cut there, or with half a surrogate pair,
+    and a number beyond 64 bits. It is not shown: it may be a key or a password.
+    """
+    _refuse_nul(values)
+    _run(cursor.execute, statement, values)
+
+
+def _refuse_nul(values: Sequence[Any]) -> None:
+    for value in values:
+        if value.__class__ is str and "\0" in value:
+            found = "text with a NUL character in it"
+            raise HiddenValueError(_TEXT, found)
+
+
+def _run(
+    run: Callable[[str, Sequence[Any]], object], statement: str, values: Sequence[Any]
+) -> None:
+    try:
+        run(statement, values)
+    except UnicodeEncodeError:
+        kind, found = _TEXT, "text with half a surrogate pair in it"
+    except OverflowError:
+        kind, found = "a number of 64 bits", "a greater one"
+    else:
+        return
+    raise HiddenValueError(kind, found)  # outside of the block: Python's error holds the text
+
+
+_TEXT: Final = "text that UTF-8 can write, without NUL"
 
 
 class ImmediateBegin:
@@ -44,6 +79,30 @@ class ImmediateBegin:
             info[_QUERY_ONLY] = read_only
         cursor.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
         cursor.close()
+
+    def do_execute(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Run a statement; raises `HiddenValueError`."""
+        del context
+        execute(cursor, statement, parameters)
+
+    def do_executemany(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Run a statement once for each row of values; raises `HiddenValueError`."""
+        del context
+        for values in parameters:
+            _refuse_nul(values)
+        _run(cursor.executemany, statement, parameters)
 
 
 class ImmediateDialect(ImmediateBegin, SQLiteDialect_pysqlite):

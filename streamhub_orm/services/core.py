@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from streamhub_orm.engine.connections import lossy_text
+from streamhub_orm.engine.engines import execute, raw_connection
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.orm import DeclarativeBase, Session
     from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.errors import UnknownRowError
 
-__all__ = ["PointQuery", "connection_of", "get_row", "table_of"]
+__all__ = ["PointQuery", "connection_of", "get_row", "rows_of", "table_of"]
 
 T = TypeVar("T", bound="DeclarativeBase")
 
@@ -50,6 +53,27 @@ def connection_of(session: Session) -> sa.Connection:
     """
     session.flush()
     return session.connection()
+
+
+def rows_of(
+    session: Session,
+    statement: sa.Select[Any],
+    values: dict[str, Any],
+    decode: Callable[[bytes], object],
+) -> Sequence[sa.Row[Any]]:
+    """Return the rows of a page; where a text is no UTF-8, its texts go through `decode`.
+
+    By itself Python's sqlite3 refuses the whole page then. It is read again, so that no other page
+    pays for it.
+    """
+    connection = connection_of(session)
+    try:
+        return connection.execute(statement, values).all()
+    except sa.exc.OperationalError as error:
+        if "decode to UTF-8" not in str(error.orig):
+            raise
+    with lossy_text(raw_connection(connection), decode):
+        return connection.execute(statement, values).all()
 
 
 class PointQuery:
@@ -87,7 +111,7 @@ class PointQuery:
             values = tuple(write(value) if write else value for write, value in pairs)
         cursor = session.connection().connection.cursor()
         try:
-            cursor.execute(self._sql, values)
+            execute(cursor, self._sql, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
         except sqlite3.Error as error:
             raise sa.exc.DBAPIError.instance(
