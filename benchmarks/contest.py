@@ -30,7 +30,8 @@ class Line:
     goal: float | None = None
     """At most so many times the floor, or `unit` where there is no floor; None for context."""
     figure: str = "seconds"
-    """Which of the measured figures of our contestant; of the floor it is always `seconds`."""
+    """Which of the measured figures of our contestant."""
+    floor_figure: str = "seconds"
     unit: str = "s"
     per: int = 1
     """The figure is divided by this, so that it reads per app or per look-up."""
@@ -77,7 +78,7 @@ class Outcome:
         """Yield each line with its medians, and with the ratio and the goal."""
         for line in self.contest.lines:
             ours = self.median(line.ours, line.figure)
-            floor = None if line.floor is None else self.median(line.floor)
+            floor = None if line.floor is None else self.median(line.floor, line.floor_figure)
             reached = ours / line.per if floor is None else ours / floor
             yield {
                 "label": line.label,
@@ -104,7 +105,8 @@ class Outcome:
         """Return the ratio of each round: what they scatter over tells how far to trust it."""
         if line.floor is None:
             return []
-        pairs = zip(self.figures(line.ours, line.figure), self.figures(line.floor), strict=True)
+        floors = self.figures(line.floor, line.floor_figure)
+        pairs = zip(self.figures(line.ours, line.figure), floors, strict=True)
         return [ours / floor for ours, floor in pairs]
 
 

@@ -93,6 +93,10 @@ class DatabaseCache(Generic[OpenT]):
         """Return the number of databases that are open now."""
         return len(self._slots)
 
+    def __contains__(self, name: str) -> bool:
+        """Tell whether a database is open now."""
+        return name in self._slots
+
     @contextmanager
     def lease(self, name: str) -> Iterator[OpenT]:
         """Yield a database, opened if need be; it is not evicted until given back."""

@@ -17,6 +17,7 @@ from streamhub_orm.databases.open_database import (
 )
 from streamhub_orm.databases.opener import Opener
 from streamhub_orm.databases.sessions import SessionBlock
+from streamhub_orm.databases.stopping import count_commit
 from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.engine.forks import Kept, follow_forks
 from streamhub_orm.global_db import GlobalBase
@@ -98,6 +99,10 @@ class Databases:
         """
         return self._app_cache().evict(name)
 
+    def is_open(self, name: str) -> bool:
+        """Tell whether an app's database is open now."""
+        return name in self._apps
+
     def app_session(self, name: str, *, read_only: bool = False) -> AbstractContextManager[Session]:
         """Yield a session on an app's database: committed on success, rolled back on error.
 
@@ -133,11 +138,10 @@ class Databases:
     def _connection(
         self, find_cache: Callable[[], _Cache], name: str, *, read_only: bool
     ) -> Iterator[sa.Connection]:
-        with (
-            Lease(find_cache, name, read_only=read_only) as lease,
-            lease.connection.begin(),
-        ):
-            yield lease.connection
+        with Lease(find_cache, name, read_only=read_only) as lease:
+            with lease.connection.begin():
+                yield lease.connection
+            count_commit()
 
     def _app_cache(self) -> _Cache:
         return self._apps

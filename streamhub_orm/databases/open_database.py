@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from streamhub_orm.databases.stopping import StoppedConnection, require_going_on, unwatch, watch
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.engines import READ_ONLY, raw_connection
 
@@ -113,7 +114,7 @@ class OpenDatabase:
 class Lease:
     """One connection of one database of a cache, for the length of a block."""
 
-    __slots__ = ("_cache", "_find_cache", "_name", "_slot", "connection", "read_only")
+    __slots__ = ("_cache", "_find_cache", "_name", "_raw", "_slot", "connection", "read_only")
 
     def __init__(
         self,
@@ -137,7 +138,10 @@ class Lease:
         self._cache = self._find_cache()
         self._slot = slot = self._cache.acquire(self._name)
         try:
+            require_going_on()
             self.connection = slot.database.take(read_only=self.read_only)
+            self._raw = raw_connection(self.connection)
+            watch(self._raw)
         except BaseException:
             self._cache.release(slot)
             raise
@@ -146,6 +150,7 @@ class Lease:
     def __exit__(self, *_: object) -> None:
         """Give it back."""
         try:
+            unwatch(self._raw)
             self._slot.database.give_back(self.connection)
         finally:
             self._cache.release(self._slot)
@@ -153,8 +158,7 @@ class Lease:
 
 def is_clean(connection: sa.Connection) -> bool:
     """Tell whether the next user would not notice the last one."""
-    return not (
-        connection.invalidated
-        or connection.get_execution_options()
-        or raw_connection(connection).in_transaction
-    )
+    if connection.invalidated or connection.get_execution_options():
+        return False
+    raw = raw_connection(connection)
+    return not (raw.in_transaction or isinstance(raw, StoppedConnection))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapper, Session, object_session
 
 from streamhub_orm.app_db import AppBase
+from streamhub_orm.databases.stopping import count_commit
 from streamhub_orm.errors import StrayRowError
 from streamhub_orm.global_db import GlobalBase
 
@@ -148,6 +149,11 @@ def _refuse_strays(session: Session) -> None:
         raise StrayRowError(row, owner, session.info[_HOME])
 
 
+def _count_commit(session: Session) -> None:
+    if not session.in_nested_transaction():  # else it is a savepoint's
+        count_commit()
+
+
 def _mark_home(session: Session, row: object) -> None:
     sa.inspect(row).info[_HOME] = session.info[_HOME]
 
@@ -184,6 +190,7 @@ def _owner(session: Session, named: int | str) -> str:
 
 sa.event.listen(HomeSession, "after_attach", _note_stray)
 sa.event.listen(HomeSession, "before_commit", _refuse_strays)
+sa.event.listen(HomeSession, "after_commit", _count_commit)
 # Only what outlives its session is marked, so a row that is read and dropped costs nothing.
 sa.event.listen(HomeSession, "persistent_to_detached", _mark_home)
 sa.event.listen(AppBase, "before_insert", _claim, propagate=True)

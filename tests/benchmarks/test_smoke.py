@@ -19,6 +19,7 @@ NAMES = {
     "create",
     "fan-out",
     "growth",
+    "load",
     "log-lines",
     "lookup",
     "open_cold",

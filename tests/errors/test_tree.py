@@ -200,9 +200,9 @@ def test_sets_are_kept_in_order() -> None:
 
 
 def test_error_of_a_missing_extra_is_an_import_error() -> None:
-    module = "streamhub_orm.aio"
-    with pytest.raises(ImportError, match=r"streamhub-orm\[aio\]"):
-        raise MissingExtraError(module, "aiosqlite", extra="aio")
+    module = "streamhub_orm.metrics"
+    with pytest.raises(ImportError, match=r"streamhub-orm\[metrics\]"):
+        raise MissingExtraError(module, "prometheus-client", extra="metrics")
 
 
 @pytest.mark.parametrize("others", [0, 5_000])

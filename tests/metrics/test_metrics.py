@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from tests.databases.conftest import MakeFresh
 
 __all__ = ["make_fresh"]
+
+CHECKOUT: Final = Path(__file__).parents[2]
 
 
 def scrape(registry: CollectorRegistry) -> dict[str, float]:
@@ -53,3 +58,20 @@ def test_second_databases_in_one_registry_is_refused(make_fresh: MakeFresh) -> N
             register(databases, registry)
         registry.unregister(first)
         register(databases, registry)
+
+
+def test_import_without_the_extra_says_what_to_install() -> None:
+    """The package is hidden from a new interpreter, as if it were not installed."""
+    script = """
+import sys
+sys.modules["prometheus_client"] = None
+from streamhub_orm.errors import MissingExtraError
+try:
+    import streamhub_orm.metrics
+except MissingExtraError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert "streamhub-orm[metrics]" in done.stdout

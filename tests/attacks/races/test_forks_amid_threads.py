@@ -220,8 +220,8 @@ ASYNCIO = """
 from streamhub_orm.aio import AsyncDatabases
 
 async def count(databases):
-    async with databases.app_session("app-0", read_only=True) as session:
-        return await session.scalar(sa.text("SELECT count(*) FROM vods"))
+    session = databases.app_session("app-0", read_only=True)
+    return await session.run(lambda it: it.scalar(sa.text("SELECT count(*) FROM vods")))
 
 async def child():
     try:

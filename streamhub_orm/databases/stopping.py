@@ -1,0 +1,132 @@
+"""Work in a thread that another thread can stop: at its statement, its commit, its next session.
+
+`interrupt()` of sqlite3 is not used. While any statement of the connection is begun and not read
+to its end, it also ends every later one, ROLLBACK too, and the write lock would stay. A progress
+handler ends the statement that asks it, and no other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import suppress
+from traceback import clear_frames
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+from streamhub_orm.engine.forks import TrackedConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ResultT = TypeVar("_ResultT")
+
+_STEPS: Final = 50_000
+"""Steps of SQLite's virtual machine, about 1 ms, after which a statement asks whether to go on."""
+
+
+class Stopped(BaseException):
+    """The work was asked to stop. It passes by whoever catches `Exception`."""
+
+
+class StoppedConnection(TrackedConnection):
+    """A connection of stopped work: it rolls back and closes, and does nothing else.
+
+    SQLite may have rolled back by itself, and each further statement would then be committed alone.
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 - stands for any method
+        message = "interrupted"
+        raise sqlite3.OperationalError(message)
+
+    blobopen = commit = cursor = execute = executemany = executescript = _refuse
+
+
+class Work:
+    """One call of a function, which may use any number of sessions, in one thread."""
+
+    def __init__(self) -> None:
+        """Nothing is done yet."""
+        self.is_stopping = False
+        """True from when another thread wants it to end."""
+        self.commits = 0
+        """Transactions that it has committed."""
+        self.connections: list[sqlite3.Connection] = []
+        """Connections that it has in hand; changed under `lock`."""
+        self.lock = threading.Lock()
+
+    def stop(self) -> None:
+        """From another thread, let the work end: it begins no statement, and that at work ends."""
+        with self.lock:
+            self.is_stopping = True
+            for connection in self.connections:
+                connection.__class__ = StoppedConnection
+
+    def do(self, function: Callable[[], _ResultT]) -> _ResultT:
+        """Call the function in this thread; raises `Stopped` where an error ended it amid that."""
+        _thread.work = self
+        try:
+            return function()
+        except BaseException as error:
+            if self.is_stopping:
+                _forget(error)
+                raise Stopped from None
+            raise
+        finally:
+            _thread.work = None
+
+
+def _forget(error: BaseException | None) -> None:
+    """Drop what the frames of an error hold.
+
+    Among that may be a result that was not read to its end. SQLite keeps the descriptors of a
+    closed connection while there is one, and the frames would wait for the collector.
+    """
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__context__
+
+
+class _Thread(threading.local):
+    work: Work | None = None
+
+
+_thread: Final = _Thread()
+
+
+def require_going_on() -> None:
+    """Raise `Stopped` where this thread's work is to end; called before each session."""
+    work = _thread.work
+    if work is not None and work.is_stopping:
+        raise Stopped
+
+
+def count_commit() -> None:
+    """Count a commit of this thread's work."""
+    work = _thread.work
+    if work is not None:
+        work.commits += 1
+
+
+def watch(connection: sqlite3.Connection) -> None:
+    """Let the connection do nothing more when this thread's work is to end."""
+    work = _thread.work
+    if work is None:
+        return
+    connection.set_progress_handler(lambda: work.is_stopping, _STEPS)
+    with work.lock:
+        work.connections.append(connection)
+        if work.is_stopping:
+            connection.__class__ = StoppedConnection
+
+
+def unwatch(connection: sqlite3.Connection) -> None:
+    """Leave alone what `watch` watched."""
+    work = _thread.work
+    if work is None:
+        return
+    with work.lock:
+        work.connections.remove(connection)
+    with suppress(sqlite3.ProgrammingError):  # it is closed already
+        connection.set_progress_handler(None, 0)
