@@ -15,7 +15,7 @@ from streamhub_orm.errors import HiddenValueError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 READ_ONLY: Final = "read_only"
@@ -29,29 +29,25 @@ def execute(cursor: Any, statement: str, values: Sequence[Any]) -> None:  # noqa
     That is a text with a NUL, which SQLite's functions cut there, or with half a surrogate pair,
     and a number beyond 64 bits. It is not shown: it may be a key or a password.
     """
-    _refuse_nul(values)
-    _run(cursor.execute, statement, values)
-
-
-def _refuse_nul(values: Sequence[Any]) -> None:
-    for value in values:
+    for value in values:  # in place, since each call of Python costs as much as a small statement
         if value.__class__ is str and "\0" in value:
-            found = "text with a NUL character in it"
-            raise HiddenValueError(_TEXT, found)
-
-
-def _run(
-    run: Callable[[str, Sequence[Any]], object], statement: str, values: Sequence[Any]
-) -> None:
+            raise _nul_error()
     try:
-        run(statement, values)
-    except UnicodeEncodeError:
-        kind, found = _TEXT, "text with half a surrogate pair in it"
-    except OverflowError:
-        kind, found = "a number of 64 bits", "a greater one"
-    else:
+        cursor.execute(statement, values)
         return
-    raise HiddenValueError(kind, found)  # outside of the block: Python's error holds the text
+    except (UnicodeEncodeError, OverflowError) as error:
+        refused = _binding_error(error)
+    raise refused  # outside of the block: Python's error holds the text
+
+
+def _nul_error() -> HiddenValueError:
+    return HiddenValueError(_TEXT, "text with a NUL character in it")
+
+
+def _binding_error(error: ValueError | OverflowError) -> HiddenValueError:
+    if isinstance(error, OverflowError):
+        return HiddenValueError("a number of 64 bits", "a greater one")
+    return HiddenValueError(_TEXT, "text with half a surrogate pair in it")
 
 
 _TEXT: Final = "text that UTF-8 can write, without NUL"
@@ -100,9 +96,14 @@ class ImmediateBegin:
     ) -> None:
         """Run a statement once for each row of values; raises `HiddenValueError`."""
         del context
-        for values in parameters:
-            _refuse_nul(values)
-        _run(cursor.executemany, statement, parameters)
+        if any(it.__class__ is str and "\0" in it for values in parameters for it in values):
+            raise _nul_error()
+        try:
+            cursor.executemany(statement, parameters)
+            return
+        except (UnicodeEncodeError, OverflowError) as error:
+            refused = _binding_error(error)
+        raise refused
 
 
 class ImmediateDialect(ImmediateBegin, SQLiteDialect_pysqlite):

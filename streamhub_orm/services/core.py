@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from streamhub_orm.engine.connections import lossy_text
 from streamhub_orm.engine.engines import execute, raw_connection
+from streamhub_orm.errors import HiddenValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,10 +71,14 @@ def rows_of(
     try:
         return connection.execute(statement, values).all()
     except sa.exc.OperationalError as error:
-        if "decode to UTF-8" not in str(error.orig):
+        if _NO_UTF_8 not in str(error.orig):
             raise
     with lossy_text(raw_connection(connection), decode):
         return connection.execute(statement, values).all()
+
+
+_NO_UTF_8: Final = "decode to UTF-8"
+"""Part of the message of sqlite3, which has no code of its own for it."""
 
 
 class PointQuery:
@@ -103,7 +108,8 @@ class PointQuery:
     def first(self, session: Session, *values: object) -> tuple[Any, ...] | None:
         """Return the first row, or None; the session is flushed before.
 
-        Raises what `Connection.execute` raises.
+        Raises what `Connection.execute` raises, and `HiddenValueError` where a text of the row is
+        no UTF-8.
         """
         session.flush()
         if self._writers is not None:
@@ -114,6 +120,9 @@ class PointQuery:
             execute(cursor, self._sql, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
         except sqlite3.Error as error:
+            if _NO_UTF_8 in str(error):
+                expected, found = "text in UTF-8", "one that is none"
+                raise HiddenValueError(expected, found) from None  # sqlite3's error shows the text
             raise sa.exc.DBAPIError.instance(
                 self._sql, values, error, sqlite3.Error, hide_parameters=True
             ) from error

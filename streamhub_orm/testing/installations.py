@@ -136,6 +136,7 @@ def _rows(connection: sqlite3.Connection, table: str) -> list[dict[str, object]]
 def _name_paths_anew(place: DataDir, template: Path) -> None:
     """Let the records of a copy name its own files: the Node core wrote whole paths."""
     with closing(sqlite3.connect(place.global_db)) as connection, connection:
+        connection.execute("PRAGMA synchronous = OFF")
         if connection.execute("PRAGMA table_info(_streamhub_meta)").fetchall():
             connection.execute(
                 "UPDATE _streamhub_meta SET value = replace(value, ?, ?)",

@@ -289,6 +289,20 @@ def test_a_text_that_is_no_utf_8_fails_alone_when_it_is_read(databases: Database
     assert repr(page[1])
 
 
+def test_a_row_that_is_no_utf_8_is_refused_without_its_texts(databases: Databases) -> None:
+    with databases.app_session("live") as session:
+        vod = vods.create(session, name="v").id
+        ingress.register(session, ingress_id="i", stream_key="wsk_pa55word")
+    spoil(databases, "live", "UPDATE vods SET name = CAST(x'6162ff' AS TEXT)")
+    key = "UPDATE ingress_auth SET stream_key = CAST(CAST('pa55word' AS BLOB) || x'ff' AS TEXT)"
+    spoil(databases, "live", key)
+    with databases.app_session("live") as session:
+        for call in (lambda: vods.get(session, vod), lambda: ingress.find(session, "i")):
+            with pytest.raises(HiddenValueError, match="text in UTF-8") as raised:
+                call()
+            assert "pa55word" not in f"{raised.value}{raised.value.__cause__}"
+
+
 def test_a_line_that_is_no_utf_8_is_told_with_its_bytes(databases: Databases) -> None:
     spoil(
         databases,

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streamhub_orm.errors import LogSettingError
-from streamhub_orm.init import make_installation
 from streamhub_orm.services.log_handler import QueueLimits, ServerLogHandler, open_log
 from streamhub_orm.services.log_lines import LogTable
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from streamhub_orm import Databases
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.services.log_lines import LogLine
+    from streamhub_orm.testing.plugin import MakeStreamHub
 
     Start = Callable[..., ServerLogHandler]
 
@@ -37,8 +37,8 @@ LOG = logging.Logger("tests.handler")  # noqa: LOG001 - pytest captures those th
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> DataDir:
-    return make_installation(tmp_path / "data")
+def place(make_streamhub: MakeStreamHub) -> DataDir:
+    return make_streamhub()
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.init import make_installation
 from streamhub_orm.services.log_lines import LONGEST_TEXT, LogTable, _level_name, line_from_record
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from streamhub_orm import Databases
 
 CREATED = 1_769_860_799.1239
 
@@ -143,8 +142,8 @@ def test_source_and_app_are_bounded_too() -> None:
     assert len(line_from_record(named).source) < 300
 
 
-def test_an_unknown_app_beside_all_that_json_may_hold_is_bounded(tmp_path: Path) -> None:
-    table = LogTable(make_installation(tmp_path / "data").global_db)
+def test_an_unknown_app_beside_all_that_json_may_hold_is_bounded(streamhub: Databases) -> None:
+    table = LogTable(streamhub.place.global_db)
     line = line_from_record(record("x", app="unknown" * 999, body="y" * (LONGEST_TEXT - 20)))
     with table.opened() as connection:
         table.insert(connection, [line])
