@@ -34,9 +34,10 @@ def execute(cursor: Any, statement: str, values: Sequence[Any]) -> None:  # noqa
             raise _nul_error()
     try:
         cursor.execute(statement, values)
-        return
     except (UnicodeEncodeError, OverflowError) as error:
         refused = _binding_error(error)
+    else:
+        return
     raise refused  # outside of the block: Python's error holds the text
 
 
@@ -100,9 +101,10 @@ class ImmediateBegin:
             raise _nul_error()
         try:
             cursor.executemany(statement, parameters)
-            return
         except (UnicodeEncodeError, OverflowError) as error:
             refused = _binding_error(error)
+        else:
+            return
         raise refused
 
 
