@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.installations import Installation
 
-pytest_plugins = ["tests.support.object_stores.fixtures"]
+pytest_plugins = ["streamhub_orm.testing.plugin", "tests.support.object_stores.fixtures"]
 
 
 class MakeInstallation(Protocol):

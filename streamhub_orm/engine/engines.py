@@ -11,15 +11,47 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from streamhub_orm.engine.connections import open_for_session
+from streamhub_orm.errors import HiddenValueError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 READ_ONLY: Final = "read_only"
 """The key in a connection's `info` that makes its transactions read-only snapshots."""
 _QUERY_ONLY: Final = "query_only"
+
+
+def execute(cursor: Any, statement: str, values: Sequence[Any]) -> None:  # noqa: ANN401 - any driver's
+    """Run a statement with its values bound; raises `HiddenValueError` for one SQLite cannot hold.
+
+    That is a text with a NUL, which SQLite's functions cut there, or with half a surrogate pair,
+    and a number beyond 64 bits. It is not shown: it may be a key or a password.
+    """
+    for value in values:  # in place, since each call of Python costs as much as a small statement
+        if value.__class__ is str and "\0" in value:
+            raise _nul_error()
+    try:
+        cursor.execute(statement, values)
+    except (UnicodeEncodeError, OverflowError) as error:
+        refused = _binding_error(error)
+    else:
+        return
+    raise refused  # outside of the block: Python's error holds the text
+
+
+def _nul_error() -> HiddenValueError:
+    return HiddenValueError(_TEXT, "text with a NUL character in it")
+
+
+def _binding_error(error: ValueError | OverflowError) -> HiddenValueError:
+    if isinstance(error, OverflowError):
+        return HiddenValueError("a number of 64 bits", "a greater one")
+    return HiddenValueError(_TEXT, "text with half a surrogate pair in it")
+
+
+_TEXT: Final = "text that UTF-8 can write, without NUL"
 
 
 class ImmediateBegin:
@@ -44,6 +76,36 @@ class ImmediateBegin:
             info[_QUERY_ONLY] = read_only
         cursor.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
         cursor.close()
+
+    def do_execute(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Run a statement; raises `HiddenValueError`."""
+        del context
+        execute(cursor, statement, parameters)
+
+    def do_executemany(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Run a statement once for each row of values; raises `HiddenValueError`."""
+        del context
+        if any(it.__class__ is str and "\0" in it for values in parameters for it in values):
+            raise _nul_error()
+        try:
+            cursor.executemany(statement, parameters)
+        except (UnicodeEncodeError, OverflowError) as error:
+            refused = _binding_error(error)
+        else:
+            return
+        raise refused
 
 
 class ImmediateDialect(ImmediateBegin, SQLiteDialect_pysqlite):

@@ -5,6 +5,7 @@ of these is an attribute as well, and so is all that an error is made with; see 
 """
 
 from streamhub_orm.errors.base import (
+    HiddenValueError,
     StoredValueError,
     StreamHubError,
 )
@@ -148,6 +149,7 @@ __all__ = [
     "ForkedAmidThreadsError",
     "ForkedInSessionError",
     "HalfDoneError",
+    "HiddenValueError",
     "HostileArchiveError",
     "InterruptedWriteError",
     "IrregularFileError",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from inspect import Parameter, Signature
+from reprlib import Repr
 from typing import Any, ClassVar, Final, dataclass_transform
 
 from streamhub_orm.errors.visible import visible
 
 _TEXTS: Final = ("subject", "found", "expected", "todo", "public_message")
 _MOST_LISTED: Final = 12
+_SHORT: Final = Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+"""Shows a value however long or deep it is."""
 
 
 class _Template:
@@ -120,11 +124,25 @@ class StoredValueError(StreamHubError, ValueError):
 
     kind: str
     value: object
-    found = "{value!r}"
+    found = "{shown}"
     expected = "{kind}"
     todo = "Give a value of this form, or correct the stored one."
     public_message = "A value does not have the expected form: {kind}."
 
+    @property
+    def shown(self) -> str:
+        """The value as the message shows it: in short."""
+        try:
+            return _SHORT.repr(self.value)
+        except ValueError:  # a number of too many digits
+            return f"a value of type {type(self.value).__name__}"
+
     def __str__(self) -> str:
         """Tell first what a column holds, then the value."""
         return visible(f"expected {self.expected}, found {self.found}")
+
+
+class HiddenValueError(StoredValueError):
+    """Raised for a value that may be a secret, or that nothing can show: `value` describes it."""
+
+    found = "{value}"

@@ -6,15 +6,17 @@ None.
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from streamhub_orm.errors import StoredValueError
+from streamhub_orm.errors import HiddenValueError, StoredValueError
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -26,14 +28,19 @@ _TIMESTAMP: Final = re.compile(
 _ISO_LENGTH: Final = len("2026-01-31T23:59:59.123Z")
 _SQL_LENGTH: Final = len("2026-01-31 23:59:59")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_NOT_TEXT: Final = re.compile("[\ud800-\udfff\0]")
 _ENCODE: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":")
 ).encode  # json.dumps would make an encoder at each call
 
 
+present: Callable[[], datetime] = partial(datetime.now, UTC)
+"""The clock of `utc_now`; `streamhub_orm.testing.Clock` puts itself in its place."""
+
+
 def utc_now() -> datetime:
     """Return the current time, aware, in UTC."""
-    return datetime.now(UTC)
+    return present()
 
 
 def one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:
@@ -133,25 +140,50 @@ def _parsed(stored: object) -> datetime:
 
 
 def json_from_text(stored: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Read stored JSON; raises `StoredValueError`."""
+    """Read stored JSON; raises `HiddenValueError`."""
     try:
         return json.loads(stored)
-    except (TypeError, ValueError) as error:
-        expected = "JSON text"
-        raise StoredValueError(expected, stored) from error
+    except json.JSONDecodeError as error:
+        found = f"text with a fault at line {error.lineno} column {error.colno}"
+    except RecursionError:
+        found = "text of too many levels"
+    except ValueError:
+        found = "text with a number of too many digits"
+    except TypeError:
+        found = f"a value of type {type(stored).__name__}"
+    expected = "JSON text"
+    raise HiddenValueError(expected, found)  # outside of the block: json's error holds the text
 
 
 def json_to_text(value: Any) -> str:  # noqa: ANN401 - any JSON
-    """Return compact JSON as JSON.stringify writes it; raises `StoredValueError`."""
+    """Return compact JSON as JSON.stringify writes it; raises `HiddenValueError`."""
     try:
         text = _ENCODE(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        expected = "a value that JSON can hold"
-        raise StoredValueError(expected, value) from error
+    except RecursionError:
+        found = "too many levels, or a value that holds itself"
+    except TypeError as error:
+        found = str(error)  # names a type
+    except ValueError:
+        found = "a number that is not finite or too long, or a value that holds itself"
+    else:
+        return _without_half_pairs(text)
+    expected = "a value that JSON can hold"
+    raise HiddenValueError(expected, found)
+
+
+def _without_half_pairs(text: str) -> str:
     if text.isascii():
         return text
     # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
     return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether a database holds such a text: it has no NUL and no half of a surrogate pair.
+
+    Half a pair has no UTF-8 form, and SQLite's functions end a text at a NUL.
+    """
+    return _NOT_TEXT.search(text) is None
 
 
 class JsonText(TypeDecorator[Any]):

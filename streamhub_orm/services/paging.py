@@ -37,8 +37,21 @@ class PageKey(NamedTuple):
 
 
 def check_page(limit: int, *, after: PageKey | None = None, offset: int = 0) -> None:
-    """Raise ValueError for a limit below 1, an offset below 0, or an offset from a key."""
-    if limit < 1 or offset < 0 or (after is not None and offset):
-        message = f"limit {limit}, offset {offset}, after {after}: limit is 1 or more, offset 0 or "
-        message += "more and not together with after"
-        raise ValueError(message)
+    """Refuse what gives no page; raises `StoredValueError`.
+
+    That is a limit below 1, an offset below 0 or from a key, and a key that was made by hand and
+    is none.
+    """
+    for kind, number, least in (("a limit", limit, 1), ("an offset", offset, 0)):
+        if type(number) is not int or number < least:
+            expected = f"{kind} that is a whole number from {least}"
+            raise StoredValueError(expected, number)
+    if after is None:
+        return
+    if offset:
+        expected = "an offset of 0 where a key says after what"
+        raise StoredValueError(expected, offset)
+    time, id_ = after
+    if type(id_) is not int or time == "" or not (time is None or isinstance(time, str)):
+        expected = "the key of a page, as its last row has it"
+        raise StoredValueError(expected, tuple(after))

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from streamhub_orm.app_db import VodStatus
 from streamhub_orm.schema import TimeRange
-from streamhub_orm.services.core import PointQuery, connection_of
+from streamhub_orm.services.core import PointQuery, connection_of, rows_of
 from streamhub_orm.services.paging import check_page
-from streamhub_orm.services.vod_rows import RAW_VODS, VodRow
+from streamhub_orm.services.vod_rows import RAW_VODS, VodRow, decoded, made
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,8 +127,8 @@ def list_(  # noqa: PLR0913 - each is one choice of the caller
 
     `after` is the `key` of the last row of the page before: the next page costs as much as the
     first, and rows that come or go meanwhile neither repeat nor hide others. `offset` leaves so
-    many rows out instead, at the price of walking over them. Raises ValueError where both are
-    given, or `limit` is not above 0 or `offset` below it.
+    many rows out instead, at the price of walking over them. Raises `StoredValueError` where both
+    are given, or `limit` is not above 0 or `offset` below it.
     """
     check_page(limit, after=after, offset=offset)
     filter_ = filter_ or VodFilter()
@@ -142,7 +142,7 @@ def list_(  # noqa: PLR0913 - each is one choice of the caller
     for part in _parts(filter_, order, after):
         statement = _page(_shape(filter_, order, part, large_room=large))
         values["limit"] = limit - len(rows)
-        rows += map(VodRow._make, connection_of(session).execute(statement, values).all())
+        rows += map(made, rows_of(session, statement, values, decoded))
         if len(rows) == limit:
             break
     return rows

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from streamhub_orm.app_db import RestreamStatus, RestreamTarget
 from streamhub_orm.errors import UnknownTargetError
 from streamhub_orm.services import restream
-from tests.services.plans import plans_of
+from streamhub_orm.testing.checks import plans_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

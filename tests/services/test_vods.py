@@ -17,7 +17,7 @@ from streamhub_orm.errors import (
     VodStateError,
 )
 from streamhub_orm.services import vods
-from tests.services.plans import plan_of
+from streamhub_orm.testing.checks import plan_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
