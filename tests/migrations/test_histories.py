@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,12 @@ from pytest_alembic.tests import (
     test_up_down_consistency,
     test_upgrade,
 )
+from pytest_alembic.tests.experimental import (
+    test_all_models_register_on_metadata,
+    test_downgrade_leaves_no_trace,
+)
 
-from streamhub_orm.engine.connections import open_for_migration, reading
+from streamhub_orm.engine.connections import reading
 from streamhub_orm.migrations.structure import Structure, read_structure
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 
@@ -28,22 +31,18 @@ if TYPE_CHECKING:
     from streamhub_orm.migrations.worlds import World
 
 __all__ = [
+    "test_all_models_register_on_metadata",
+    "test_downgrade_leaves_no_trace",
     "test_model_definitions_match_ddl",
     "test_single_head_revision",
     "test_up_down_consistency",
     "test_upgrade",
 ]
 
-# An index on an expression cannot be reflected on SQLite: SQLAlchemy and Alembic both say so and
-# leave it out of the comparison. tests/migrations/test_structure.py compares its text instead.
-pytestmark = [
-    pytest.mark.filterwarnings(
-        "ignore:Skipped unsupported reflection of expression-based index:sqlalchemy.exc.SAWarning"
-    ),
-    pytest.mark.filterwarnings(
-        "ignore:autogenerate skipping metadata-specified expression-based index:UserWarning"
-    ),
-]
+# pytest-alembic reflects by itself too, where an index on an expression makes SQLAlchemy warn.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Skipped unsupported reflection of expression-based index:sqlalchemy.exc.SAWarning"
+)
 
 INI = Path(__file__).parents[2] / "alembic.ini"
 SECTIONS = {"global": "alembic", "app": "app"}
@@ -78,9 +77,8 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def alembic_engine(database: Path) -> Iterator[sa.Engine]:
-    """Give Alembic the engine that migrations run on: BEGIN IMMEDIATE, no driver transactions."""
-    creator = partial(open_for_migration, database)
-    engine = sa.create_engine("sqlite+immediate://", creator=creator, poolclass=sa.pool.QueuePool)
+    """Give Alembic a plain engine, as any program would."""
+    engine = sa.create_engine(f"sqlite:///{database}")
     yield engine
     engine.dispose()
 
