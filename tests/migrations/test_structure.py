@@ -19,6 +19,8 @@ from tests.support.installations.ddl import APP_STEPS, GLOBAL_RUNTIME, GLOBAL_ST
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.history
+
 WORLDS = {"global": GLOBAL, "app": APP}
 BASES = {"global": GlobalBase, "app": AppBase}
 

@@ -14,6 +14,8 @@ from tests.support.installations.ddl import GLOBAL_MONOLITH, LITESTREAM
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.history
+
 KEY_TO_APPS = "FOREIGN KEY(app_id) REFERENCES apps (id) ON DELETE CASCADE"
 STREAM_TYPES = "type IN ('webrtc', 'rtmp', 'rtsp', 'whip', 'ws-mjpeg')"
 

@@ -29,6 +29,8 @@ from tests.support.installations.facts import APP_PARITY, GLOBAL_PARITY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.history
+
 ROOT = Path(__file__).parents[2]
 WORLDS: dict[str, type[DeclarativeBase]] = {"global": GlobalBase, "app": AppBase}
 PARITY = {"global": GLOBAL_PARITY, "app": APP_PARITY}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from streamhub_orm import Databases
     from streamhub_orm.services.core import PointQuery
 
+pytestmark = pytest.mark.history
+
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123000, tzinfo=UTC)
 LEGAL = {
     ("recording", "uploading"),

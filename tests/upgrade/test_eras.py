@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import stat
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.migrations.references import reference_structure
-from streamhub_orm.migrations.worlds import APP, GLOBAL
+from tests.migrations.built import at_parity
 from tests.support.installations.accounting import assert_accounted, assert_report
 from tests.support.installations.commands import (
     run_alembic,
@@ -31,7 +29,6 @@ from tests.support.installations.snapshot import (
 if TYPE_CHECKING:
     from tests.conftest import MakeInstallation
     from tests.support.installations.facts import Row
-    from tests.support.installations.snapshot import Snapshot
 
 ROWS = 300
 COUNTS = ("app", "from", "imported", "superseded", "unmatched", "error")
@@ -123,18 +120,6 @@ def test_dry_run_of_an_untouched_installation_tells_what_the_upgrade_will_do(
     for key in ("orphans", "unregistered", "failed", "ok", "error"):
         assert dry.report[key] == real[key]
     assert _counts(dry.report) == _counts(real)
-
-
-def at_parity(snapshot: Snapshot) -> Snapshot:
-    """Leave out the columns that later revisions of ours add: the downgrade takes them away."""
-    kept = copy.deepcopy(snapshot)
-    for database, world in ((kept.registry, GLOBAL), *((it, APP) for it in kept.app_dbs.values())):
-        head, parity = (reference_structure(world, it).tables for it in (world.head, world.parity))
-        for name, table in parity.items():
-            for column in head[name].columns.keys() - table.columns.keys():
-                for row in database.rows(name):
-                    del row[column]
-    return kept
 
 
 @every_layout

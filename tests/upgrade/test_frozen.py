@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from streamhub_orm.migrations.worlds import World
 
+pytestmark = pytest.mark.history
+
 FROZEN = sorted(path.name for path in FOLDER.glob("release-*"))
 HEADS = sorted(path.name for path in FOLDER.glob("heads-*"))
 
