@@ -187,7 +187,7 @@ class FileEngine:
 
 
 def raw_connection(connection: sa.Connection) -> sqlite3.Connection:
-    """Return the sqlite3 connection below an SQLAlchemy one."""
-    driver_connection = connection.connection.driver_connection
-    assert driver_connection is not None  # noqa: S101 - only a detached connection has none
-    return driver_connection  # type: ignore[no-any-return]
+    """Return the sqlite3 connection below an SQLAlchemy one, or what an async driver has for it."""
+    dbapi_connection = connection.connection.dbapi_connection
+    assert dbapi_connection is not None  # noqa: S101 - only a detached connection has none
+    return dbapi_connection  # type: ignore[return-value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from streamhub_orm.errors.base import StreamHubError
 
@@ -155,6 +155,27 @@ class NoCheckoutError(StreamHubError):
     found = "a part of an installed package"
     expected = "a checkout with alembic.ini"
     todo = "Run this in the project's checkout."
+
+
+class RevisionRuleError(StreamHubError):
+    """Raised when a revision file breaks a rule of the project; `rule` is its name."""
+
+    exit_code: ClassVar[int] = 1
+
+    path: Path
+    line: int
+    rule: str
+    found: str
+    expected: str
+    why: str
+    subject = "{path}:{line}"
+    todo = "{why} (rule {rule})"
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The finding, as `revision lint --json` lists it."""
+        names = ("line", "rule", "found", "expected", "why")
+        return {"path": str(self.path), **{name: getattr(self, name) for name in names}}
 
 
 class MissingExtraError(StreamHubError, ImportError):
