@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from streamhub_orm.engine.connections import open_for_session
+from streamhub_orm.engine.connections import is_busy, open_for_session
+from streamhub_orm.engine.sqlite_errors import locked
+from streamhub_orm.errors import SessionSharedError, StreamHubError
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from streamhub_orm.engine.forks import TrackedConnection
 
 READ_ONLY: Final = "read_only"
 """The key in a connection's `info` that makes its transactions read-only snapshots."""
@@ -47,9 +53,67 @@ class ImmediateBegin:
 
 
 class ImmediateDialect(ImmediateBegin, SQLiteDialect_pysqlite):
-    """Python's sqlite3 with our way to begin."""
+    """Python's sqlite3 with our way to begin, and our errors for what a session may meet.
+
+    Its methods take and raise what SQLAlchemy's protocol says, and `run` what it says.
+    """
 
     supports_statement_cache = True
+
+    def do_begin(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Begin."""
+        run(dbapi_connection.dbapi_connection, super().do_begin, dbapi_connection)
+
+    def do_execute(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Execute a statement."""
+        del context
+        run(cursor.connection, cursor.execute, statement, parameters)
+
+    def do_executemany(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Execute a statement with each of many parameters."""
+        del context
+        run(cursor.connection, cursor.executemany, statement, parameters)
+
+    def do_commit(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Commit."""
+        run(dbapi_connection.dbapi_connection, dbapi_connection.commit)
+
+    def do_rollback(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Roll back, after a statement that another thread is running."""
+        with dbapi_connection.dbapi_connection.turn:
+            dbapi_connection.rollback()
+
+
+def run(connection: TrackedConnection, step: Callable[..., object], *arguments: object) -> None:
+    """Run one step of the driver on a connection.
+
+    Raises `LockedDatabaseError` where another held a lock for longer than the busy timeout, and
+    `SessionSharedError` where another thread is at work on this connection.
+    """
+    if not connection.turn.acquire(False):  # noqa: FBT003 - by name it takes longer
+        raise SessionSharedError(connection.path)
+    started = monotonic()
+    try:
+        step(*arguments)
+    except sqlite3.OperationalError as error:
+        if not is_busy(error):
+            raise
+        waited = monotonic() - started
+        raise locked(error, connection.path, "in a session", waited_seconds=waited) from error
+    finally:
+        connection.turn.release()
 
 
 registry.register("sqlite.immediate", __name__, "ImmediateDialect")
@@ -109,6 +173,7 @@ class FileEngine:
             pool_reset_on_return=None,
             hide_parameters=True,
         )
+        sa.event.listen(self._engine, "handle_error", _unwrapped)
 
     def connect(self, path: Path) -> sa.Connection:
         """Open a file for sessions."""
@@ -122,6 +187,16 @@ class FileEngine:
         except BaseException:
             opened.close()
             raise
+
+
+def _unwrapped(context: sa.ExceptionContext) -> StreamHubError | None:
+    """Return our own error, such as one of a column's type, where SQLAlchemy would wrap it.
+
+    A copy, since it is raised from the error itself.
+    """
+    error = context.original_exception
+    is_wrapped = context.sqlalchemy_exception is not None
+    return copy(error) if is_wrapped and isinstance(error, StreamHubError) else None
 
 
 def raw_connection(connection: sa.Connection) -> sqlite3.Connection:

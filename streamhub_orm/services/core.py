@@ -79,15 +79,16 @@ class PointQuery:
     def first(self, session: Session, *values: object) -> tuple[Any, ...] | None:
         """Return the first row, or None; the session is flushed before.
 
-        Raises what `Connection.execute` raises.
+        Raises what a statement of the session raises.
         """
         session.flush()
         if self._writers is not None:
             pairs = zip(self._writers, values, strict=True)
             values = tuple(write(value) if write else value for write, value in pairs)
-        cursor = session.connection().connection.cursor()
+        connection = session.connection()
+        cursor = connection.connection.cursor()
         try:
-            cursor.execute(self._sql, values)
+            connection.dialect.do_execute(cursor, self._sql, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
         except sqlite3.Error as error:
             raise sa.exc.DBAPIError.instance(
