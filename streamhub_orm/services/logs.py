@@ -102,8 +102,8 @@ def list_(
 
     `after` is the `key` of the last line of the page before: the next page costs as much as the
     first. Within one day, times of the SQL format come after those of the ISO format, which is what
-    both the handler and the Node core write. Raises `UnknownAppError`, and ValueError for a limit
-    below 1.
+    both the handler and the Node core write. Raises `UnknownAppError`, ValueError for a limit
+    below 1, and `StoredValueError` for a key that no line has.
     """
     check_page(limit, after=after)
     filter_ = filter_ or LogFilter()

@@ -36,8 +36,23 @@ class PageKey(NamedTuple):
         return cls(match["time"].replace("_", " ") or None, int(match["id"]))
 
 
-def check_page(limit: int, *, after: PageKey | None = None, offset: int = 0) -> None:
-    """Raise ValueError for a limit below 1, an offset below 0, or an offset from a key."""
+def check_page(
+    limit: int, *, after: PageKey | None = None, offset: int = 0, untimed: bool = False
+) -> None:
+    """Raise ValueError for a limit below 1, an offset below 0, or an offset from a key.
+
+    Raises `StoredValueError` for a key that no row has: one without a time, unless rows may be
+    `untimed`, or with an empty one. Whatever follows such a key, it would be the wrong page.
+    """
+    if after is not None:
+        time: object = after.time_text  # what a client really sent
+        number: object = after.id
+        if not (untimed if time is None else isinstance(time, str) and time):
+            expected = "the time of a row in the key of a page, which is the `key` of its last row"
+            raise StoredValueError(expected, time)
+        if not (type(number) is int and -(2**63) <= number < 2**63):
+            expected = "the id of a row in the key of a page, which is the `key` of its last row"
+            raise StoredValueError(expected, number)
     if limit < 1 or offset < 0 or (after is not None and offset):
         message = f"limit {limit}, offset {offset}, after {after}: limit is 1 or more, offset 0 or "
         message += "more and not together with after"

@@ -140,14 +140,12 @@ def test_commit_inside_a_writing_block_ends_it(databases: Databases) -> None:
 
 def test_block_whose_flush_failed_does_not_end_as_if_all_were_kept(databases: Databases) -> None:
     """Whoever swallows the error of a flush is told at the end that nothing was committed."""
-    with (
+    with (  # noqa: PT012 - the end of the block is what raises
         pytest.raises(sa.exc.PendingRollbackError, match="NOT NULL constraint failed"),
         databases.app_session("live") as session,
     ):
         session.add(Vod(name="first"))
         session.flush()
-        with suppress(sa.exc.IntegrityError):
-            session.execute(sa.insert(Vod), [{"app_id": 1}])
         session.add(Vod(name=None))
         with suppress(sa.exc.IntegrityError):
             session.flush()
