@@ -63,10 +63,13 @@ class StreamHubError(Exception):
 
     `public_message` is for the clients of a web service: it holds no path, no name of a tenant, app
     or user, and no value that was refused. `exit_code` is the exit status of a command that the
-    error stops as a whole; 3 means that nothing was touched. Errors can be pickled and copied.
+    error stops as a whole; 3 means that nothing was touched. `may_be_repeated` is True where
+    nothing was done and the same work may well succeed a moment later; `streamhub_orm.retrying`
+    goes by it. Errors can be pickled and copied.
     """
 
     exit_code: ClassVar[int] = 3
+    may_be_repeated: ClassVar[bool] = False
     __signature__: ClassVar[Signature] = Signature()
 
     subject: str = ""

@@ -1,10 +1,9 @@
-"""Column types for what the Node core stores: two timestamp formats, JSON, flags and words.
+"""Column types for what the Node core stores: two timestamp formats, flags and words.
 
 All are TEXT or INTEGER in DDL. A stored value of another form raises `StoredValueError`; a NULL is
 None.
 """
 
-import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from streamhub_orm.errors import HiddenValueError, StoredValueError
+from streamhub_orm.errors import StoredValueError
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -27,11 +26,7 @@ _TIMESTAMP: Final = re.compile(
 )
 _ISO_LENGTH: Final = len("2026-01-31T23:59:59.123Z")
 _SQL_LENGTH: Final = len("2026-01-31 23:59:59")
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NOT_TEXT: Final = re.compile("[\ud800-\udfff\0]")
-_ENCODE: Final = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":")
-).encode  # json.dumps would make an encoder at each call
 
 
 present: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -139,71 +134,12 @@ def _parsed(stored: object) -> datetime:
         raise StoredValueError(expected, stored) from error
 
 
-def json_from_text(stored: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Read stored JSON; raises `HiddenValueError`."""
-    try:
-        return json.loads(stored)
-    except json.JSONDecodeError as error:
-        found = f"text with a fault at line {error.lineno} column {error.colno}"
-    except RecursionError:
-        found = "text of too many levels"
-    except ValueError:
-        found = "text with a number of too many digits"
-    except TypeError:
-        found = f"a value of type {type(stored).__name__}"
-    expected = "JSON text"
-    raise HiddenValueError(expected, found)  # outside of the block: json's error holds the text
-
-
-def json_to_text(value: Any) -> str:  # noqa: ANN401 - any JSON
-    """Return compact JSON as JSON.stringify writes it; raises `HiddenValueError`."""
-    try:
-        text = _ENCODE(value)
-    except RecursionError:
-        found = "too many levels, or a value that holds itself"
-    except TypeError as error:
-        found = str(error)  # names a type
-    except ValueError:
-        found = "a number that is not finite or too long, or a value that holds itself"
-    else:
-        return _without_half_pairs(text)
-    expected = "a value that JSON can hold"
-    raise HiddenValueError(expected, found)
-
-
-def _without_half_pairs(text: str) -> str:
-    if text.isascii():
-        return text
-    # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
-    return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
 def is_storable(text: str) -> bool:
     """Tell whether a database holds such a text: it has no NUL and no half of a surrogate pair.
 
     Half a pair has no UTF-8 form, and SQLite's functions end a text at a NUL.
     """
     return _NOT_TEXT.search(text) is None
-
-
-class JsonText(TypeDecorator[Any]):
-    """JSON as TEXT, written as JavaScript's JSON.stringify does.
-
-    Assign a new value to change it: a change inside the loaded value goes unseen.
-    """
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ANN401 - any JSON
-        """Write compact JSON; None is NULL."""
-        del dialect
-        return None if value is None else json_to_text(value)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
-        """Read JSON; NULL is None."""
-        del dialect
-        return None if value is None else json_from_text(value)
 
 
 class IntBool(TypeDecorator[bool]):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from streamhub_orm.engine.connections import lossy_text
-from streamhub_orm.engine.engines import execute, raw_connection
+from streamhub_orm.engine.engines import raw_connection
 from streamhub_orm.errors import HiddenValueError
 
 if TYPE_CHECKING:
@@ -108,16 +108,17 @@ class PointQuery:
     def first(self, session: Session, *values: object) -> tuple[Any, ...] | None:
         """Return the first row, or None; the session is flushed before.
 
-        Raises what `Connection.execute` raises, and `HiddenValueError` where a text of the row is
-        no UTF-8.
+        Raises what a statement of the session raises, and `HiddenValueError` where a text of the
+        row is no UTF-8.
         """
         session.flush()
         if self._writers is not None:
             pairs = zip(self._writers, values, strict=True)
             values = tuple(write(value) if write else value for write, value in pairs)
-        cursor = session.connection().connection.cursor()
+        connection = session.connection()
+        cursor = connection.connection.cursor()
         try:
-            execute(cursor, self._sql, values)
+            connection.dialect.do_execute(cursor, self._sql, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
         except sqlite3.Error as error:
             if _NO_UTF_8 in str(error):

@@ -104,12 +104,9 @@ def list_(
     `after` is the `key` of the last line of the page before: the next page costs as much as the
     first. Within one day, times of the SQL format come after those of the ISO format, which is what
     both the handler and the Node core write. A byte that is no UTF-8 is shown as `\xff`. Raises
-    `UnknownAppError`, and `StoredValueError` for a limit below 1 and a key without a time.
+    `UnknownAppError`, and `StoredValueError` for a limit below 1 and a key that no line has.
     """
     check_page(limit, after=after)
-    if after is not None and after.time_text is None:
-        expected = "the key of a page, with a time"
-        raise StoredValueError(expected, tuple(after))
     filter_ = filter_ or LogFilter()
     values: dict[str, Any] = {"limit": limit, **_times(filter_).parameters(_LOGS.c.ts)}
     if filter_.levels:

@@ -36,11 +36,14 @@ class PageKey(NamedTuple):
         return cls(match["time"].replace("_", " ") or None, int(match["id"]))
 
 
-def check_page(limit: int, *, after: PageKey | None = None, offset: int = 0) -> None:
+def check_page(
+    limit: int, *, after: PageKey | None = None, offset: int = 0, untimed: bool = False
+) -> None:
     """Refuse what gives no page; raises `StoredValueError`.
 
-    That is a limit below 1, an offset below 0 or from a key, and a key that was made by hand and
-    is none.
+    That is a limit below 1, an offset below 0 or from a key, and a key that no row has: one
+    without a time, unless rows may be `untimed`, or with an empty one. Whatever follows such a
+    key, it would be the wrong page.
     """
     for kind, number, least in (("a limit", limit, 1), ("an offset", offset, 0)):
         if type(number) is not int or number < least:
@@ -51,7 +54,11 @@ def check_page(limit: int, *, after: PageKey | None = None, offset: int = 0) -> 
     if offset:
         expected = "an offset of 0 where a key says after what"
         raise StoredValueError(expected, offset)
-    time, id_ = after
-    if type(id_) is not int or time == "" or not (time is None or isinstance(time, str)):
-        expected = "the key of a page, as its last row has it"
-        raise StoredValueError(expected, tuple(after))
+    time: object = after.time_text  # what a client really sent
+    id_: object = after.id
+    if not (untimed if time is None else isinstance(time, str) and time):
+        expected = "the time of a row in the key of a page, which is the `key` of its last row"
+        raise StoredValueError(expected, time)
+    if not (type(id_) is int and -(2**63) <= id_ < 2**63):
+        expected = "the id of a row in the key of a page, which is the `key` of its last row"
+        raise StoredValueError(expected, id_)

@@ -128,9 +128,9 @@ def list_(  # noqa: PLR0913 - each is one choice of the caller
     `after` is the `key` of the last row of the page before: the next page costs as much as the
     first, and rows that come or go meanwhile neither repeat nor hide others. `offset` leaves so
     many rows out instead, at the price of walking over them. Raises `StoredValueError` where both
-    are given, or `limit` is not above 0 or `offset` below it.
+    are given, `limit` is not above 0 or `offset` below it, and for a key that no row has.
     """
-    check_page(limit, after=after, offset=offset)
+    check_page(limit, after=after, offset=offset, untimed=True)
     filter_ = filter_ or VodFilter()
     values = _values(filter_, after) | {"offset": offset}
     large = (

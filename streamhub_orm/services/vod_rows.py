@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.app_db import VodStatus
 from streamhub_orm.errors import HiddenValueError
-from streamhub_orm.schema import json_from_text, utc_from_text
+from streamhub_orm.schema import json_from_text, member_of, utc_from_text
 from streamhub_orm.services.paging import PageKey
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class VodRow(_Stored):
     @property
     def status(self) -> VodStatus:
         """Status, as `vods.set_status` moves it."""
-        return VodStatus(self.status_text)
+        return member_of(VodStatus, self.status_text)
 
     @property
     def started_at(self) -> datetime | None:
@@ -74,7 +74,7 @@ class VodRow(_Stored):
         return None if self.ended_at_text is None else utc_from_text(self.ended_at_text)
 
     @property
-    def metatags_json(self) -> Any | None:  # noqa: ANN401 - any JSON
+    def metatags_json(self) -> dict[str, Any] | None:
         """Notes of the media server and others about the recording."""
         return None if self.metatags_text is None else json_from_text(self.metatags_text)
 

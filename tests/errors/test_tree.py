@@ -43,6 +43,7 @@ VALUES: dict[str, Any] = {
     "int": 7,
     "int | None": 7,
     "float": 2.5,
+    "float | None": 2.5,
     "DatabaseFileError": LockedDatabaseError(Path("/HIDDEN/path"), "HIDDEN-found", "e", "t"),
     "StreamHubError": LockedDatabaseError(Path("/HIDDEN/path"), "HIDDEN-found", "e", "t"),
 }

@@ -80,6 +80,7 @@ def test_url_stands_in_no_error_and_no_log(
         add(app_session)
         with pytest.raises(sa.exc.IntegrityError) as raised:
             add(app_session, room=None)  # type: ignore[arg-type]
+        app_session.rollback()
     assert KEY not in str(raised.value)
     assert KEY not in caplog.text
 
