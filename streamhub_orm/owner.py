@@ -103,14 +103,16 @@ def become_owner(data_dir: Path, *, for_good: bool = True) -> None:
     program = [folder for folder in sys.path if Path(folder).is_dir()]
     uid, gid = owner.uid, owner.gid
     os.setgroups(owner.groups)
-    os.setresgid(gid, gid, _ROOT)
-    os.setresuid(uid, uid, _ROOT)
-    if not all(os.access(folder, os.R_OK | os.X_OK) for folder in program):
-        with _as_root():
-            _import_everything()
-    if for_good:
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
+    os.setresgid(gid, _ROOT, _ROOT)
+    os.setresuid(uid, _ROOT, _ROOT)
+    # access() asks for the real user, here and in what is imported.
+    can_read_program = all(os.access(folder, os.R_OK | os.X_OK) for folder in program)
+    os.setresuid(_ROOT, _ROOT, _ROOT)
+    if not can_read_program:
+        _import_everything()
+    way_back = (gid, uid) if for_good else (_ROOT, _ROOT)
+    os.setresgid(gid, gid, way_back[0])
+    os.setresuid(uid, uid, way_back[1])
     root = data_dir.absolute()
     for folder in (*reversed(root.parents), root):
         if not os.access(folder, os.X_OK) and os.path.lexists(folder):
@@ -128,6 +130,7 @@ def _import_everything() -> None:
     worlds = importlib.import_module("streamhub_orm.migrations.worlds")
     for world in (worlds.APP, worlds.GLOBAL):
         references.template(world)  # reads the whole history
+    importlib.import_module("streamhub_orm.storage.s3").preload()
 
 
 @contextmanager

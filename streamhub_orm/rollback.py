@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.durable_files import file_mode, finish, sync, temporary_beside
-from streamhub_orm.engine.backups import copy_verified, time_stamp
+from streamhub_orm.engine.backups import copy_verified, size_bytes, time_stamp
 from streamhub_orm.engine.changes import Changes, command
 from streamhub_orm.engine.connections import (
     is_busy,
@@ -20,7 +20,7 @@ from streamhub_orm.engine.connections import (
     translated,
 )
 from streamhub_orm.engine.database_files import mark_as_wal, remove_aliases
-from streamhub_orm.engine.exchange import exchange, hold_the_same
+from streamhub_orm.engine.exchange import exchange, hold_the_same, require_room
 from streamhub_orm.engine.integrity import is_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.sql import columns_of
@@ -131,6 +131,7 @@ def _swap(place: DataDir, backup: Path, changes: Changes) -> Path:
     set_aside = _new_name(global_db)
     changes.finish = command(place.root, "rollback", "--to", backup)
     changes.undo, changes.set_aside = command(place.root, "rollback", "--to", set_aside), set_aside
+    require_room([(global_db, backup)], besides=size_bytes(backup))
     with temporary_beside(global_db) as temporary:
         with translated(backup, "copying it"):
             copy_verified(backup, temporary)  # what its own -wal holds is in the copy, too

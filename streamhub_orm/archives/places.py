@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,11 +17,13 @@ from streamhub_orm.errors import (
     UnusableArchiveError,
 )
 from streamhub_orm.owner import as_operator, scratch_folder
+from streamhub_orm.schema import utc_now
 from streamhub_orm.settings import ArchiveSettings
 from streamhub_orm.storage import LocalStore, open_s3_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage import ObjectStore
@@ -33,6 +36,8 @@ ALL: Final = "all"
 """Stands for every place that there is."""
 LATEST: Final = "latest"
 """Stands for the newest complete archive."""
+_TOLERANCE: Final = timedelta(minutes=5)
+"""How far two clocks that are set right may differ."""
 _DEFAULT_FOLDER: Final = "backups"
 _BUCKET: Final = "BACKUP_S3_BUCKET"
 
@@ -45,6 +50,16 @@ class StoredArchive:
     key: str
     """The whole key in the store."""
     size_bytes: int
+    modified_at: datetime
+    """Time at which the store got it, by the store's clock."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """True where its name is from the future: of this clock, or of the store's at that time.
+
+        The clock was ahead when it was made, so its name does not tell how old it is.
+        """
+        return self.name.taken_at - _TOLERANCE > min(utc_now(), self.modified_at)
 
     def to_json(self) -> dict[str, Any]:
         """Return its part of an entry of what `backup list --json` prints."""
@@ -52,6 +67,7 @@ class StoredArchive:
             "name": str(self.name),
             "taken_at": self.name.taken_at.isoformat(),
             "complete": self.name.complete,
+            "suspect": self.is_suspect,
             "bytes": self.size_bytes,
         }
 
@@ -190,19 +206,22 @@ def list_archives(places: Places) -> Listing:
 
 
 def archives_in(store: ObjectStore) -> list[StoredArchive]:
-    """Return the archives in a store, the newest first; whatever else is there is left out."""
+    """Return the archives in a store, the newest first; whatever else is there is left out.
+
+    Suspect ones come last, since nobody knows how old they are.
+    """
     found = []
     for stored in store.iter_objects():
         folder, _, name = stored.key.rpartition("/")
         parsed = ArchiveName.parse(name)
         # Not in a folder of the store's: what lies deeper is somebody else's.
         if parsed is not None and folder == store.prefix:
-            found.append(StoredArchive(parsed, stored.key, stored.size_bytes))
-    return sorted(found, key=lambda each: each.name, reverse=True)
+            found.append(StoredArchive(parsed, stored.key, stored.size_bytes, stored.modified_at))
+    return sorted(found, key=lambda each: (not each.is_suspect, each.name), reverse=True)
 
 
 def get_archive(store: ObjectStore, name: str, *, allow_incomplete: bool = False) -> StoredArchive:
-    """Return the archive of a name, or the newest complete one for `latest`.
+    """Return the archive of a name, or the newest complete one for `latest`; a suspect one last.
 
     With `allow_incomplete`, `latest` is the newest one, complete or not. Raises
     `NoSuchBackupError`.
@@ -229,4 +248,4 @@ def store_archive(store: ObjectStore, archive: Path, *, no_clobber: bool = True)
     # The whole key: by the rule for keys, a name that began with the prefix would not get it.
     key = f"{store.prefix}/{name}" if store.prefix else str(name)
     stored = store.put(archive, key, no_clobber=no_clobber)
-    return StoredArchive(name, stored.key, stored.size_bytes)
+    return StoredArchive(name, stored.key, stored.size_bytes, stored.modified_at)

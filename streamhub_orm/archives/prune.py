@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.archives.places import ALL, archives_in
@@ -38,6 +38,8 @@ class Pruned:
     removed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     """Archives that could not be removed, with the reason."""
+    suspect: list[str] = field(default_factory=list)
+    """Archives whose names are from the future; they stay, and count as none."""
     kept: int = 0
     error: str | None = None
     """Why the place as a whole could not be pruned, where another one was."""
@@ -54,6 +56,7 @@ class Pruned:
             "good": self.good,
             "removed": self.removed,
             "failed": self.failed,
+            "suspect": self.suspect,
             "kept": self.kept,
             "error": self.error,
         }
@@ -92,14 +95,19 @@ def prune_store(
 
     The newest good one stays, and where none is good, all do. A folder's archive is good if it is
     complete and every file in it verifies; a bucket's if it is complete and was stored by `backup
-    create`, which the bucket checked by its SHA-256.
+    create`, which the bucket checked by its SHA-256. Newest is the one by its name, and the one by
+    the store's own time: clocks may have been wrong when either was set.
     """
     archives = archives_in(store)
-    good = next((archive for archive in archives if _is_good(store, archive)), None)
+    is_good = cache(partial(_is_good, store))
+    good = next(filter(is_good, archives), None)
     pruned = Pruned(store.name, None if good is None else str(good.name), kept=len(archives))
+    pruned.suspect = [str(archive.name) for archive in archives if archive.is_suspect]
     if good is None:
         return pruned
-    outdated = [each for each in _outdated(archives, retention, now or utc_now()) if each != good]
+    by_time = sorted(archives, key=lambda archive: archive.modified_at, reverse=True)
+    kept = {good, next(filter(is_good, by_time))}
+    outdated = [it for it in _outdated(archives, retention, now or utc_now()) if it not in kept]
     if not dry_run:
         pruned.failed = store.delete_many([each.key for each in outdated])
     pruned.removed = [str(each.name) for each in outdated if each.key not in pruned.failed]
@@ -123,8 +131,11 @@ def _outdated(
 ) -> list[StoredArchive]:
     """Return the archives that the retention gives up, of a list with the newest first."""
     outdated, complete = [], 0
-    oldest = now - timedelta(days=retention.days)
-    for archive in archives:
+    try:
+        oldest = now - timedelta(days=retention.days)
+    except OverflowError:  # before there were calendars
+        oldest = datetime.min.replace(tzinfo=UTC)
+    for archive in (each for each in archives if not each.is_suspect):
         too_old = retention.days > 0 and archive.name.taken_at < oldest
         if too_old or (retention.count is not None and complete >= retention.count):
             outdated.append(archive)

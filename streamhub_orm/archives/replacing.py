@@ -60,6 +60,15 @@ def require_one_file_system(place: DataDir, replacements: Sequence[Replacement])
             raise OtherFileSystemError(each.target, folder, place.root)
 
 
+def exchanges_of(replacements: Sequence[Replacement]) -> list[tuple[Path, Path]]:
+    """Return the databases that are written anew, each with what is new; others are renamed."""
+    return [
+        (it.target, it.staged)
+        for it in replacements
+        if it.part.kind.is_database and it.staged is not None and it.target.exists()
+    ]
+
+
 def existing_folder(folder: Path) -> Path:
     """Return the folder, or the nearest one above it that exists."""
     return next(each for each in (folder, *folder.parents) if each.exists())

@@ -12,6 +12,7 @@ from streamhub_orm.archives.in_use import require_unused
 from streamhub_orm.archives.places import LOCAL
 from streamhub_orm.archives.replacing import (
     Replacement,
+    exchanges_of,
     find_undoing,
     is_replaced,
     remove_emptied,
@@ -32,6 +33,7 @@ from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.changes import Changes, command
 from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.engine.database_files import mark_as_wal
+from streamhub_orm.engine.exchange import require_room
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
     DamagedArchiveError,
@@ -332,6 +334,7 @@ def _replacing(
             place.require_regular(path.with_name(path.name + suffix))
     require_unused(each.target for each in replacements if each.part.kind.is_database)
     require_one_file_system(place, replacements)
+    require_room(exchanges_of(replacements))
     if restored.dry_run:
         yield
         return

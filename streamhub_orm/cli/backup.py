@@ -263,9 +263,16 @@ def _print_listing(invocation: Invocation, listing: Listing) -> None:
     elif listing.archives:
         columns = ("place", "name", "taken_at", "complete", "bytes")
         print_table(columns, [[row[column] for column in columns] for row in document["backups"]])
+        for line in _suspected([str(it.name) for _, it in listing.archives if it.is_suspect]):
+            echo(line)
     elif listing.error is None:
         echo(f"no backups in {listing.folder}")
     _print_errors([listing.error] if listing.error is not None else [])
+
+
+def _suspected(names: list[str]) -> list[str]:
+    what = "its name is from the future, so a clock was wrong; it counts as the oldest, and stays"
+    return [f"warning: {name}: {what}" for name in names]
 
 
 def _print_verified(invocation: Invocation, verified: Verified) -> None:
@@ -283,6 +290,7 @@ def _print_pruned(invocation: Invocation, places: list[Pruned], *, dry_run: bool
     lines, errors = [], []
     for pruned in places:
         lines += [f"{'would remove' if dry_run else 'removed'} {name}" for name in pruned.removed]
+        lines += _suspected(pruned.suspect)
         errors += [f"{key} stays: {reason}" for key, reason in pruned.failed.items()]
         if pruned.error is None:
             reason = "" if pruned.good else "; none of them is good, so all stay"

@@ -115,6 +115,10 @@ def _summary(report: UpgradeReport) -> list[str]:
         counts = report.orphans if kind == "orphaned" else report.total(kind)
         if counts.total:
             lines.append(f"warning: {kind}: {_words(counts)}; {what}")
+    if report.made_anew:
+        made = f"an empty one {'would be' if report.dry_run else 'was'} made"
+        apps = ", ".join(report.made_anew)
+        lines.append(f"warning: registered, with no database and no legacy rows, {made}: {apps}")
     if report.unregistered:
         folders = ", ".join(report.unregistered)
         lines.append(f"warning: folders with an app.db but no registry row, not touched: {folders}")

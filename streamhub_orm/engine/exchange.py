@@ -9,10 +9,12 @@ opens it meanwhile waits, or is told that it is locked, and then finds the new c
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from streamhub_orm.durable_files import file_mode, publish, sync, temporary_beside
+from streamhub_orm.engine.backups import size_bytes
 from streamhub_orm.engine.connections import (
     holding_alone,
     open_for_migration,
@@ -20,11 +22,11 @@ from streamhub_orm.engine.connections import (
     roll_back_dead_write,
 )
 from streamhub_orm.engine.database_files import mark_as_wal
-from streamhub_orm.errors import DatabaseFileError
+from streamhub_orm.errors import DatabaseFileError, SpaceError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 _HEADER_BYTES: Final = 100
@@ -55,6 +57,27 @@ def exchange(target: Path, new: Path, kept: Path, begun: Callable[[], None]) -> 
             connection.execute("PRAGMA locking_mode = NORMAL")
             source.backup(connection)
     sync(target.parent)
+
+
+def require_room(exchanges: Sequence[tuple[Path, Path]], *, besides: int = 0) -> None:
+    """Raise `SpaceError` where exchanges, each of a target and what is new, have too little room.
+
+    What is kept of each target stays, and its journal is as large while it is written. `besides`
+    are bytes that the caller needs there himself.
+    """
+    sizes = [(size_bytes(target), size_bytes(new)) for target, new in exchanges]
+    if not sizes:
+        return
+    needed = besides + sum(max(old, new) for old, new in sizes) + max(old for old, _ in sizes)
+    folder = exchanges[0][0].parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise SpaceError(
+            folder,
+            f"{free} bytes free on its file system",
+            f"{needed} bytes for the databases that are set aside and the new ones",
+            "Free space there, then run again; nothing was changed.",
+        )
 
 
 def take_away(target: Path, kept: Path, begun: Callable[[], None]) -> None:

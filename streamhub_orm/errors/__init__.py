@@ -102,6 +102,7 @@ from streamhub_orm.errors.services import (
 from streamhub_orm.errors.stores import (
     ArchiveError,
     ChecksumMismatchError,
+    ClockSkewError,
     DamagedArchiveError,
     HostileArchiveError,
     MissingBucketError,
@@ -127,6 +128,7 @@ __all__ = [
     "ArchiveError",
     "BackupError",
     "ChecksumMismatchError",
+    "ClockSkewError",
     "ConfigFileError",
     "ConnectionsInUseError",
     "CorruptDatabaseError",

@@ -92,6 +92,15 @@ class StoreDeniedError(StorageError):
     todo = "Check the access key, the secret key, the region and what the keys may do."
 
 
+class ClockSkewError(StorageError):
+    """Raised when the store refuses requests since its clock and this machine's differ too much."""
+
+    found = "clock skew: this machine's clock and the store's differ by more than 15 minutes"
+    expected = "clocks that agree, since each request is signed with its time"
+    todo = "Set this machine's clock (`timedatectl` shows it) or the store's, then run again."
+    public_message = "The store of the files cannot be used now. Try again later."
+
+
 class MissingBucketError(StorageError):
     """Raised when the bucket, or the folder of a local store, does not exist."""
 

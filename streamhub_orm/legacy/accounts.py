@@ -60,6 +60,8 @@ class Account:
         )
 
 
+_KINDS: Final = ("imported", "superseded", "unmatched")
+
 Fingerprint = list[int] | None
 """Numbers that change with a source; None where the source is not there."""
 
@@ -86,7 +88,7 @@ def parse_record(text: str | None) -> Record:
         return {
             name: SourceRecord(
                 entry["fingerprint"],
-                Account(**{kind: RowCounts(**entry[kind]) for kind in asdict(Account())}),
+                Account(*(RowCounts(**entry[kind]) for kind in _KINDS)),
             )
             for name, entry in entries.items()
         }

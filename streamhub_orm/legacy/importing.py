@@ -86,14 +86,15 @@ def recorded_account(text: str | None, files: LegacyFiles) -> Account | None:
     if text is None:
         return None
     record = parse_record(text)
-    account = Account()
+    unmatched = RowCounts()
     for name, fingerprint in _fingerprints(files).items():
+        if fingerprint is None:
+            continue
         entry = record.get(name)
-        if fingerprint is not None and (entry is None or entry.fingerprint != fingerprint):
+        if entry is None or entry.fingerprint != fingerprint:
             return None
-        if entry is not None and fingerprint is not None:
-            account += Account(unmatched=entry.account.unmatched)
-    return account
+        unmatched += entry.account.unmatched
+    return Account(unmatched=unmatched)
 
 
 def _fingerprints(files: LegacyFiles) -> dict[str, Fingerprint]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BATCH: Final = 500
 """So many recordings are in memory at a time, and go in one transaction."""
 _BEFORE_ALL: Final = -(2**63)
-_NO_STORE: Final = "it lies in an object store, and the app's config.yaml has no section s3"
+_NO_STORE: Final = "it lies in an object store, and the app's config.yaml names no bucket"
 _CHANGED: Final = "it was changed meanwhile; run again"
 _DOWN: Final = (StoreUnreachableError, StoreDeniedError, MissingBucketError)
 

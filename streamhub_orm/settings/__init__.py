@@ -2,13 +2,12 @@
 
 from streamhub_orm.settings.app_config import AppConfig, load_app_config, save_app_config
 from streamhub_orm.settings.archives import ArchiveSettings
-from streamhub_orm.settings.s3 import Provider, S3Settings, s3_settings_of
+from streamhub_orm.settings.s3 import S3Settings, s3_settings_of
 from streamhub_orm.settings.secrets import Secrets, load_secrets, save_secrets
 
 __all__ = [
     "AppConfig",
     "ArchiveSettings",
-    "Provider",
     "S3Settings",
     "Secrets",
     "load_app_config",

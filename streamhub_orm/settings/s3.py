@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from streamhub_orm.settings.app_config import kind_of
+from streamhub_orm.settings.secrets import shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,17 +18,11 @@ if TYPE_CHECKING:
     from streamhub_orm.settings.secrets import Secrets
 
 _DEFAULT_REGION: Final = "us-east-1"
+_DEFAULT_ENDPOINT: Final = "https://s3.us-east-1.wasabisys.com"
+_LISTED_NAMES: Final = "STREAMHUB_SECRET_NAMES"
+"""Variable with further names, by commas, that config.yaml may refer to; `*` stands for all."""
 
-
-class Provider(StrEnum):
-    """Vendor of the S3 service."""
-
-    AWS = "aws"
-    WASABI = "wasabi"
-    MINIO = "minio"
-
-
-PLAIN_URL: Final = "http://… or https://…, without a password in it"
+PLAIN_URL: Final = "http://… or https://…, without a password or a query in it"
 
 
 def is_plain_url(value: str) -> bool:
@@ -36,7 +32,12 @@ def is_plain_url(value: str) -> bool:
         named = parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:
         return False
-    return named and "@" not in parts.netloc
+    return named and not {"@", "%"}.intersection(parts.netloc) and not parts.query + parts.fragment
+
+
+def slug_of(app: str) -> str:
+    """Return how the Node core writes an app's name in the names of its secrets."""
+    return re.sub(r"[^A-Z0-9]+", "_", app.upper())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +47,9 @@ class S3Settings:
     bucket: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
-    provider: Provider = Provider.AWS
     region: str = _DEFAULT_REGION
     endpoint: str | None = None
-    """URL of the service; None for the provider's own."""
+    """URL of the service; None for Amazon's own."""
     force_path_style: bool = False
     """True where the bucket stands in the path of a URL instead of in its host name."""
     prefix: str = ""
@@ -59,28 +59,33 @@ class S3Settings:
 
 
 def s3_settings_of(
-    config: AppConfig, secrets: Secrets, environment: Mapping[str, str] | None = None
+    config: AppConfig, app: str, secrets: Secrets, environment: Mapping[str, str] | None = None
 ) -> S3Settings | None:
-    """Return the S3 settings of an app; None where its config.yaml has no section `s3`.
+    """Return the S3 settings of an app; None where its config.yaml names no bucket.
 
-    `access_key_env` and `secret_key_env` are names, looked up in secrets.json first and in the
-    environment (by default this process's) then. Raises `ConfigFileError` with the line, or
-    `MissingSecretError`.
+    A key that the section `s3` lacks has the Node core's default. `access_key_env` and
+    `secret_key_env` are names, looked up in the environment (by default this process's) first and
+    in secrets.json then, as the core does. Unlike the core, only names that begin with the app's
+    own `APP_<SLUG>_` are looked up, and those that `STREAMHUB_SECRET_NAMES` lists: whoever may
+    write config.yaml names the endpoint, too, to which the keys are shown. Raises
+    `ConfigFileError` with the line, or `MissingSecretError`.
     """
-    if config.document.get("s3") is None:
-        return None
     section = _Section(config, config.section("s3"))
-    provider = section.provider()
-    region = section.text("region") or _DEFAULT_REGION
+    bucket = section.text("bucket")
+    if not bucket:
+        return None
+    variables = os.environ if environment is None else environment
+    allowed = f"APP_{slug_of(app)}_"
+    access_key = section.secret_name("access_key_env", f"{allowed}S3_KEY", allowed, variables)
+    secret_key = section.secret_name("secret_key_env", f"{allowed}S3_SECRET", allowed, variables)
     return S3Settings(
-        bucket=section.required("bucket"),
-        access_key=secrets.resolve(section.required("access_key_env"), environment),
-        secret_key=secrets.resolve(section.required("secret_key_env"), environment),
-        provider=provider,
-        region=region,
-        endpoint=section.endpoint(provider, region),
-        force_path_style=section.flag("force_path_style", default=provider is Provider.MINIO),
-        prefix=section.text("prefix").strip("/"),
+        bucket=bucket,
+        access_key=secrets.resolve(access_key, variables),
+        secret_key=secrets.resolve(secret_key, variables),
+        region=section.text("region") or _DEFAULT_REGION,
+        endpoint=section.url("endpoint", _DEFAULT_ENDPOINT),
+        force_path_style=section.flag("force_path_style"),
+        prefix=section.text("prefix", f"streamhub/{app}").strip("/"),
         public_url=section.url("public_url"),
     )
 
@@ -92,49 +97,42 @@ class _Section:
     config: AppConfig
     values: dict[Any, Any]
 
-    def text(self, key: str) -> str:
-        value = self.values.get(key)
+    def text(self, key: str, default: str = "") -> str:
+        """Return a text; a key that stands in the file without a value has none."""
+        value = self.values.get(key, default)
         if value is None:
             return ""
         if not isinstance(value, str):
             self._refuse(key, kind_of(value), "a text")
         return value
 
-    def required(self, key: str) -> str:
-        value = self.text(key)
-        if not value:
-            self._refuse(key, "nothing", "a text")
-        return value
-
-    def flag(self, key: str, *, default: bool) -> bool:
+    def flag(self, key: str) -> bool:
         value = self.values.get(key)
         if value is None:
-            return default
+            return False
         if not isinstance(value, bool):
             self._refuse(key, kind_of(value), "true or false")
         return value
 
-    def url(self, key: str) -> str | None:
-        value = self.text(key).rstrip("/")
+    def url(self, key: str, default: str = "") -> str | None:
+        value = self.text(key, default).rstrip("/")
         if not value:
             return None
         if not is_plain_url(value):
             self._refuse(key, "no such URL", PLAIN_URL)
         return value
 
-    def provider(self) -> Provider:
-        value = self.text("provider") or Provider.AWS
-        if value not in Provider.__members__.values():
-            self._refuse("provider", repr(value), f"one of {', '.join(Provider)}")
-        return Provider(value)
-
-    def endpoint(self, provider: Provider, region: str) -> str | None:
-        endpoint = self.url("endpoint")
-        if endpoint is None and provider is Provider.MINIO:
-            self._refuse("endpoint", "nothing", "the URL of the MinIO server")
-        if endpoint is None and provider is Provider.WASABI:
-            return f"https://s3.{region}.wasabisys.com"
-        return endpoint
+    def secret_name(
+        self, key: str, default: str, allowed: str, environment: Mapping[str, str]
+    ) -> str:
+        name = self.text(key, default)
+        listed = {each.strip() for each in environment.get(_LISTED_NAMES, "").split(",")}
+        if not name:
+            self._refuse(key, "nothing", "the name of a secret")
+        if not name.startswith(allowed) and not {name, "*"} & listed:
+            expected = f"a name that begins with {allowed}, or one that {_LISTED_NAMES} lists"
+            self._refuse(key, shown_name(name), expected)
+        return name
 
     def _refuse(self, key: str, found: str, expected: str) -> NoReturn:
         found = f"{found} as s3.{key}"

@@ -46,16 +46,20 @@ class Secrets(Mapping[str, str]):
         return f"Secrets({str(self.path)!r}, names={sorted(self._values)})"
 
     def resolve(self, name: str, environment: Mapping[str, str] | None = None) -> str:
-        """Return the secret that `name` refers to: from the file first, then the environment.
+        """Return the secret that `name` refers to: from the environment first, then the file.
 
-        An empty text counts as none, as in the Node core. Raises `MissingSecretError`.
+        An empty text counts as none; both as in the Node core. Raises `MissingSecretError`.
         """
         variables = os.environ if environment is None else environment
-        value = self._values.get(name) or variables.get(name)
+        value = variables.get(name) or self._values.get(name)
         if not value:
-            shown = name if _NAME.fullmatch(name) else "of the name that config.yaml gives"
-            raise MissingSecretError(self.path, shown)
+            raise MissingSecretError(self.path, shown_name(name))
         return value
+
+
+def shown_name(name: str) -> str:
+    """Return a name as errors may show it: a secret may stand in its place by mistake."""
+    return name if _NAME.fullmatch(name) else "of the name that config.yaml gives"
 
 
 def load_secrets(path: Path) -> Secrets:

@@ -13,20 +13,24 @@ if TYPE_CHECKING:
 
 _MAX_BYTES: Final = 1024
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_PLAIN: Final = "/~!*'()"
+"""What JavaScript's encodeURIComponent, and so the Node core, leaves as it is; and the slash."""
 _MAX_PRESIGNED_SECONDS: Final = 7 * 24 * 3600
 
 
 def object_key(prefix: str, key: str) -> str:
-    """Return prefix + '/' + key, or the key as it is where it already starts with the prefix.
+    """Return prefix + '/' + key, or the key as it is where it already lies below the prefix.
 
-    The Node core's rule, to the letter: with the prefix `live`, the key `live-2/a.mp4` stays too.
+    The Node core's rule; slashes at the front of the key are cut.
     """
-    return key if not prefix or key.startswith(prefix) else f"{prefix}/{key}"
+    key = key.lstrip("/")
+    is_whole = not prefix or key == prefix or key.startswith(f"{prefix}/")
+    return key if is_whole else f"{prefix}/{key}"
 
 
 def require_key(store: str, prefix: str, key: str) -> str:
     """Return the whole key of an object; raises `ObjectKeyError` if it is invalid."""
-    reason = _fault(key) or _fault(object_key(prefix, key))
+    reason = _fault(key.lstrip("/")) or _fault(object_key(prefix, key))
     if reason is not None:
         raise ObjectKeyError(store, key, reason)
     return object_key(prefix, key)
@@ -41,7 +45,6 @@ def _fault(key: str) -> str | None:
         return "not Unicode"
     faults = {
         f"{size} bytes": size > _MAX_BYTES,
-        "it begins with a slash": key.startswith("/"),
         "a control character": _CONTROL.search(key),
         "a segment '.' or '..'": {".", ".."} & set(key.split("/")),
     }
@@ -58,7 +61,7 @@ def require_seconds(seconds: int) -> int:
 
 def object_url(settings: S3Settings, key: str) -> str:
     """Return the public URL of a whole key: below `public_url`, else in the endpoint's style."""
-    path = quote(key, safe="/~")
+    path = quote(key, safe=_PLAIN)
     if settings.public_url is not None:
         return f"{settings.public_url}/{path}"
     endpoint = settings.endpoint or f"https://s3.{settings.region}.amazonaws.com"

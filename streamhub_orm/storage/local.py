@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from streamhub_orm.durable_files import (
+    finish,
     make_folder,
     publish,
     remove_leftovers,
@@ -41,6 +44,8 @@ _TEMPORARY: Final = ".streamhub-tmp"
 _MAX_NAME_BYTES: Final = 200
 """File systems take 255; a temporary name is longer than the name that it stands for."""
 
+_SECOND_NS: Final = 10**9
+
 _ABSENT: Final = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -63,16 +68,21 @@ class LocalStore(BaseStore):
         key, target = self._locate(key)
         if no_clobber:
             self._require_absent(key)
-        with self._source(path, key, sha256) as reader, self._faults(key):
+        with self._source(path, key, sha256) as reader, self._faults(key), ExitStack() as stack:
             self._require_folder()
-            make_folder(target.parent)
-            remove_leftovers(target.parent)
-            with temporary_beside(target) as temporary:
-                with temporary.open("wb") as file:
-                    shutil.copyfileobj(reader, file, CHUNK_BYTES)
+            with self._alone():
+                _remove_empty_folders(target)
+                make_folder(target.parent)
+                remove_leftovers(target.parent)
+                temporary = stack.enter_context(temporary_beside(target))
+            with temporary.open("wb") as file:
+                shutil.copyfileobj(reader, file, CHUNK_BYTES)
+            finish(temporary, 0o600)
+            with self._alone():
+                _make_newer(temporary, target)
                 self._appear(temporary, target, key, no_clobber=no_clobber)
                 info = _info(key, target.stat(), reader.info.sha256)
-            self._record(info)
+                self._record(info)
         return info
 
     @contextmanager
@@ -111,10 +121,13 @@ class LocalStore(BaseStore):
         key, path = self._locate(key)
         with self._reading(key):
             self._require_folder()
-            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            checksum = self.folder / _CHECKSUMS / key
+            with self._alone(), suppress(*_ABSENT):
                 path.unlink()
                 sync(path.parent)
-                (self.folder / _CHECKSUMS / key).unlink()
+                self._remove_emptied(path.parent)
+                checksum.unlink()
+                self._remove_emptied(checksum.parent)
 
     def delete_many(self, keys: Iterable[str]) -> dict[str, str]:
         """Delete objects; see `ObjectStore.delete_many`."""
@@ -156,6 +169,8 @@ class LocalStore(BaseStore):
     def _keys_below(self, prefix: str) -> Iterator[str]:
         # A prefix may end within a name: what can match lies below its last whole segment.
         start = self.folder / prefix.rpartition("/")[0]
+        if not start.resolve().is_relative_to(self.folder.resolve()):
+            return  # by a link
         for parent, folders, names in os.walk(start):
             if Path(parent) == self.folder and _CHECKSUMS in folders:
                 folders.remove(_CHECKSUMS)
@@ -174,6 +189,25 @@ class LocalStore(BaseStore):
             publish(temporary, target, mode=0o600)
         except FileExistsError as error:
             raise ObjectExistsError(self.name, key) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one writer at a time change names: an object and its checksum change together."""
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _remove_emptied(self, folder: Path) -> None:
+        """Remove a folder that is empty now, and those around it: a later key may be its name."""
+        kept = {self.folder, self.folder / _CHECKSUMS}
+        for each in takewhile(lambda it: it not in kept, (folder, *folder.parents)):
+            try:
+                each.rmdir()
+            except OSError:  # there are other objects
+                return
 
     def _record(self, info: ObjectInfo) -> None:
         """Keep the checksum, with the mark of the very file that it belongs to.
@@ -215,6 +249,26 @@ class LocalStore(BaseStore):
             yield
         except OSError as error:
             raise StoreFaultError(self.name, key, error.strerror or str(error)) from error
+
+
+def _remove_empty_folders(path: Path) -> None:
+    """Remove a folder in the place of an object, if it holds none; earlier releases left such."""
+    if path.is_dir() and not path.is_symlink():
+        for parent, _, _ in os.walk(path, topdown=False):
+            with suppress(OSError):
+                os.rmdir(parent)  # noqa: PTH106 - os.walk gives texts
+
+
+def _make_newer(temporary: Path, target: Path) -> None:
+    """Give a new object another time than the one that it replaces.
+
+    Within one tick of the file system's clock, two of one size would have the same mark, and the
+    checksum of the one would count as the other's.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        before, now = target.stat().st_mtime_ns, temporary.stat().st_mtime_ns
+        if 0 <= before - now < _SECOND_NS:
+            os.utime(temporary, ns=(before + 1, before + 1))
 
 
 def _etag(found: os.stat_result) -> str:

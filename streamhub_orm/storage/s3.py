@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import botocore.httpsession
 import botocore.loaders
 import botocore.session
 from boto3.s3.transfer import TransferConfig
@@ -25,6 +28,7 @@ from streamhub_orm.errors import (
     StoreFaultError,
     StoreUnreachableError,
 )
+from streamhub_orm.settings import S3Settings
 from streamhub_orm.storage.base import BaseStore
 from streamhub_orm.storage.contract import ObjectInfo
 from streamhub_orm.storage.keys import object_url, require_seconds
@@ -41,8 +45,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from types_boto3_s3.client import S3Client
-
-    from streamhub_orm.settings import S3Settings
 
 _PART_BYTES: Final = 8 * 1024 * 1024
 _PARTS_IN_MEMORY: Final = 4
@@ -244,6 +246,7 @@ class S3Store(BaseStore):
             aws_access_key_id=self.settings.access_key,
             aws_secret_access_key=self.settings.secret_key,
             config=self._config,
+            verify=_authorities(),
         )
         client.meta.events.register("before-parameter-build.s3", _never_redirected)
         return client
@@ -277,6 +280,19 @@ class S3Store(BaseStore):
 def _loader() -> botocore.loaders.Loader:
     """Return the reader of botocore's tables, which keeps them: a client takes 10 ms, not 60."""
     return botocore.loaders.create_loader()
+
+
+def preload() -> None:
+    """Read botocore's tables now: a process that becomes another user may not be able to later."""
+    store = S3Store(S3Settings(bucket="none", access_key="", secret_key=""))
+    store._client.get_paginator("list_objects_v2")  # noqa: SLF001 - read on first use, too
+    store.close()
+
+
+def _authorities() -> str | None:
+    """Return the system's file of certificates where this user cannot read botocore's own."""
+    own = botocore.httpsession.where()
+    return None if os.access(own, os.R_OK) else ssl.get_default_verify_paths().cafile
 
 
 def _never_redirected(context: dict[str, Any], **_: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import (
@@ -20,6 +22,7 @@ from botocore.parsers import ResponseParserError
 
 from streamhub_orm.errors import (
     ChecksumMismatchError,
+    ClockSkewError,
     MissingBucketError,
     MissingObjectError,
     ObjectExistsError,
@@ -47,6 +50,9 @@ _SHOWN: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _EXISTS: Final = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _DAMAGED: Final = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"}
+_SKEWED: Final = "RequestTimeTooSkewed"
+_MOST_SKEW: Final = timedelta(minutes=15)
+"""How far from its own a store lets the time of a request be."""
 _DENIED_STATUS: Final = {401, 403}
 _CONNECTION_FAULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (ReadTimeoutError, "no answer in time"),
@@ -60,7 +66,9 @@ _CONNECTION_FAULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
-def from_client_error(error: ClientError, store: str, key: str) -> StorageError:
+def from_client_error(  # noqa: PLR0911 - one for each kind of answer
+    error: ClientError, store: str, key: str
+) -> StorageError:
     """Return our error for an answer that is a refusal."""
     code = str(error.response.get("Error", {}).get("Code", "unknown"))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -73,9 +81,21 @@ def from_client_error(error: ClientError, store: str, key: str) -> StorageError:
     if code in _DAMAGED:
         expected = "the bytes that were sent"
         return ChecksumMismatchError(store, key, f"{code} on arrival", expected, "Try again.")
+    if code == _SKEWED or (status in _DENIED_STATUS and _is_skewed(error)):
+        return ClockSkewError(store, key)
     if status in _DENIED_STATUS:
         return StoreDeniedError(store, key, code)
     return StoreFaultError(store, key, _told(error, status, code))
+
+
+def _is_skewed(error: ClientError) -> bool:
+    """Tell whether the clocks differ; the answer to a HEAD request has a date, and no reason."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        theirs = parsedate_to_datetime(headers["date"])
+        return abs(theirs - datetime.now(UTC)) > _MOST_SKEW
+    except (KeyError, ValueError, TypeError):
+        return False
 
 
 def _told(error: ClientError, status: int, code: str) -> str:

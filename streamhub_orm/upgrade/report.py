@@ -70,6 +70,9 @@ class UpgradeReport:
     apps: list[AppReport] = field(default_factory=list)
     orphans: RowCounts = field(default_factory=RowCounts)
     unregistered: list[str] = field(default_factory=list)
+    made_anew: list[str] = field(default_factory=list)
+    """Apps that were registered before this run, the split long done, with no database and no rows
+    anywhere: an empty one was made. Nothing told that there had been one."""
     seconds: float = 0.0
 
     def add(self, app: AppReport) -> None:

@@ -26,6 +26,7 @@ from streamhub_orm.legacy.bookkeeping import (
 from streamhub_orm.legacy.global_rows import build_row_index
 from streamhub_orm.legacy.progress import silent
 from streamhub_orm.migrations.global_file import rehearse_global_file, upgrade_global_file
+from streamhub_orm.migrations.states import State
 from streamhub_orm.owner import scratch_folder
 from streamhub_orm.upgrade.app_job import count_app, died, rehearse_app, upgrade_app
 from streamhub_orm.upgrade.interrupts import Interrupts
@@ -151,7 +152,15 @@ class _Run:
                 self.report.add(AppReport(name, error=self.plan.errors[name]))
         order = {name: position for position, name in enumerate(self.plan.selected)}
         self.report.apps.sort(key=lambda app: order[app.app])
+        self.report.made_anew = [app.app for app in self.report.apps if self._is_made_anew(app)]
         self.report.seconds = seconds
+
+    def _is_made_anew(self, app: AppReport) -> bool:
+        """Tell whether an empty database was made where the Node core should have made one."""
+        plan, name = self.plan, app.app
+        was_missing = name in plan.states and plan.states[name].state is State.MISSING
+        is_news = name not in plan.create_missing and plan.legacy.split_done
+        return was_missing and is_news and app.error is None and app.account == NOTHING
 
     def index_rows(self, target: Path) -> None:
         """Look up whose the global rows are, where more than one app will ask."""

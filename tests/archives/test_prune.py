@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.archives.names import ArchiveName
-from streamhub_orm.archives.places import archives_in, store_archive
+from streamhub_orm.archives.places import archives_in, get_archive, store_archive
 from streamhub_orm.archives.prune import Retention, prune_store
+from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def archive(created: Created, tmp_path: Path) -> Path:
 
 
 def fill(store: ObjectStore, archive: Path, names: list[str]) -> None:
-    for name in names:
+    for name in reversed(names):  # the oldest first, as they were made
         aged = archive.with_name(name)
         aged.write_bytes(archive.read_bytes())
         store_archive(store, aged)
@@ -101,3 +102,38 @@ def test_other_files_are_no_backups(local_store: LocalStore, archive: Path) -> N
         path.write_bytes(b"mine")
     prune_store(local_store, Retention(30, 1), now=NOW)
     assert all((local_store.folder / other).exists() for other in others)
+
+
+def future(days: int) -> str:
+    return str(ArchiveName(utc_now().replace(microsecond=0) + timedelta(days=days)))
+
+
+def test_backup_from_the_future_stays_and_counts_as_none(
+    object_store: ObjectStore, archive: Path
+) -> None:
+    """Made while the clock was ahead; by its name it would be the newest for years."""
+    ahead = future(400)
+    fill(object_store, archive, [name_of(0), name_of(1), ahead, name_of(2)])
+    assert names_in(object_store) == [name_of(0), name_of(1), name_of(2), ahead]
+    assert str(get_archive(object_store, "latest").name) == name_of(0)
+
+    pruned = prune_store(object_store, Retention(0, 1), now=NOW)
+
+    assert pruned.suspect == [ahead]
+    assert names_in(object_store) == [name_of(0), ahead]
+    assert pruned.good == name_of(0)
+
+
+def test_newest_good_backup_by_the_stores_time_stays_too(
+    local_store: LocalStore, archive: Path
+) -> None:
+    """The clock was behind when it was made: by its name it is the oldest."""
+    fill(local_store, archive, [name_of(days) for days in (900, 0, 1)])
+    prune_store(local_store, Retention(30, 1), now=NOW)
+    assert names_in(local_store) == [name_of(0), name_of(900)]
+
+
+def test_any_number_of_days_is_a_retention(local_store: LocalStore, archive: Path) -> None:
+    fill(local_store, archive, [name_of(400)])
+    assert prune_store(local_store, Retention(999_999_999_999), now=NOW).removed == []
+    assert prune_store(local_store, Retention(999_999), now=NOW).removed == []

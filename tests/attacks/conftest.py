@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,19 @@ def memory() -> Iterator[Path]:
 def preparations(server: ForkServer) -> Iterator[Preparations]:
     for folder in _memory():
         yield Preparations(server, folder)
+
+
+@pytest.fixture
+def small_disk(memory: Path) -> Iterator[Path]:
+    """Mount a file system of 16 MiB, which a test may resize."""
+    mount = shutil.which("mount")
+    disk = memory / "disk"
+    disk.mkdir()
+    command = [mount or "mount", "-t", "tmpfs", "-o", "size=16m,mode=755", "tmpfs", str(disk)]
+    if mount is None or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a file system needs root and the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
 
 
 def _memory() -> Iterator[Path]:

@@ -93,16 +93,16 @@ def counts(path: Path) -> dict[str, int]:
 def configure(data_dir: Path, settings: S3Settings, app: str = "live") -> None:
     """Write the store into the app's config.yaml and secrets.json, as an operator would."""
     section = {
-        "provider": "minio",
+        "prefix": "",
         "bucket": settings.bucket,
         "endpoint": settings.endpoint,
         "force_path_style": True,
-        "access_key_env": "LIVE_KEY",
-        "secret_key_env": "LIVE_SECRET",
+        "access_key_env": "APP_LIVE_KEY",
+        "secret_key_env": "APP_LIVE_SECRET",
     }
     config = data_dir / "apps" / app / "config.yaml"
     config.write_text(yaml.safe_dump({"s3": section}), encoding="utf-8")
-    values = {"LIVE_KEY": settings.access_key, "LIVE_SECRET": settings.secret_key}
+    values = {"APP_LIVE_KEY": settings.access_key, "APP_LIVE_SECRET": settings.secret_key}
     secrets = data_dir / "data" / "secrets.json"
     save_secrets(secrets, {**load_secrets(secrets), **values})
 
@@ -232,7 +232,7 @@ def test_without_a_store_uploaded_recordings_stay_and_local_ones_go(used: Path) 
     run_sql(app_db(used, "live"), "UPDATE vods SET s3_url = NULL WHERE id > 1")
     done = purge(used, "live", Scope.VODS)
     assert [(vod.id, vod.name) for vod in done.kept_vods] == [(1, "vod 1"), (13, "variant 13")]
-    assert "no section s3" in done.kept_vods[0].reason
+    assert "names no bucket" in done.kept_vods[0].reason
     assert query(app_db(used, "live"), "SELECT id FROM vods") == [(1,)]
 
 
@@ -282,7 +282,7 @@ def test_missing_secret_is_a_refusal_before_anything_is_touched(
     before = fingerprint_files(used)
     outcome = run_in_process("--data-dir", used, "purge", "live", "--scope", "all", "--yes")
     assert outcome.status == 3
-    assert "LIVE_KEY" in outcome.stderr
+    assert "APP_LIVE_KEY" in outcome.stderr
     assert fingerprint_files(used) == before
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streamhub_orm import Databases
     from streamhub_orm.settings import S3Settings
 
-KEY_NAMES = {"access_key_env": "TV_ACCESS_KEY", "secret_key_env": "TV_SECRET_KEY"}
+KEY_NAMES = {"access_key_env": "APP_TV_2_KEY", "secret_key_env": "APP_TV_2_SECRET"}
 
 
 def make_app(databases: Databases, s3: dict[str, object]) -> None:
@@ -33,7 +33,7 @@ def make_app(databases: Databases, s3: dict[str, object]) -> None:
 
 
 def save_keys(databases: Databases, access_key: str, secret_key: str) -> None:
-    keys = {"TV_ACCESS_KEY": access_key, "TV_SECRET_KEY": secret_key}
+    keys = {"APP_TV_2_KEY": access_key, "APP_TV_2_SECRET": secret_key}
     save_secrets(databases.place.secrets, keys)
 
 
@@ -41,8 +41,12 @@ def save_keys(databases: Databases, access_key: str, secret_key: str) -> None:
 def on_minio(databases: Databases, s3_settings: S3Settings) -> Databases:
     """An app tv-2 whose recordings lie in a bucket of a real server, under the prefix tv-2."""
     save_keys(databases, s3_settings.access_key, s3_settings.secret_key)
-    section = {"bucket": s3_settings.bucket, "endpoint": s3_settings.endpoint}
-    make_app(databases, {"provider": "minio", "prefix": "tv-2", **section})
+    section = {
+        "bucket": s3_settings.bucket,
+        "endpoint": s3_settings.endpoint,
+        "force_path_style": True,
+    }
+    make_app(databases, {"force_path_style": True, "prefix": "tv-2", **section})
     return databases
 
 
@@ -67,23 +71,12 @@ def test_store_of_an_app_takes_and_gives_its_recordings(
         assert answer.read() == b"a recording"
 
 
-def test_keys_come_from_secrets_json_before_the_environment(
-    on_minio: Databases, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TV_SECRET_KEY", "of-the-environment")
-    store = store_for_app(on_minio.place, "tv-2")
-    assert store is not None
-    with store:
-        assert list(store.iter_objects()) == []
-
-
-def test_keys_come_from_the_environment_where_secrets_json_has_none(
+def test_keys_come_from_the_environment_first(
     on_minio: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wrong ones, here: the store refuses them, and the error does not show them."""
-    on_minio.place.secrets.unlink()
-    monkeypatch.setenv("TV_ACCESS_KEY", "of-the-environment")
-    monkeypatch.setenv("TV_SECRET_KEY", "of-the-environment")
+    monkeypatch.setenv("APP_TV_2_KEY", "of-the-environment")
+    monkeypatch.setenv("APP_TV_2_SECRET", "of-the-environment")
     store = store_for_app(on_minio.place, "tv-2")
     assert store is not None
     with store, pytest.raises(StoreDeniedError) as caught:
@@ -93,25 +86,28 @@ def test_keys_come_from_the_environment_where_secrets_json_has_none(
 
 def test_keys_that_are_nowhere_are_named(on_minio: Databases) -> None:
     on_minio.place.secrets.unlink()
-    with pytest.raises(MissingSecretError, match="TV_ACCESS_KEY"):
+    with pytest.raises(MissingSecretError, match="APP_TV_2_KEY"):
         store_for_app(on_minio.place, "tv-2")
 
 
-def test_public_url_and_wasabi_endpoint_of_an_app(databases: Databases) -> None:
+def test_urls_of_an_app_that_keeps_to_the_defaults(databases: Databases) -> None:
     save_keys(databases, "AK", "SK")
-    make_app(databases, {"provider": "wasabi", "region": "eu-west-1", "bucket": "rec"})
+    make_app(databases, {"provider": "wasabi", "bucket": "rec"})
     store = store_for_app(databases.place, "tv-2")
     assert store is not None
     with store:
-        assert store.public_url("a.mp4") == "https://rec.s3.eu-west-1.wasabisys.com/a.mp4"
+        assert (
+            store.public_url("a.mp4")
+            == "https://rec.s3.us-east-1.wasabisys.com/streamhub/tv-2/a.mp4"
+        )
         signed = store.presigned_url("a.mp4")
-        assert signed.startswith("https://rec.s3.eu-west-1.wasabisys.com/a.mp4?")
+        assert signed.startswith("https://rec.s3.us-east-1.wasabisys.com/streamhub/tv-2/a.mp4?")
 
 
 def test_fault_in_the_section_names_file_and_line(databases: Databases) -> None:
     path = databases.place.app_config("live")
-    path.write_text("recording: {}\ns3:\n  provider: tape\n", encoding="utf-8")
-    with pytest.raises(ConfigFileError, match=r"config\.yaml, line 3: found 'tape'"):
+    path.write_text("recording: {}\ns3:\n  bucket: [tape]\n", encoding="utf-8")
+    with pytest.raises(ConfigFileError, match=r"config\.yaml, line 3: found a list"):
         store_for_app(databases.place, "live")
 
 

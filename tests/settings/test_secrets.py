@@ -35,11 +35,11 @@ def test_saved_secrets_are_a_flat_private_json_object(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_file_comes_before_the_environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty entry counts as none."""
-    save_secrets(path, {"A": "file", "B": ""})
+def test_environment_comes_before_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty value counts as none, in either."""
+    save_secrets(path, {"A": "file", "B": "", "C": "file"})
     secrets = load_secrets(path)
-    environment = {"A": "environment", "B": "environment", "C": "environment"}
+    environment = {"A": "", "B": "environment", "C": "environment"}
     found = {name: secrets.resolve(name, environment) for name in environment}
     assert found == {"A": "file", "B": "environment", "C": "environment"}
     monkeypatch.setenv("D", "mine")

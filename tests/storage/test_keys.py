@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from streamhub_orm.settings import Provider, S3Settings
+from streamhub_orm.settings import S3Settings
 from streamhub_orm.storage import object_key, object_url, open_s3_store
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def settings(**given: Any) -> S3Settings:  # noqa: ANN401 - any of the fields
         ("live", "x/live/a.mp4", "live/x/live/a.mp4"),
         ("a/b", "a/b/c", "a/b/c"),
         ("a/b", "a/c", "a/b/a/c"),
-        ("live", "live-2/a.mp4", "live-2/a.mp4"),  # as the Node core does it
+        ("live", "live-2/a.mp4", "live/live-2/a.mp4"),
+        ("live", "/live/a.mp4", "live/a.mp4"),
+        ("", "//a.mp4", "a.mp4"),
     ],
 )
 def test_object_key_has_the_prefix_once(prefix: str, key: str, expected: str) -> None:
@@ -50,7 +52,7 @@ def test_object_key_has_the_prefix_once(prefix: str, key: str, expected: str) ->
             "https://s3.eu-central-1.amazonaws.com/rec/a/b.mp4",
         ),
         (
-            {"provider": Provider.WASABI, "endpoint": "https://s3.eu-west-1.wasabisys.com"},
+            {"endpoint": "https://s3.eu-west-1.wasabisys.com"},
             "https://rec.s3.eu-west-1.wasabisys.com/a/b.mp4",
         ),
         (

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,3 +211,71 @@ def test_full_disk_is_an_error_and_leaves_the_old_object(
 def test_error_of_a_local_store_is_one_of_ours(local_store: LocalStore) -> None:
     with pytest.raises(StorageError):
         local_store.head("k")
+
+
+def test_concurrent_puts_of_one_key_leave_one_writers_whole_object(
+    local_store: LocalStore, tmp_path: Path
+) -> None:
+    """Readers meanwhile see one or the other; at rest the checksum is that of the bytes."""
+    sources = [tmp_path / f"source-{number}" for number in range(4)]
+    for number, source in enumerate(sources):
+        source.write_bytes(bytes([number]) * 20_000)
+    keys = [f"rec/{number}.mp4" for number in range(60)]
+
+    def put_all(source: Path) -> None:
+        for key in keys:
+            local_store.put(source, key)
+
+    def read_all() -> int:
+        read = 0
+        for key in keys * 3:
+            with suppress(MissingObjectError), local_store.open(key) as reader:
+                read += len(set(reader.read())) == 1
+        return read
+
+    with ThreadPoolExecutor(6) as threads:
+        readers = [threads.submit(read_all) for _ in range(2)]
+        for job in [threads.submit(put_all, source) for source in sources]:
+            job.result()
+        assert all(reader.result() > 0 for reader in readers)
+    for key in keys:
+        with local_store.open(key) as reader:
+            assert reader.info.sha256 is not None
+            assert len(set(reader.read())) == 1
+
+
+def test_deleted_object_leaves_no_folder_that_blocks_a_later_key(
+    local_store: LocalStore, source: Path
+) -> None:
+    local_store.put(source, "a/b/c")
+    local_store.put(source, "a/d")
+    local_store.delete("a/b/c")
+    local_store.put(source, "a/b")
+    local_store.delete("a/b")
+    local_store.delete("a/d")
+    assert local_store.put(source, "a").key == "a"
+    local_store.delete("a")
+    assert [it.name for it in local_store.folder.iterdir()] == [".checksums"]
+
+
+def test_puts_beside_deletes_of_the_same_folder_all_succeed(
+    local_store: LocalStore, source: Path
+) -> None:
+    def put_and_delete(number: int) -> None:
+        for _ in range(40):
+            local_store.put(source, f"deep/er/{number}")
+            local_store.delete(f"deep/er/{number}")
+
+    with ThreadPoolExecutor(4) as threads:
+        for job in [threads.submit(put_and_delete, number) for number in range(4)]:
+            job.result()
+    assert not (local_store.folder / "deep").exists()
+
+
+def test_listing_follows_no_link_out_of_the_store(local_store: LocalStore, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.mp4").write_bytes(b"not ours")
+    (local_store.folder / "link").symlink_to(outside)
+    assert list(local_store.iter_objects()) == []
+    assert list(local_store.iter_objects("link/")) == []

@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import sqlite3
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from tests.support import figures
 from tests.support.faults import scenarios
 from tests.support.faults.fork_server import upgrade
+from tests.support.faults.full_disk import leave_room
 from tests.support.faults.kill_points import Attack, attack_at, calls_of, fault_numbers
 from tests.support.faults.scenarios import assert_rows_accounted
 from tests.support.faults.shim import Mode
@@ -21,7 +21,7 @@ from tests.support.installations import Options, build_installation
 from tests.support.installations.snapshot import fingerprint_databases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.attacks.conftest import Preparations
@@ -128,19 +128,6 @@ def test_upgrade_under_a_limit_of_file_size_names_the_file_and_is_finished_witho
     _assert_next_run_finishes(server, original, data_dir)
 
 
-@pytest.fixture
-def small_disk(memory: Path) -> Iterator[Path]:
-    """Mount a file system of 16 MiB, which a test may resize."""
-    mount = shutil.which("mount")
-    disk = memory / "disk"
-    disk.mkdir()
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=16m,mode=755", "tmpfs", str(disk)]
-    if mount is None or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a file system needs root and the right to mount")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 @pytest.mark.parametrize("spare_pages", range(0, 120, 15))
 def test_upgrade_on_a_full_file_system_names_the_file_and_is_finished_with_room(
     server: ForkServer, memory: Path, small_disk: Path, spare_pages: int
@@ -150,7 +137,7 @@ def test_upgrade_on_a_full_file_system_names_the_file_and_is_finished_with_room(
     data_dir = small_disk / "data"
     shutil.copytree(copied, data_dir)
     before = fingerprint_databases(data_dir)
-    _leave_room(small_disk, pages=spare_pages)
+    leave_room(small_disk, pages=spare_pages)
 
     ended = server.run(upgrade(data_dir))
 
@@ -314,8 +301,3 @@ def _unprivileged() -> int:
 def _give_away(folder: Path, user: int) -> None:
     for path in (folder, *folder.rglob("*")):
         shutil.chown(path, user, user)
-
-
-def _leave_room(disk: Path, *, pages: int) -> None:
-    with (disk / "filler").open("wb") as file:
-        file.write(b"\0" * (shutil.disk_usage(disk).free - pages * 4096))

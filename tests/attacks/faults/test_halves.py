@@ -17,6 +17,7 @@ import pytest
 from streamhub_orm.archives.create import create_archive
 from tests.support import figures
 from tests.support.faults import fork_server, scenarios
+from tests.support.faults.full_disk import leave_room
 from tests.support.faults.halves import Attacked, differences, rows_of, state, wrong_words
 from tests.support.faults.shim import Mode
 from tests.support.faults.state import Contents
@@ -100,6 +101,32 @@ def test_rollback_that_meets_a_fault_says_what_is_new_and_what_is_old(
         done = server.run(fork_server.cli(place, *words))
         words = (*words, "--to", str(done.report["set_aside"]))
     assert_told(Attacked.prepare(server, place, *words), 3, DISK_FAULTS[fault])
+
+
+@pytest.mark.parametrize(
+    ("words", "pages"),
+    [(("backup", "restore"), 250), (("rollback",), 100)],
+    ids=["restore", "rollback"],
+)
+def test_restore_and_rollback_without_room_are_refused_before_the_first_change(
+    server: ForkServer, memory: Path, small_disk: Path, words: tuple[str, ...], pages: int
+) -> None:
+    """What is replaced is copied first, so that needs as much room again."""
+    place = small_disk / "data"
+    build_installation(place, era="monolith", apps=scenarios.APPS, rows=scenarios.ROWS)
+    assert server.run(fork_server.upgrade(place)).status == 0
+    if "restore" in words:
+        words = (*words, str(create_archive(place, memory / "archives").archive))
+    leave_room(small_disk, pages=pages)
+    before = fingerprint_files(place)
+
+    refused = server.run(fork_server.cli(place, *words))
+
+    assert refused.status == 3, refused
+    assert "bytes free on its file system" in refused.report["error"]
+    assert fingerprint_files(place) == before
+    (small_disk / "filler").unlink()
+    assert server.run(fork_server.cli(place, *words)).status == 0
 
 
 def upgraded(server: ForkServer, memory: Path) -> Path:

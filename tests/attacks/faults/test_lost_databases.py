@@ -202,3 +202,21 @@ def test_global_database_of_a_first_start_is_taken_by_init(
     assert run_in_process("--data-dir", tmp_path, "init").status == 0
     assert run_in_process("--data-dir", tmp_path, "upgrade").status == 0
     assert run_in_process("--data-dir", tmp_path, "check").status == 0
+
+
+def test_app_of_which_nothing_is_known_is_made_and_named(
+    make_installation: MakeInstallation,
+) -> None:
+    """The Node core marks the split done though an app failed; that app may have had rows."""
+    found = make_installation("node_split")
+    with closing(sqlite3.connect(found.data_dir / "data/streamhub.db")) as connection, connection:
+        connection.execute("INSERT INTO apps (id, name) VALUES (9999, 'who-knows')")
+
+    dry = run_in_process("--data-dir", found.data_dir, "upgrade", "--dry-run")
+    real = run_in_process("--data-dir", found.data_dir, "upgrade")
+    again = run_in_process("--data-dir", found.data_dir, "upgrade")
+
+    warned = "warning: registered, with no database and no legacy rows, an empty one "
+    assert f"{warned}would be made: who-knows\n" in dry.stdout
+    assert f"{warned}was made: who-knows\n" in real.stdout
+    assert "who-knows" not in again.stdout

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from streamhub_orm.errors import StorageError, StoreFaultError
+from streamhub_orm.errors import ClockSkewError, StorageError, StoreFaultError
 from streamhub_orm.init import make_installation as init
 from streamhub_orm.settings import S3Settings
 from streamhub_orm.storage import open_s3_store
@@ -40,6 +40,7 @@ class Odd:
     def __init__(self, status: int, body: str, **headers: str) -> None:
         self.asked: list[str] = []
         odd = self
+        date = headers.pop("Date", None)
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -55,6 +56,9 @@ class Odd:
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(content)
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return date or super().date_time_string(timestamp)
 
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
 
@@ -187,3 +191,64 @@ def test_endpoint_that_botocore_calls_invalid_is_named() -> None:
     """A host name with an underscore, as Docker Compose gives them."""
     with pytest.raises(StoreFaultError, match="http://my_minio:9000"):
         open_s3_store(settings_for("http://my_minio:9000"))
+
+
+SKEWED: Final = "<Error><Code>RequestTimeTooSkewed</Code></Error>"
+DENIED: Final = "<Error><Code>AccessDenied</Code></Error>"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (SKEWED, {}),
+        ("<Error><Code>AccessDenied</Code></Error>", {"Date": "Mon, 02 Jan 2006 03:04:05 GMT"}),
+    ],
+    ids=["said", "by the date of the answer"],
+)
+def test_clock_skew_is_called_clock_skew(
+    body: str, headers: dict[str, str], tmp_path: Path
+) -> None:
+    """A HEAD request has no body to say it in; the date of the answer tells."""
+    (tmp_path / "source").write_bytes(b"x")
+    with (
+        serving(Odd(403, body, **headers)) as odd,
+        open_s3_store(settings_for(odd.endpoint)) as store,
+    ):
+        calls = [lambda: list(store.iter_objects()), lambda: store.put(tmp_path / "source", NAME)]
+        for call in [*calls, *([lambda: store.head(NAME)] if headers else [])]:
+            with pytest.raises(ClockSkewError, match="clock skew"):
+                call()
+        assert "clock skew" in store.delete_many([NAME])[NAME]
+
+
+@pytest.mark.parametrize("region", ["us east", "-", "r" * 300])
+def test_region_that_botocore_refuses_is_named(region: str, tmp_path: Path) -> None:
+    data_dir = init(tmp_path / "installation").root
+    environment = {
+        "BACKUP_S3_BUCKET": "backups",
+        "BACKUP_S3_REGION": region,
+        "BACKUP_S3_ACCESS_KEY_ID": "key",
+        "BACKUP_S3_SECRET_ACCESS_KEY": "hidden-secret",
+    }
+    done = run_command("--data-dir", data_dir, "--json", "backup", "list", environment=environment)
+    assert done.status == 1, done
+    assert "no client" in done.report["error"]
+    assert "hidden-secret" not in done.stdout + done.stderr
+
+
+def test_backups_of_the_folder_are_listed_where_the_bucket_fails(tmp_path: Path) -> None:
+    data_dir = init(tmp_path / "installation").root
+    assert run_command("--data-dir", data_dir, "backup", "create").status == 0
+    with serving(Odd(500, "{}")) as odd:
+        environment = {
+            "BACKUP_S3_BUCKET": "backups",
+            "BACKUP_S3_ENDPOINT": odd.endpoint,
+            "BACKUP_S3_ACCESS_KEY_ID": "key",
+            "BACKUP_S3_SECRET_ACCESS_KEY": "hidden-secret",
+        }
+        done = run_command(
+            "--data-dir", data_dir, "--json", "backup", "list", environment=environment
+        )
+    assert done.status == 1, done
+    assert [it["place"] for it in done.report["backups"]] == ["local"]
+    assert odd.endpoint in done.report["error"]

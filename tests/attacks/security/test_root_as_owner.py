@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,12 +25,13 @@ from tests.attacks.security.owned import (
     reachable_folder,
 )
 from tests.support.installations import Options
-from tests.support.installations.commands import CHECKOUT, run_alembic, run_command
+from tests.support.installations.commands import CHECKOUT, run_alembic, run_command, run_program
 from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from streamhub_orm.settings import S3Settings
     from tests.conftest import MakeInstallation
     from tests.support.installations import Installation
 
@@ -266,4 +268,56 @@ with Databases(root) as databases, databases.app_session("live") as session:
         [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert foreigners(found.data_dir) == []
+
+
+@pytest.fixture
+def private_program() -> Iterator[tuple[str, ...]]:
+    """Give `streamhub-db` with all its packages in a folder of root's alone, as pipx makes it."""
+    with reachable_folder() as folder:
+        private = folder / "private"
+        private.mkdir(0o700)
+        (private / "packages").symlink_to(sysconfig.get_path("purelib"))
+        (private / "checkout").symlink_to(CHECKOUT)
+        script = f"""
+import sys
+sys.path[:0] = [{str(private / "checkout")!r}, {str(private / "packages")!r}]
+from streamhub_orm.cli import main
+main()
+"""
+        yield (sys.executable, "-I", "-S", "-c", script)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("upgrade",),
+        ("backup", "create"),
+        ("backup", "list"),
+        ("backup", "prune", "--keep", "1"),
+        ("check",),
+    ],
+    ids=" ".join,
+)
+def test_a_program_that_only_root_can_read_works_for_the_owner(
+    found: Installation,
+    private_program: tuple[str, ...],
+    s3_settings: S3Settings,
+    words: tuple[str, ...],
+) -> None:
+    """Neither code nor data of a package is read after root became the owner."""
+    environment = {
+        "BACKUP_S3_BUCKET": s3_settings.bucket,
+        "BACKUP_S3_ENDPOINT": str(s3_settings.endpoint),
+        "BACKUP_S3_ACCESS_KEY_ID": s3_settings.access_key,
+        "BACKUP_S3_SECRET_ACCESS_KEY": s3_settings.secret_key,
+        "BACKUP_S3_FORCE_PATH_STYLE": "true",
+    }
+    if words != ("upgrade",):
+        assert by_root(found, "upgrade").status == 0
+    options = ("--data-dir", str(found.data_dir), "--json")
+    done = run_program(
+        private_program, (*options, *words), cwd=found.data_dir, environment=environment
+    )
+    assert done.status == 0, done
     assert foreigners(found.data_dir) == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from streamhub_orm.settings import Provider, S3Settings
+from streamhub_orm.settings import S3Settings
 from streamhub_orm.storage import LocalStore, open_s3_store
 from tests.support.object_stores.seaweedfs import ACCESS_KEY, SECRET_KEY, find_weed, start_seaweedfs
 
@@ -39,7 +39,6 @@ def s3_settings(seaweedfs: SeaweedFS) -> S3Settings:
         bucket=f"bucket-{os.getpid()}-{next(_NUMBERS)}",
         access_key=ACCESS_KEY,
         secret_key=SECRET_KEY,
-        provider=Provider.MINIO,
         endpoint=seaweedfs.endpoint,
         force_path_style=True,
     )
