@@ -10,6 +10,7 @@ from streamhub_orm.app_db import AppBase
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.cache import Counters, DatabaseCache
 from streamhub_orm.databases.open_database import (
+    GLOBAL_READY_CONNECTIONS,
     Lease,
     OpenDatabase,
     affordable_apps,
@@ -184,4 +185,5 @@ class Databases:
         return OpenDatabase(self._engine, self._opener.app(name))
 
     def _open_global(self, _: str) -> OpenDatabase:
-        return OpenDatabase(self._engine, self._opener.global_db())
+        ready = GLOBAL_READY_CONNECTIONS
+        return OpenDatabase(self._engine, self._opener.global_db(), ready=ready)

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 REGISTRY_SECONDS: Final = 1.0
 """Time for which an open app is taken to be registered; then the registry is asked again."""
 READY_CONNECTIONS: Final = 2
-"""How many connections of one file stay open while nobody uses them."""
+"""How many connections of one app stay open while nobody uses them."""
+GLOBAL_READY_CONNECTIONS: Final = 8
+"""The same of the global database, which every request may ask."""
 _MOST_APPS: Final = 100
 _FEWEST_LEASES: Final = 8
 _DESCRIPTORS_PER_CONNECTION: Final = 3
 _DESCRIPTORS_FOR_OTHERS: Final = 64
-"""What the program itself has open, and a few files that are being opened or upgraded."""
+"""What the program has open, the global database, and files that are being opened or upgraded."""
 
 
 def affordable_apps() -> int:
@@ -70,8 +72,10 @@ class OpenDatabase:
     while, since checking out and in costs more than a look-up by id.
     """
 
-    def __init__(self, engine: FileEngine, prepared: ReadyFile) -> None:
-        """Open the first connection; raises a `DatabaseFileError`."""
+    def __init__(
+        self, engine: FileEngine, prepared: ReadyFile, *, ready: int = READY_CONNECTIONS
+    ) -> None:
+        """Open the first connection, and keep at most `ready`; raises a `DatabaseFileError`."""
         self.info = prepared.info
         self.migrated = prepared.migrated
         self.path = path = prepared.path
@@ -79,6 +83,7 @@ class OpenDatabase:
         self._is_registered = prepared.is_registered
         self._place = str(path)
         self._wal = f"{path}-wal"
+        self._most_ready = ready
         self._closed = False
         # As long as it is open no other file gets its inode. Found before it is opened: a file that
         # comes between is taken for another one, and opened anew.
@@ -153,7 +158,7 @@ class OpenDatabase:
 
     def give_back(self, connection: sa.Connection) -> None:
         """Keep a connection ready, or close it where it is not as it was or one too many."""
-        if len(self._ready) >= READY_CONNECTIONS or not is_clean(connection):
+        if len(self._ready) >= self._most_ready or not is_clean(connection):
             connection.close()
         else:
             self._ready.append(connection)

@@ -38,7 +38,12 @@ class StoppedConnection(TrackedConnection):
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 - stands for any method
         message = "interrupted"
-        raise sqlite3.OperationalError(message)
+        error = sqlite3.OperationalError(message)
+        error.sqlite_errorcode, error.sqlite_errorname = (
+            sqlite3.SQLITE_INTERRUPT,
+            "SQLITE_INTERRUPT",
+        )
+        raise error
 
     blobopen = commit = cursor = execute = executemany = executescript = _refuse
 
