@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Unpack
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.databases import Databases
     from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage import LocalStore, ObjectStore
-    from streamhub_orm.testing.installations import Clock, Templates
+    from streamhub_orm.testing.installations import Clock, Kind, Templates
     from streamhub_orm.testing.seaweedfs import SeaweedFS
 
 _NUMBERS: Final = itertools.count(1)
@@ -28,15 +28,7 @@ _NUMBERS: Final = itertools.count(1)
 class MakeStreamHub(Protocol):
     """Puts an installation into a folder of the test's own; see `Templates.copy`."""
 
-    def __call__(
-        self,
-        name: str = ...,
-        *,
-        apps: Iterable[str] = ...,
-        era: str | None = ...,
-        global_revision: str | None = ...,
-        app_revision: str | None = ...,
-    ) -> DataDir:
+    def __call__(self, name: str = ..., **kind: Unpack[Kind]) -> DataDir:
         """Return where its files lie."""
         ...
 
@@ -53,21 +45,8 @@ def streamhub_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 def make_streamhub(streamhub_templates: Templates, tmp_path: Path) -> MakeStreamHub:
     """Make installations: with apps, of an era of the Node core, or at an older revision."""
 
-    def make(
-        name: str = "streamhub",
-        *,
-        apps: Iterable[str] = ("live",),
-        era: str | None = None,
-        global_revision: str | None = None,
-        app_revision: str | None = None,
-    ) -> DataDir:
-        return streamhub_templates.copy(
-            tmp_path / name,
-            apps=apps,
-            era=era,
-            global_revision=global_revision,
-            app_revision=app_revision,
-        )
+    def make(name: str = "streamhub", **kind: Unpack[Kind]) -> DataDir:
+        return streamhub_templates.copy(tmp_path / name, **kind)
 
     return make
 
