@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from streamhub_orm.aio import AsyncDatabases
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.databases import Databases
     from streamhub_orm.settings import S3Settings
@@ -52,12 +53,30 @@ def make_streamhub(streamhub_templates: Templates, tmp_path: Path) -> MakeStream
 
 
 @pytest.fixture
-def streamhub(make_streamhub: MakeStreamHub) -> Iterator[Databases]:
-    """`Databases` on an installation with the one app `live`; closed after the test."""
+def streamhub_place(make_streamhub: MakeStreamHub) -> DataDir:
+    """An installation with the one app `live`, which the next two fixtures open."""
+    return make_streamhub()
+
+
+@pytest.fixture
+def streamhub(streamhub_place: DataDir) -> Iterator[Databases]:
+    """`Databases` on that installation; closed after the test."""
     from streamhub_orm.databases import Databases  # noqa: PLC0415 - on request
 
-    with Databases(make_streamhub().root) as databases:
+    with Databases(streamhub_place.root) as databases:
         yield databases
+
+
+@pytest.fixture
+def streamhub_async(streamhub_place: DataDir) -> Iterator[AsyncDatabases]:
+    """`AsyncDatabases` on that installation, for a test on any event loop; closed after it."""
+    import asyncio  # noqa: PLC0415 - on request
+
+    from streamhub_orm.aio import AsyncDatabases  # noqa: PLC0415 - on request
+
+    databases = AsyncDatabases(streamhub_place.root)
+    yield databases
+    asyncio.run(databases.close())
 
 
 @pytest.fixture
