@@ -125,7 +125,14 @@ class FileEngine:
 
 
 def raw_connection(connection: sa.Connection) -> sqlite3.Connection:
-    """Return the sqlite3 connection below an SQLAlchemy one, or what an async driver has for it."""
-    dbapi_connection = connection.connection.dbapi_connection
-    assert dbapi_connection is not None  # noqa: S101 - only a detached connection has none
-    return dbapi_connection  # type: ignore[return-value]
+    """Return the sqlite3 connection below an SQLAlchemy one."""
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None  # noqa: S101 - only a detached connection has none
+    return driver_connection  # type: ignore[no-any-return]
+
+
+def dbapi_connection(connection: sa.Connection) -> sqlite3.Connection:
+    """Return the same for any driver: of an async one, the adapter that has sqlite3's methods."""
+    found = connection.connection.dbapi_connection
+    assert found is not None  # noqa: S101 - only a detached connection has none
+    return found  # type: ignore[return-value]

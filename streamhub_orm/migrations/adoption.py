@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.engines import dbapi_connection
 from streamhub_orm.engine.sql import quoted
 from streamhub_orm.errors import NotADatabaseError, UnknownStructureError
 from streamhub_orm.migrations.references import reference_structure, reference_structures
@@ -32,7 +32,7 @@ def adopt(connection: sa.Connection, world: World, path: Path) -> str | None:
     Runs inside the caller's transaction. Raises `UnknownStructureError` for a file that fits no
     state of the history.
     """
-    raw = raw_connection(connection)
+    raw = dbapi_connection(connection)
     revision = adoptable_revision(raw, world, path)
     if revision is not None:
         _complete(raw, world, revision, path)
