@@ -239,6 +239,13 @@ def _unwrapped(context: sa.ExceptionContext) -> StreamHubError | None:
 
 def raw_connection(connection: sa.Connection) -> sqlite3.Connection:
     """Return the sqlite3 connection below an SQLAlchemy one."""
-    dbapi_connection = connection.connection.dbapi_connection
-    assert dbapi_connection is not None  # noqa: S101 - only a detached connection has none
-    return dbapi_connection  # type: ignore[return-value]
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None  # noqa: S101 - only a detached connection has none
+    return driver_connection  # type: ignore[no-any-return]
+
+
+def dbapi_connection(connection: sa.Connection) -> sqlite3.Connection:
+    """Return the same for any driver: of an async one, the adapter that has sqlite3's methods."""
+    found = connection.connection.dbapi_connection
+    assert found is not None  # noqa: S101 - only a detached connection has none
+    return found  # type: ignore[return-value]
