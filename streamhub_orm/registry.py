@@ -157,6 +157,13 @@ class RegistryConnection:
             row = self._connected().execute(query, (app_id,)).fetchone()
         return None if row is None else str(row[0])
 
+    def find_id(self, name: str) -> int | None:
+        """Return the id of the app of this name; None where no app has it."""
+        with self._lock, translated(self._place.global_db, "reading"):
+            query = "SELECT id FROM apps WHERE name = ?"
+            row = self._connected().execute(query, (name,)).fetchone()
+        return None if row is None else int(row[0])
+
     def close(self) -> None:
         """Close the connection; the next look-up opens one again."""
         with self._lock:

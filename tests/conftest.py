@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from streamhub_orm.migrations.linting import lint
 from tests.support import figures
 from tests.support.installations import Options, build_installation
 from tests.support.installations.commands import run_in_process
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
 
     from tests.support.installations import Installation
 
-pytest_plugins = ["tests.support.object_stores.fixtures"]
+pytest_plugins = ["streamhub_orm.testing.plugin", "tests.support.object_stores.fixtures"]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """End the run at once where a revision breaks a rule: all else that fails would follow from it.
+
+    A file in the wrong folder alone would fail hundreds of tests, none of which names it.
+    """
+    if not hasattr(session.config, "workerinput"):
+        findings = lint()
+        if findings:
+            pytest.exit("\n".join(map(str, ["revisions:", *findings])), returncode=1)
 
 
 class MakeInstallation(Protocol):

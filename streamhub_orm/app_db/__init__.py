@@ -26,4 +26,8 @@ __all__ = [
     "Vod",
     "VodStatus",
     "VodVariant",
+    "metadata",
 ]
+
+metadata = AppBase.metadata
+"""All tables of this world, as Alembic and tools beside it look for them."""

@@ -2,13 +2,24 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Index, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from streamhub_orm.app_db.base import AppBase
-from streamhub_orm.schema import SQL_NOW, EnumText, IntBool, JsonText, UtcSql, one_of, utc_now
+from streamhub_orm.schema import (
+    SQL_NOW,
+    EnumText,
+    IntBool,
+    UtcSql,
+    one_of,
+    tracked_json,
+    utc_now,
+)
+
+if TYPE_CHECKING:
+    from streamhub_orm.app_db.vods import Vod
 
 
 class IngressAuth(AppBase):
@@ -80,7 +91,14 @@ class Stream(AppBase):
     )
     started_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)
     ended_at: Mapped[datetime | None] = mapped_column(UtcSql)
-    last_stats_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    last_stats_json: Mapped[dict[str, Any] | None] = mapped_column(tracked_json())
+
+    vods: Mapped[list["Vod"]] = relationship(
+        primaryjoin="Stream.stream_id == foreign(Vod.stream_id)",
+        order_by="Vod.id",
+        viewonly=True,
+        lazy="raise",
+    )
 
 
 class RestreamStatus(StrEnum):
@@ -136,6 +154,6 @@ class AppPlugin(AppBase):
     plugin_id: Mapped[str] = mapped_column(primary_key=True)
 
     enabled: Mapped[bool] = mapped_column(IntBool, server_default=text("1"))
-    config_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    config_json: Mapped[dict[str, Any] | None] = mapped_column(tracked_json())
     installed_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)
     updated_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW, onupdate=utc_now)

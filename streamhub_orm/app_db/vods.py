@@ -2,13 +2,23 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Index, and_, func, literal_column, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ColumnElement, Index, and_, literal_column, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from streamhub_orm.app_db.base import AppBase
-from streamhub_orm.schema import SQL_NOW, EnumText, JsonText, UtcIso, UtcSql, one_of
+from streamhub_orm.schema import (
+    SQL_NOW,
+    EnumText,
+    UtcIso,
+    UtcSql,
+    one_of,
+    tracked_json,
+)
+
+if TYPE_CHECKING:
+    from streamhub_orm.app_db.live import Stream
 
 
 class VodStatus(StrEnum):
@@ -71,14 +81,23 @@ class Vod(AppBase):
     local_path: Mapped[str | None]
     started_at: Mapped[datetime | None] = mapped_column(UtcIso)
     ended_at: Mapped[datetime | None] = mapped_column(UtcIso)
-    metatags_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    metatags_json: Mapped[dict[str, Any] | None] = mapped_column(tracked_json())
     snapshot_key: Mapped[str | None]
+
+    variants: Mapped[list["VodVariant"]] = relationship(
+        primaryjoin="Vod.id == foreign(VodVariant.vod_id)",
+        order_by="VodVariant.id",
+        viewonly=True,
+        lazy="raise",
+    )
+    stream: Mapped["Stream | None"] = relationship(
+        primaryjoin="foreign(Vod.stream_id) == Stream.stream_id", viewonly=True, lazy="raise"
+    )
 
     @classmethod
     def written_by_egress(cls, egress_id: str) -> ColumnElement[bool]:
         """Return the condition that idx_vods_egress serves; it says all that the index says."""
-        found = func.json_extract(cls.metatags_json, literal_column("'$.egressId'"))
-        return and_(func.json_valid(cls.metatags_json), found == egress_id)
+        return cls.metatags_json["egressId"] == egress_id
 
     @classmethod
     def in_progress(cls, stream_id: str) -> ColumnElement[bool]:
@@ -114,5 +133,5 @@ class VodVariant(AppBase):
     bitrate_kbps: Mapped[int | None]
     file_key: Mapped[str | None]
     size_bytes: Mapped[int | None]
-    extra_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    extra_json: Mapped[dict[str, Any] | None] = mapped_column(tracked_json())
     created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)

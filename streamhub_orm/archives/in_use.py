@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.durable_files import open_regular
+from streamhub_orm.engine.lock_holders import process_name
 from streamhub_orm.errors import DatabaseInUseError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _open_files(paths: list[Path]) -> Iterator[str]:
         if process.name == str(os.getpid()):
             continue
         for path in {wanted[inode] for inode in _inodes(process) if inode in wanted}:
-            yield f"{path} by process {process.name} ({_name(process)})"
+            yield f"{path} by process {process.name} ({process_name(process.name)})"
 
 
 def _inodes(process: Path) -> Iterator[tuple[int, int]]:
@@ -61,13 +62,6 @@ def _inodes(process: Path) -> Iterator[tuple[int, int]]:
             with suppress(OSError):
                 status = descriptor.stat()
                 yield status.st_dev, status.st_ino
-
-
-def _name(process: Path) -> str:
-    try:
-        return (process / "comm").read_text(errors="replace").strip()
-    except OSError:
-        return "ended"
 
 
 def _lock_holder(path: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +17,7 @@ from streamhub_orm.status import FAILED_STATES, read_status
 
 if TYPE_CHECKING:
     from streamhub_orm.check import FileCheck
+    from streamhub_orm.status import Status
 
 
 _SPLIT: Final = {True: "done", False: "not done", None: "unknown"}
@@ -57,10 +58,16 @@ def demo(invocation: Invocation, folder: Path, era: str | None) -> None:
 def status(invocation: Invocation) -> int:
     """Show where every database stands; opens them read-only."""
     found = read_status(invocation.root)
-    document = found.to_json()
     if invocation.json:
-        print_json(document)
-    else:
+        print_json(found.to_json())
+    show_status(found, table=not invocation.json)
+    return 0 if found.ok else 1
+
+
+def show_status(found: Status, *, table: bool) -> None:
+    """Print the states, and on stderr what is wrong."""
+    if table:
+        document = found.to_json()
         head = document["global"]
         rows = [("(global)", head["state"], head["revision"], head["head"], "")]
         for app in document["apps"]:
@@ -71,7 +78,6 @@ def status(invocation: Invocation) -> int:
     for name, state in {"global": found.global_, **found.apps}.items():
         if state.error is not None and state.state in FAILED_STATES:
             echo(f"Error: {name}: {state.error}", err=True)
-    return 0 if found.ok else 1
 
 
 @click.command
@@ -81,20 +87,29 @@ def status(invocation: Invocation) -> int:
 def check(invocation: Invocation, *, legacy: bool) -> int:
     """Compare every database with its history and check it for damage; exit 1 if any is wrong."""
     checks = list(check_installation(invocation.root, legacy=legacy))
-    ok = all(found.ok for found in checks)
     if invocation.json:
-        entries = [found.to_json() for found in checks]
-        document = {"ok": ok, "data_dir": str(invocation.root.absolute()), "databases": entries}
-        print_json(document)
-    else:
+        print_json(checks_json(checks, invocation.root))
+    show_checks(checks, table=not invocation.json, verbose=invocation.verbosity > 0)
+    return 0 if all(found.ok for found in checks) else 1
+
+
+def checks_json(checks: list[FileCheck], data_dir: Path) -> dict[str, Any]:
+    """Return the document of `check --json`."""
+    ok = all(found.ok for found in checks)
+    entries = [found.to_json() for found in checks]
+    return {"ok": ok, "data_dir": str(data_dir.absolute()), "databases": entries}
+
+
+def show_checks(checks: list[FileCheck], *, table: bool, verbose: bool) -> None:
+    """Print the results, and on stderr what is wrong."""
+    if table:
         rows = [
             (found.name, found.state, found.revision, "ok" if found.ok else "wrong")
             for found in checks
         ]
         print_table(("database", "state", "revision", "result"), rows)
     for found in checks:
-        _print_findings(found, verbose=invocation.verbosity > 0)
-    return 0 if ok else 1
+        _print_findings(found, verbose=verbose)
 
 
 def _print_findings(found: FileCheck, *, verbose: bool) -> None:

@@ -19,6 +19,7 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "upgrade": "upgrade",
     "status": "installation",
     "check": "installation",
+    "release": "release",
     "init": "installation",
     "apps": "apps",
     "demo": "installation",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, print_table
 from streamhub_orm.downgrade import downgrade_installation
 from streamhub_orm.migrations.authoring import write_revision
+from streamhub_orm.migrations.linting import lint
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 
-_WORLDS = {"global": GLOBAL, "app": APP}
+if TYPE_CHECKING:
+    from streamhub_orm.migrations.worlds import World
+
+_WORLDS = {world.name: world for world in (GLOBAL, APP)}
 
 
 @click.command
@@ -60,16 +67,41 @@ def history(invocation: Invocation) -> None:
         print_table(("history", "revision", "title"), rows)
 
 
-@click.command
-@click.argument("world", type=click.Choice(list(_WORLDS)))
-@click.option("-m", "--message", required=True, help="What the revision does, in a few words.")
-@click.option("--autogenerate", is_flag=True, help="Begin with what differs from the models.")
+@click.group
+@global_options
+def revision() -> None:
+    """Write a revision of one of the histories, and check what is written."""
+
+
+def _writer(world: World) -> click.Command:
+    @click.command(world.name, help=f"Write a new revision file for {world.title}.")
+    @click.option("-m", "--message", required=True, help="What it does, in a few words.")
+    @click.option("--autogenerate", is_flag=True, help="Begin with what differs from the models.")
+    @global_options
+    @click.pass_obj
+    def write(invocation: Invocation, message: str, *, autogenerate: bool) -> None:
+        path = write_revision(world, message, autogenerate=autogenerate)
+        if invocation.json:
+            print_json({"ok": True, "path": str(path)})
+        else:
+            echo(f"wrote {path}")
+
+    return write
+
+
+for each in _WORLDS.values():
+    revision.add_command(_writer(each))
+
+
+@revision.command("lint")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]…")
 @global_options
 @click.pass_obj
-def revision(invocation: Invocation, world: str, message: str, *, autogenerate: bool) -> None:
-    """Write a new revision file into the checkout's history of WORLD."""
-    path = write_revision(_WORLDS[world], message, autogenerate=autogenerate)
+def lint_revisions(invocation: Invocation, files: tuple[Path, ...]) -> int:
+    """Check revision files, or both histories, against the project's rules; exit 1 if any fails."""
+    findings = lint(files)
     if invocation.json:
-        print_json({"ok": True, "path": str(path)})
-    else:
-        echo(f"wrote {path}")
+        print_json({"ok": not findings, "findings": [found.details for found in findings]})
+    for found in findings:
+        echo(f"Error: {found}", err=True)
+    return 1 if findings else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -54,24 +54,33 @@ def upgrade(  # noqa: PLR0913, PLR0917 - one parameter for each option
     Safe to run again at any time: what is done is not done twice, what failed is taken up.
     """
     invocation.refused_document = partial(refused_json, invocation.root.absolute(), dry_run=dry_run)
+    report = run_upgrade(
+        invocation,
+        apps=apps,
+        jobs=jobs,
+        dry_run=dry_run,
+        lock_timeout_seconds=lock_timeout,
+        keep_backups=keep_backups,
+        create_missing=create_missing,
+    )
+    if invocation.json:
+        print_json(report.to_json())
+    return 1 if report.failed else 0
+
+
+def run_upgrade(invocation: Invocation, **options: Any) -> UpgradeReport:  # noqa: ANN401 - those of upgrade_installation
+    """Upgrade; show progress, and the report unless a JSON document will."""
     with progress_bar(shown=invocation.verbosity >= 0 and not invocation.json) as progress:
         report = upgrade_installation(
             invocation.root,
-            apps=apps,
-            jobs=jobs,
-            dry_run=dry_run,
-            lock_timeout_seconds=lock_timeout,
-            keep_backups=keep_backups,
-            create_missing=create_missing,
+            **options,
             progress=progress,
             announce=warn_of_waits if invocation.verbosity >= 0 else lambda _: None,
         )
-    if invocation.json:
-        print_json(report.to_json())
-    else:
+    if not invocation.json:
         _print_report(report, invocation.verbosity)
     _print_failures(report)
-    return 1 if report.failed else 0
+    return report
 
 
 def _print_report(report: UpgradeReport, verbosity: int) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _WAIT_SECONDS: Final = 30.0
+_REOPEN_SECONDS: Final = 5.0
+"""Time that the sessions on a file that is no longer in its place have to end."""
 
 
 class Closable(Protocol):
@@ -126,6 +128,37 @@ class DatabaseCache(Generic[OpenT]):
             self._leases -= 1
             self._changed.notify_all()
 
+    def reopen(self, slot: Slot[OpenT], before: Callable[[], None]) -> Slot[OpenT] | None:
+        """Exchange a lease on a database that must not be used any more for one on it opened anew.
+
+        The one that was open is closed after `before`, and stays open where that raises. Returns
+        None, without a lease, where others do not give it back in time.
+        """
+        with self._changed:
+            self.release(slot)
+            if not self._changed.wait_for(
+                lambda: slot.leases == 0 or self._slots.get(slot.name) is not slot, _REOPEN_SECONDS
+            ):
+                return None
+            is_first = self._slots.get(slot.name) is slot
+            if is_first:
+                self._remove(slot.name)
+                self._leases += 1
+                self._opening[slot.name] = Future()
+        if not is_first:
+            return self.acquire(slot.name)
+        try:
+            before()
+        except BaseException as error:
+            with self._changed:
+                if not self.closed:
+                    self._slots[slot.name] = slot
+            self._fail(slot.name, error)
+            if self.closed:
+                slot.database.close()
+            raise
+        return self._open(slot.name, slot.database)
+
     def evict(self, name: str) -> bool:
         """Close one database if it is open and idle; tell whether it is not open afterwards."""
         with self._changed:
@@ -234,11 +267,7 @@ class DatabaseCache(Generic[OpenT]):
                 victim.close()
             slot = Slot(name, self._open_database(name))
         except BaseException as error:
-            with self._changed:
-                opening = self._opening.pop(name)
-                self._leases -= 1
-                self._changed.notify_all()
-            opening.set_exception(error)
+            self._fail(name, error)
             raise
         with self._changed:
             opening = self._opening.pop(name)
@@ -252,3 +281,12 @@ class DatabaseCache(Generic[OpenT]):
             slot.database.close()
             raise DatabasesClosedError
         return slot
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        """Tell all who wait for a database why it is not opened."""
+        with self._changed:
+            opening = self._opening.pop(name)
+            self._leases -= 1
+            self.counters.open = len(self._slots)
+            self._changed.notify_all()
+        opening.set_exception(error)

@@ -21,6 +21,7 @@ from streamhub_orm.databases.sessions import SessionBlock
 from streamhub_orm.databases.stopping import count_commit
 from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.engine.forks import Kept, follow_forks
+from streamhub_orm.errors import OpenAppsError
 from streamhub_orm.global_db import GlobalBase
 
 if TYPE_CHECKING:
@@ -58,11 +59,14 @@ class Databases:
 
         `max_open_apps` bounds the apps that are open at once; by default 100, or fewer where the
         process's limit on open files asks for it. That limit also bounds how many sessions may be
-        under way at once. Raises `DataDirError` where there is no installation.
+        under way at once. Raises `DataDirError` where there is no installation, and `OpenAppsError`
+        for a number below 1.
         """
         self.place = DataDir.find(Path(data_dir))
         self.auto_upgrade = auto_upgrade
         self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
+        if self.max_open_apps < 1:
+            raise OpenAppsError(self.max_open_apps)
         for base in (AppBase, GlobalBase):
             # Else the first session does, and holds a lock that a child of fork would wait for.
             base.registry.configure()
@@ -142,6 +146,8 @@ class Databases:
         with Lease(find_cache, name, read_only=read_only) as lease:
             with lease.connection.begin():
                 yield lease.connection
+                if not read_only:
+                    lease.require_in_place()
             count_commit()
 
     def _app_cache(self) -> _Cache:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import resource
+from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from streamhub_orm.databases.stopping import StoppedConnection, require_going_on, unwatch, watch
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.engines import READ_ONLY, raw_connection
+from streamhub_orm.engine.folder_lock import folder_lock
+from streamhub_orm.engine.lock_holders import is_open_in_wal_mode
+from streamhub_orm.engine.sqlite_errors import RESTORE_BACKUP
+from streamhub_orm.errors import CorruptDatabaseError, DatabaseReplacedError, LockedDatabaseError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
     from streamhub_orm.databases.opener import ReadyFile
     from streamhub_orm.engine.engines import FileEngine
 
+REGISTRY_SECONDS: Final = 1.0
+"""Time for which an open app is taken to be registered; then the registry is asked again."""
 READY_CONNECTIONS: Final = 2
 """How many connections of one app stay open while nobody uses them."""
 GLOBAL_READY_CONNECTIONS: Final = 8
@@ -69,22 +78,83 @@ class OpenDatabase:
         """Open the first connection, and keep at most `ready`; raises a `DatabaseFileError`."""
         self.info = prepared.info
         self.migrated = prepared.migrated
+        self.path = path = prepared.path
         self._engine = engine
-        self._path = path = prepared.path
         self._most_ready = ready
+        self._is_registered = prepared.is_registered
+        self._place = str(path)
+        self._wal = f"{path}-wal"
         self._closed = False
+        # As long as it is open no other file gets its inode. Found before it is opened: a file that
+        # comes between is taken for another one, and opened anew.
+        self._file = _file_at(self._place)
         with translated(path, "opening it"):
             self._ready = [self._connect()]
+        self._wal_file = _file_at(self._wal)
+        self._look_again_at = monotonic() + REGISTRY_SECONDS
 
-    def take(self, *, read_only: bool) -> sa.Connection:
-        """Return a connection outside of any transaction; `give_back` must follow."""
+    def take(self, *, read_only: bool) -> sa.Connection | None:
+        """Return a connection outside of any transaction; `give_back` must follow.
+
+        None where the file is no longer in its place, or its app no longer registered.
+        """
+        if not (self.is_in_place() and self._is_still_registered()):
+            return None
         try:
             connection = self._ready.pop()
         except IndexError:
-            with translated(self._path, "opening it"):
+            with translated(self.path, "opening it"):
                 connection = self._connect()
+            if not self.is_in_place():
+                connection.close()
+                return None
         connection.info[READ_ONLY] = read_only
         return connection
+
+    def is_in_place(self) -> bool:
+        """Tell whether the file that is open is the one that other programs find."""
+        return _file_at(self._place) == self._file
+
+    def _is_still_registered(self) -> bool:
+        now = monotonic()
+        if now < self._look_again_at:
+            return True
+        self._look_again_at = now + REGISTRY_SECONDS
+        return self._is_registered()
+
+    def leave(self) -> None:
+        """Bring the -wal of a file that was taken from its place into it, and remove that -wal.
+
+        SQLite would play it into whatever lies in that place. All connections must be idle. Raises
+        `LockedDatabaseError` while another process uses the file that was there, and
+        `CorruptDatabaseError` where one has opened the other file with the -wal of this one.
+        """
+        if self.is_in_place() or not self._ready:
+            return
+        with folder_lock(self.path.parent), translated(self.path, "leaving the file that was here"):
+            # Otherwise it went with its file, or another process was here first.
+            is_left_behind = _file_at(self._wal) == self._wal_file
+            if is_left_behind and is_open_in_wal_mode(self.path):
+                raise CorruptDatabaseError(
+                    self.path,
+                    "another file in its place, opened together with the -wal of the one before",
+                    "files that are replaced while no process has them open",
+                    RESTORE_BACKUP,
+                )
+            raw = raw_connection(self._ready[-1])
+            raw.execute("PRAGMA busy_timeout = 0")
+            is_busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not is_left_behind:
+                return
+            if is_busy:
+                raise LockedDatabaseError(
+                    self.path,
+                    "another file in its place, and the one before in use by another process",
+                    "nobody to use a file that was replaced",
+                    "End what uses it; every process opens the new one at its next session.",
+                )
+            for name in (self._wal, f"{self.path}-shm"):
+                Path(name).unlink(missing_ok=True)
 
     def give_back(self, connection: sa.Connection) -> None:
         """Keep a connection ready, or close it where it is not as it was or one too many."""
@@ -94,6 +164,11 @@ class OpenDatabase:
             self._ready.append(connection)
         if self._closed:
             self._close_ready()
+
+    def require_in_place(self) -> None:
+        """Raise `DatabaseReplacedError` where what is committed would be lost with the file."""
+        if not self.is_in_place():
+            raise DatabaseReplacedError(self.path)
 
     def close(self) -> None:
         """Close every connection; one that is in use is closed when it is given back."""
@@ -105,7 +180,7 @@ class OpenDatabase:
         return [raw_connection(it) for it in self._ready]
 
     def _connect(self) -> sa.Connection:
-        return self._engine.connect(self._path)
+        return self._engine.connect(self.path)
 
     def _close_ready(self) -> None:
         while self._ready:
@@ -119,7 +194,7 @@ class OpenDatabase:
 class Lease:
     """One connection of one database of a cache, for the length of a block."""
 
-    __slots__ = ("_cache", "_find_cache", "_name", "_raw", "_slot", "connection", "read_only")
+    __slots__ = ("_cache", "_find_cache", "_name", "_slot", "_watched", "connection", "read_only")
 
     def __init__(
         self,
@@ -140,25 +215,45 @@ class Lease:
 
     def __enter__(self) -> Self:
         """Take the connection."""
-        self._cache = self._find_cache()
-        self._slot = slot = self._cache.acquire(self._name)
-        try:
-            require_going_on()
-            self.connection = slot.database.take(read_only=self.read_only)
-            self._raw = raw_connection(self.connection)
-            watch(self._raw)
-        except BaseException:
-            self._cache.release(slot)
-            raise
-        return self
+        self._cache = cache = self._find_cache()
+        slot = cache.acquire(self._name)
+        while True:
+            try:
+                require_going_on()
+                connection = slot.database.take(read_only=self.read_only)
+            except BaseException:
+                cache.release(slot)
+                raise
+            if connection is not None:
+                self._slot, self.connection = slot, connection
+                self._watched = watch(connection)
+                return self
+            anew = cache.reopen(slot, slot.database.leave)
+            if anew is None:
+                raise DatabaseReplacedError(slot.database.path)
+            slot = anew
+
+    def require_in_place(self) -> None:
+        """Raise `DatabaseReplacedError` where what is committed would be lost with the file."""
+        self._slot.database.require_in_place()
 
     def __exit__(self, *_: object) -> None:
         """Give it back."""
         try:
-            unwatch(self._raw)
+            if self._watched is not None:
+                unwatch(self._watched)
             self._slot.database.give_back(self.connection)
         finally:
             self._cache.release(self._slot)
+
+
+def _file_at(place: str) -> tuple[int, int] | None:
+    """Return device and inode; None where there is nothing, or nothing that can be seen."""
+    try:
+        found = os.stat(place)  # noqa: PTH116 - at each lease: a Path makes it slower
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_clean(connection: sa.Connection) -> bool:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.databases.sessions import GLOBAL_INFO, app_info
-from streamhub_orm.errors import LockedDatabaseError, ReadOnlyDatabaseError, SchemaOutdatedError
+from streamhub_orm.errors import (
+    DatabaseFileError,
+    LockedDatabaseError,
+    ReadOnlyDatabaseError,
+    SchemaOutdatedError,
+)
 from streamhub_orm.legacy.bookkeeping import record_apps
 from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.global_file import refuse_empty_global, upgrade_global_file
@@ -16,6 +22,7 @@ from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import RegistryConnection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
@@ -31,6 +38,8 @@ class ReadyFile:
     """What `session.info` holds in its sessions."""
     migrated: bool
     """True where it was created, upgraded or given legacy rows just now."""
+    is_registered: Callable[[], bool] = lambda: True
+    """Tells whether the app is still the one that it was when the file was made ready."""
 
 
 class Opener:
@@ -54,9 +63,17 @@ class Opener:
             migrated = upgrade_app_file(path, legacy).changed
             if not legacy.is_recorded:
                 self._record(legacy.app_id, name)
-            return ReadyFile(path, info, migrated)
-        _require_done(path, APP)
-        return ReadyFile(path, info, migrated=False)
+        else:
+            _require_done(path, APP)
+            migrated = False
+        return ReadyFile(path, info, migrated, partial(self._is_app, name, legacy.app_id))
+
+    def _is_app(self, name: str, app_id: int) -> bool:
+        """Tell whether an app is still registered; yes where the registry cannot be read now."""
+        try:
+            return self.registry.find_id(name) == app_id
+        except DatabaseFileError:
+            return True
 
     def _record(self, app_id: int, name: str) -> None:
         """Record that the app has an app.db, in a global database that an upgrade has adopted.

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Mapper, Session, object_session
 
 from streamhub_orm.app_db import AppBase
 from streamhub_orm.databases.stopping import count_commit
-from streamhub_orm.errors import StrayRowError
+from streamhub_orm.errors import SessionEndedError, StrayRowError
 from streamhub_orm.global_db import GlobalBase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
+    from typing import NoReturn
 
     from sqlalchemy.orm import InstanceState
 
@@ -58,8 +58,8 @@ class HomeSession(Session):
         )
 
     @property
-    def is_changed(self) -> bool:
-        """True where anything waits to be written."""
+    def is_to_be_committed(self) -> bool:
+        """True where anything waits to be written. Where it only reads, SQLite will say no."""
         return bool(self.new or self.deleted or self.identity_map.check_modified())
 
     def get(self, entity: Any, ident: Any, **options: Any) -> Any:  # noqa: ANN401 - as Session declares it
@@ -84,13 +84,38 @@ class HomeSession(Session):
         return super().merge(instance, **options)
 
 
+class _WritingSession(HomeSession):
+    """The session of a block that is one transaction, with which it ends."""
+
+    is_to_be_committed = True
+
+    def commit(self) -> None:
+        """Commit, and end."""
+        super().commit()
+        self.__class__ = _EndedSession
+
+    def rollback(self) -> None:
+        """Roll back, and end."""
+        super().rollback()
+        self.__class__ = _EndedSession
+
+
+class _EndedSession(_WritingSession):
+    """A session whose connection may be another's by now."""
+
+    is_to_be_committed = False
+
+    def _autobegin_t(self, begin: bool = False) -> NoReturn:  # noqa: ARG002, FBT001, FBT002 - Session's
+        raise SessionEndedError(self.info[_HOME])
+
+
 class SessionBlock:
     """Yields a session that is committed on success and rolled back on error.
 
     A class, since three nested generators would cost as much as the statement of a look-up.
     """
 
-    __slots__ = ("_lease", "_session", "_transaction")
+    __slots__ = ("_lease", "_session")
 
     def __init__(self, lease: Lease) -> None:
         """Say on what; nothing is taken before the block begins."""
@@ -100,28 +125,24 @@ class SessionBlock:
         """Take a connection and begin."""
         lease = self._lease.__enter__()
         try:
-            self._session = session = HomeSession(lease.connection, info=lease.info)
-            # Begun like this, a commit inside the block ends the session; what only reads may.
-            self._transaction = None if lease.read_only else session.begin().__enter__()
+            kind = HomeSession if lease.read_only else _WritingSession
+            self._session = session = kind(lease.connection, info=lease.info)
+            if not lease.read_only:
+                session.begin()  # nobody begins, and commits, another one inside the block
         except BaseException:
             lease.__exit__()
             raise
         return session
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Commit or roll back, and give the connection back."""
         try:
             with self._session as session:
-                if self._transaction is not None:
-                    self._transaction.__exit__(kind, error, traceback)
-                elif kind is None and session.is_changed:
-                    session.commit()  # SQLite says no; where nothing changed, closing is cheaper
+                if kind is None and session.is_to_be_committed:
+                    self._lease.require_in_place()
+                    session.commit()
         finally:
+            self._session.__class__ = _EndedSession
             self._lease.__exit__()
 
 

@@ -17,7 +17,7 @@ from streamhub_orm.engine.sqlite_errors import from_sqlite
 from streamhub_orm.errors import NotADatabaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 BUSY_TIMEOUT_SECONDS: Final = 5.0
@@ -150,22 +150,25 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
+def lossy(text: bytes) -> str:
+    r"""Decode UTF-8 and show a wrong byte as `\xff`."""
+    return text.decode(errors="backslashreplace")
+
+
 @contextmanager
-def lossy_text(connection: sqlite3.Connection) -> Iterator[None]:
-    r"""Read texts that are no UTF-8 too: a wrong byte is shown as `\xff`.
+def lossy_text(
+    connection: sqlite3.Connection, decode: Callable[[bytes], object] = lossy
+) -> Iterator[None]:
+    """Read texts that are no UTF-8 too, by `decode`.
 
     By default one such text ends the whole query. Each text takes a call of Python this way.
     """
     before = connection.text_factory
-    connection.text_factory = _lossy
+    connection.text_factory = decode
     try:
         yield
     finally:
         connection.text_factory = before
-
-
-def _lossy(text: bytes) -> str:
-    return text.decode(errors="backslashreplace")
 
 
 @contextmanager

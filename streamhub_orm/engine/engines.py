@@ -2,54 +2,156 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from streamhub_orm.engine.connections import open_for_session
+from streamhub_orm.engine.connections import is_busy, open_for_session
+from streamhub_orm.engine.sqlite_errors import locked
+from streamhub_orm.errors import HiddenValueError, SessionSharedError, StreamHubError
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from streamhub_orm.engine.forks import TrackedConnection
 
 READ_ONLY: Final = "read_only"
 """The key in a connection's `info` that makes its transactions read-only snapshots."""
 _QUERY_ONLY: Final = "query_only"
 
 
-class ImmediateBegin:
-    """The part of a SQLite dialect that begins a transaction: BEGIN IMMEDIATE, or read-only BEGIN.
+def execute(cursor: sqlite3.Cursor, statement: str, values: Sequence[Any]) -> None:
+    """Run a statement with its values bound; raises `HiddenValueError` for one SQLite cannot hold.
 
-    The driver's own transaction control is off (isolation_level=None), so DDL, alembic_version
-    and user_version roll back together, and a transaction that reads first and writes later
-    holds the write lock from its start: it can neither lose an update nor meet
-    SQLITE_BUSY_SNAPSHOT, which no busy timeout cures. A listener for the engine's begin event
-    would do the same, but any listener makes each statement of the engine slower.
+    That is a text with a NUL, which SQLite's functions cut there, or with half a surrogate pair,
+    and a number beyond 64 bits. It is not shown: it may be a key or a password.
+    """
+    for value in values:  # in place, since each call of Python costs as much as a small statement
+        if value.__class__ is str and "\0" in value:
+            raise _nul_error()
+    try:
+        cursor.execute(statement, values)
+    except (UnicodeEncodeError, OverflowError) as error:
+        refused = _binding_error(error)
+    else:
+        return
+    raise refused  # outside of the block: Python's error holds the text
+
+
+def _nul_error() -> HiddenValueError:
+    return HiddenValueError(_TEXT, "text with a NUL character in it")
+
+
+def _binding_error(error: ValueError | OverflowError) -> HiddenValueError:
+    if isinstance(error, OverflowError):
+        return HiddenValueError("a number of 64 bits", "a greater one")
+    return HiddenValueError(_TEXT, "text with half a surrogate pair in it")
+
+
+_TEXT: Final = "text that UTF-8 can write, without NUL"
+
+
+def _execute_many(cursor: sqlite3.Cursor, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Run a statement once for each row of values; raises `HiddenValueError`."""
+    if any(it.__class__ is str and "\0" in it for values in rows for it in values):
+        raise _nul_error()
+    try:
+        cursor.executemany(statement, rows)
+    except (UnicodeEncodeError, OverflowError) as error:
+        refused = _binding_error(error)
+    else:
+        return
+    raise refused
+
+
+def _begin(connection: sa.pool.PoolProxiedConnection) -> None:
+    info = connection.info
+    read_only = info.get(READ_ONLY, False)
+    cursor = connection.cursor()
+    if info.get(_QUERY_ONLY, False) is not read_only:
+        cursor.execute(f"PRAGMA query_only = {read_only:d}")
+        info[_QUERY_ONLY] = read_only
+    cursor.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    cursor.close()
+
+
+class ImmediateDialect(SQLiteDialect_pysqlite):
+    """Python's sqlite3 with our way to begin, and our errors for what a session may meet.
+
+    A transaction begins with BEGIN IMMEDIATE, or BEGIN where it only reads. The driver's own
+    transaction control is off (isolation_level=None), so DDL, alembic_version and user_version roll
+    back together, and a transaction that reads first and writes later holds the write lock from
+    its start: it can neither lose an update nor meet SQLITE_BUSY_SNAPSHOT, which no busy timeout
+    cures. A listener for the engine's begin event would do the same, but any listener makes each
+    statement of the engine slower.
+
+    Its methods take and raise what SQLAlchemy's protocol says, and what `run` and `execute` say.
     """
 
     supports_statement_cache = True
 
     def do_begin(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
-        """Begin; SQLAlchemy wraps what it raises."""
-        info = dbapi_connection.info
-        read_only = info.get(READ_ONLY, False)
-        cursor = dbapi_connection.cursor()
-        if info.get(_QUERY_ONLY, False) is not read_only:
-            cursor.execute(f"PRAGMA query_only = {read_only:d}")
-            info[_QUERY_ONLY] = read_only
-        cursor.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
-        cursor.close()
+        """Begin."""
+        run(dbapi_connection.dbapi_connection, _begin, dbapi_connection)
+
+    def do_execute(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Execute a statement."""
+        del context
+        run(cursor.connection, execute, cursor, statement, parameters)
+
+    def do_executemany(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Execute a statement with each of many parameters."""
+        del context
+        run(cursor.connection, _execute_many, cursor, statement, parameters)
+
+    def do_commit(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Commit."""
+        run(dbapi_connection.dbapi_connection, dbapi_connection.commit)
+
+    def do_rollback(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Roll back, after a statement that another thread is running."""
+        with dbapi_connection.dbapi_connection.turn:
+            dbapi_connection.rollback()
 
 
-class ImmediateDialect(ImmediateBegin, SQLiteDialect_pysqlite):
-    """Python's sqlite3 with our way to begin."""
+def run(connection: TrackedConnection, step: Callable[..., object], *arguments: object) -> None:
+    """Run one step of the driver on a connection.
 
-    supports_statement_cache = True
+    Raises `LockedDatabaseError` where another held a lock for longer than the busy timeout, and
+    `SessionSharedError` where another thread is at work on this connection.
+    """
+    if not connection.turn.acquire(False):  # noqa: FBT003 - by name it takes longer
+        raise SessionSharedError(connection.path)
+    started = monotonic()
+    try:
+        step(*arguments)
+    except sqlite3.OperationalError as error:
+        if not is_busy(error):
+            raise
+        waited = monotonic() - started
+        raise locked(error, connection.path, "in a session", waited_seconds=waited) from error
+    finally:
+        connection.turn.release()
 
 
 registry.register("sqlite.immediate", __name__, "ImmediateDialect")
@@ -109,6 +211,7 @@ class FileEngine:
             pool_reset_on_return=None,
             hide_parameters=True,
         )
+        sa.event.listen(self._engine, "handle_error", _unwrapped)
 
     def connect(self, path: Path) -> sa.Connection:
         """Open a file for sessions."""
@@ -124,8 +227,18 @@ class FileEngine:
             raise
 
 
+def _unwrapped(context: sa.ExceptionContext) -> StreamHubError | None:
+    """Return our own error, such as one of a column's type, where SQLAlchemy would wrap it.
+
+    A copy, since it is raised from the error itself.
+    """
+    error = context.original_exception
+    is_wrapped = context.sqlalchemy_exception is not None
+    return copy(error) if is_wrapped and isinstance(error, StreamHubError) else None
+
+
 def raw_connection(connection: sa.Connection) -> sqlite3.Connection:
     """Return the sqlite3 connection below an SQLAlchemy one."""
-    driver_connection = connection.connection.driver_connection
-    assert driver_connection is not None  # noqa: S101 - only a detached connection has none
-    return driver_connection  # type: ignore[no-any-return]
+    dbapi_connection = connection.connection.dbapi_connection
+    assert dbapi_connection is not None  # noqa: S101 - only a detached connection has none
+    return dbapi_connection  # type: ignore[return-value]

@@ -13,6 +13,7 @@ import sys
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from streamhub_orm.errors import ForkedAmidThreadsError, ForkedInSessionError
@@ -41,6 +42,8 @@ class TrackedConnection(sqlite3.Connection):
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - sqlite3's
         """Open it."""
+        self.turn = Lock()
+        """Held by whoever runs a statement: a connection is one thread's at a time."""
         _open.add(self)
         super().__init__(*args, **options)
 
@@ -163,6 +166,7 @@ def _closed(connection: TrackedConnection) -> bool:
 def _leave_alone(connection: TrackedConnection) -> None:
     """Keep a connection open for as long as the process lives, and its file from being opened."""
     connection.__class__ = _ParentsConnection
+    connection.turn = Lock()  # a thread that is not here may hold the one from before
     # One more reference than anybody gives back: freed at the end of the interpreter, it would be
     # closed, and wait for ever for a mutex.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.engine.lock_holders import find_writer
 from streamhub_orm.errors import (
     CorruptDatabaseError,
     DatabaseFaultError,
@@ -30,11 +31,14 @@ def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileErr
     """Turn an error of sqlite3 or the operating system into one that says what to do.
 
     `doing` completes the sentence "while …". SQLite's own result code decides the class
-    (https://www.sqlite.org/rescode.html); the text of SQLite stays in the message.
+    (https://www.sqlite.org/rescode.html); the text of SQLite stays in the message. Of a lock it
+    also says who holds it, where that is known.
     """
     for name, case in _CASES:
         if name in (getattr(error, "sqlite_errorname", None) or _errno_name(error) or str(error)):
             kind, expected, todo = case
+            if kind is LockedDatabaseError:
+                return locked(error, path, doing, todo=todo)
             if kind is ReadOnlyDatabaseError:
                 todo = give_back(path) or todo
             return kind(path, f"{error} while {doing}", expected, todo)
@@ -47,6 +51,22 @@ def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileErr
         "every statement to succeed",
         "Correct what the message names, then run again.",
     )
+
+
+def locked(
+    error: BaseException,
+    path: Path,
+    doing: str,
+    *,
+    waited_seconds: float | None = None,
+    todo: str = "Nothing was written: do the work again (streamhub_orm.retrying does).",
+) -> LockedDatabaseError:
+    """Return the error for a lock that was refused, with its holder where that is known."""
+    holder = find_writer(path)
+    by = f" by {holder}" if holder else ""
+    after = "" if waited_seconds is None else f" for {waited_seconds:.1f} s"
+    found = f"{error}{by}{after} while {doing}"
+    return LockedDatabaseError(path, found, _LOCKED[1], todo, waited_seconds, holder)
 
 
 def _errno_name(error: BaseException) -> str | None:

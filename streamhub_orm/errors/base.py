@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from inspect import Parameter, Signature
+from reprlib import Repr
 from typing import Any, ClassVar, Final, dataclass_transform
 
 from streamhub_orm.errors.visible import visible
 
 _TEXTS: Final = ("subject", "found", "expected", "todo", "public_message")
 _MOST_LISTED: Final = 12
+_SHORT: Final = Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+"""Shows a value however long or deep it is."""
 
 
 class _Template:
@@ -59,10 +63,13 @@ class StreamHubError(Exception):
 
     `public_message` is for the clients of a web service: it holds no path, no name of a tenant, app
     or user, and no value that was refused. `exit_code` is the exit status of a command that the
-    error stops as a whole; 3 means that nothing was touched. Errors can be pickled and copied.
+    error stops as a whole; 3 means that nothing was touched. `may_be_repeated` is True where
+    nothing was done and the same work may well succeed a moment later; `streamhub_orm.retrying`
+    goes by it. Errors can be pickled and copied.
     """
 
     exit_code: ClassVar[int] = 3
+    may_be_repeated: ClassVar[bool] = False
     __signature__: ClassVar[Signature] = Signature()
 
     subject: str = ""
@@ -120,11 +127,25 @@ class StoredValueError(StreamHubError, ValueError):
 
     kind: str
     value: object
-    found = "{value!r}"
+    found = "{shown}"
     expected = "{kind}"
     todo = "Give a value of this form, or correct the stored one."
     public_message = "A value does not have the expected form: {kind}."
 
+    @property
+    def shown(self) -> str:
+        """The value as the message shows it: in short."""
+        try:
+            return _SHORT.repr(self.value)
+        except ValueError:  # a number of too many digits
+            return f"a value of type {type(self.value).__name__}"
+
     def __str__(self) -> str:
         """Tell first what a column holds, then the value."""
         return visible(f"expected {self.expected}, found {self.found}")
+
+
+class HiddenValueError(StoredValueError):
+    """Raised for a value that may be a secret, or that nothing can show: `value` describes it."""
+
+    found = "{value}"

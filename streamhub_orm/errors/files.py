@@ -59,8 +59,14 @@ class CorruptDatabaseError(DatabaseFaultError):
 
 
 class LockedDatabaseError(DatabaseFaultError):
-    """Raised when another process held the file's write lock longer than the busy timeout."""
+    """Raised when another held the file's write lock longer than the busy timeout."""
 
+    may_be_repeated: ClassVar[bool] = True
+
+    waited_seconds: float | None = None
+    """Seconds that a statement waited in vain; None where that was not measured."""
+    holder: str | None = None
+    """Whoever holds it, in words; None where that is not known."""
     public_message = "The database is busy. Try again in a moment."
 
 
@@ -90,6 +96,17 @@ class NoLocksError(DatabaseFaultError):
 
 class InterruptedWriteError(DatabaseFaultError):
     """Raised when SQLite must roll back the journal of a killed writer before it can read."""
+
+
+class DatabaseReplacedError(DatabaseFileError):
+    """Raised when a session's file is no longer in its place; nothing of the session is kept."""
+
+    may_be_repeated: ClassVar[bool] = True
+
+    found = "that its file was removed, renamed or replaced while a session was under way on it"
+    expected = "the file that the session began on"
+    todo = "Nothing was committed. Do the work again in a new session, on what is there now."
+    public_message = "The database was exchanged. Try again in a moment."
 
 
 class SchemaOutdatedError(DatabaseFaultError):

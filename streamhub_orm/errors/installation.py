@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from streamhub_orm.errors.base import StreamHubError
 
@@ -157,6 +157,27 @@ class NoCheckoutError(StreamHubError):
     todo = "Run this in the project's checkout."
 
 
+class RevisionRuleError(StreamHubError):
+    """Raised when a revision file breaks a rule of the project; `rule` is its name."""
+
+    exit_code: ClassVar[int] = 1
+
+    path: Path
+    line: int
+    rule: str
+    found: str
+    expected: str
+    why: str
+    subject = "{path}:{line}"
+    todo = "{why} (rule {rule})"
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The finding, as `revision lint --json` lists it."""
+        names = ("line", "rule", "found", "expected", "why")
+        return {"path": str(self.path), **{name: getattr(self, name) for name in names}}
+
+
 class MissingExtraError(StreamHubError, ImportError):
     """Raised when a part of this package is used whose dependencies are not installed."""
 
@@ -201,8 +222,40 @@ class DatabasesClosedError(StreamHubError):
     todo = "Open a new one."
 
 
+class OpenAppsError(StreamHubError, ValueError):
+    """Raised when a `Databases` is to keep fewer than one app open."""
+
+    number: int
+    subject = "max_open_apps"
+    found = "{number}"
+    expected = "1 or more"
+    todo = "Leave it out for what the process's limit on open files affords."
+
+
+class SessionEndedError(StreamHubError):
+    """Raised when a session is used after its block, or after a commit or rollback inside it."""
+
+    database: str
+    subject = "{database}"
+    found = "a session that has ended, whose connection may be another's by now"
+    expected = "one whose block has not ended"
+    todo = "Open a new session. What the old one loaded can still be read."
+
+
+class SessionSharedError(StreamHubError):
+    """Raised when two threads use one session at the same time. `path` is its database's."""
+
+    path: Path
+    subject = "{path}"
+    found = "a session that another thread is using at this moment"
+    expected = "one thread at a time"
+    todo = "Open a session in each thread; it costs microseconds."
+
+
 class AppsInUseError(StreamHubError):
     """Raised when all apps that may be open at once are in use, and none is freed in time."""
+
+    may_be_repeated: ClassVar[bool] = True
 
     name: str
     limit: int
@@ -216,6 +269,8 @@ class AppsInUseError(StreamHubError):
 
 class ConnectionsInUseError(StreamHubError):
     """Raised when all sessions that the limit on open files allows are open, and none ends."""
+
+    may_be_repeated: ClassVar[bool] = True
 
     name: str
     limit: int

@@ -42,4 +42,8 @@ __all__ = [
     "TokenScope",
     "User",
     "UserSession",
+    "metadata",
 ]
+
+metadata = GlobalBase.metadata
+"""All tables of this world, as Alembic and tools beside it look for them."""

@@ -2,13 +2,16 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from streamhub_orm.global_db.base import GlobalBase
 from streamhub_orm.schema import SQL_NOW, EnumText, IntBool, UtcIso, UtcSql, one_of, utc_now
+
+if TYPE_CHECKING:
+    from streamhub_orm.global_db.apps import App
 
 PLATFORM_TENANT: Final = "platform"
 """The built-in tenant, which owns what nobody else does."""
@@ -37,6 +40,12 @@ class Tenant(GlobalBase):
         back_populates="tenant",
         cascade="all, delete-orphan",
         passive_deletes=True,
+        lazy="raise",
+    )
+    apps: Mapped[list["App"]] = relationship(
+        primaryjoin="Tenant.id == foreign(App.tenant_id)",
+        order_by="App.id",
+        viewonly=True,
         lazy="raise",
     )
     quota: Mapped["Quota | None"] = relationship(

@@ -2,13 +2,24 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from streamhub_orm.global_db.base import GlobalBase
-from streamhub_orm.schema import SQL_NOW, EnumText, IntBool, JsonText, UtcSql, one_of, utc_now
+from streamhub_orm.schema import (
+    SQL_NOW,
+    EnumText,
+    IntBool,
+    UtcSql,
+    one_of,
+    tracked_json,
+    utc_now,
+)
+
+if TYPE_CHECKING:
+    from streamhub_orm.global_db.accounts import Tenant
 
 
 class TokenScope(StrEnum):
@@ -35,7 +46,7 @@ class App(GlobalBase):
     livekit_room_prefix: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)
     updated_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW, onupdate=utc_now)
-    settings_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    settings_json: Mapped[dict[str, Any] | None] = mapped_column(tracked_json())
     tenant_id: Mapped[str | None] = mapped_column(server_default="platform")
     node_id: Mapped[str | None]
 
@@ -44,6 +55,9 @@ class App(GlobalBase):
         cascade="all, delete-orphan",
         passive_deletes=True,
         lazy="raise",
+    )
+    tenant: Mapped["Tenant | None"] = relationship(
+        primaryjoin="foreign(App.tenant_id) == Tenant.id", viewonly=True, lazy="raise"
     )
 
     shown_columns = ("id", "name")
@@ -67,7 +81,7 @@ class ApiToken(GlobalBase):
     token_hash: Mapped[str]
     scope: Mapped[TokenScope] = mapped_column(EnumText(TokenScope))
     app_id: Mapped[int | None] = mapped_column(ForeignKey("apps.id", ondelete="CASCADE"))
-    allowed_ips_json: Mapped[list[str] | None] = mapped_column(JsonText)
+    allowed_ips_json: Mapped[list[str] | None] = mapped_column(tracked_json())
     last_used_at: Mapped[datetime | None] = mapped_column(UtcSql)
     created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)
     revoked: Mapped[bool] = mapped_column(IntBool, server_default=text("0"))

@@ -8,7 +8,16 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from streamhub_orm.global_db.base import GlobalBase
-from streamhub_orm.schema import SQL_NOW, EnumText, JsonText, UtcIso, UtcSql, one_of, utc_now
+from streamhub_orm.schema import (
+    SQL_NOW,
+    EnumText,
+    JsonText,
+    UtcIso,
+    UtcSql,
+    one_of,
+    tracked_json,
+    utc_now,
+)
 
 
 class NodeStatus(StrEnum):
@@ -33,7 +42,7 @@ class Node(GlobalBase):
     status: Mapped[str] = mapped_column(server_default=NodeStatus.UNKNOWN.value)
     created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcSql)
-    stats_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    stats_json: Mapped[dict[str, Any] | None] = mapped_column(tracked_json())
 
 
 class ServerLog(GlobalBase):
@@ -55,7 +64,8 @@ class ServerLog(GlobalBase):
     source: Mapped[str | None]
     app_id: Mapped[int | None] = mapped_column(ForeignKey("apps.id", ondelete="SET NULL"))
     message: Mapped[str]
-    meta_json: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    # Any JSON, and never changed.
+    meta_json: Mapped[Any | None] = mapped_column(JsonText)
 
 
 class IpAction(StrEnum):

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.engines import raw_connection
 from streamhub_orm.engine.sql import quoted
-from streamhub_orm.errors import UnknownStructureError
+from streamhub_orm.errors import NotADatabaseError, UnknownStructureError
 from streamhub_orm.migrations.references import reference_structure, reference_structures
 from streamhub_orm.migrations.revisions import stamp
 from streamhub_orm.migrations.structure import Drift, Structure, compare, read_structure
-from streamhub_orm.migrations.worlds import GLOBAL
+from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
     import sqlite3
@@ -46,7 +46,7 @@ def adoptable_revision(raw: sqlite3.Connection, world: World, path: Path) -> str
     A revision is reached where anything that it added is there: the Node core's run-time additions
     occur in any combination, so what lacks of the earlier steps is completed at adoption.
     """
-    _require_world(raw, world, path)
+    require_world(raw, world, path)
     found = read_structure(raw, world.foreign_tables)
     present, before = found.signatures(), set[tuple[str, ...]]()
     reached = None
@@ -62,15 +62,30 @@ def adoptable_revision(raw: sqlite3.Connection, world: World, path: Path) -> str
     return reached
 
 
-def _require_world(raw: sqlite3.Connection, world: World, path: Path) -> None:
-    """Refuse a file of the other kind: both have ingress_auth and `_streamhub_meta`."""
+def require_world(raw: sqlite3.Connection, world: World, path: Path) -> None:
+    """Refuse a file of the other kind, by its tables, and one that is of neither.
+
+    Both kinds have ingress_auth and `_streamhub_meta`, and an old global database streams as well.
+    """
     names = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     ours = {name for name in names if not name.startswith(("sqlite_", "_litestream_"))}
-    if GLOBAL.first_table in names and world is not GLOBAL:
-        raise UnknownStructureError(path, ["table apps, which only the global database has"])
+    for other in (GLOBAL, APP):
+        if other.first_table in names and (other is GLOBAL or GLOBAL.first_table not in names):
+            refuse_other_world(path, other, world, f"it has the table {other.first_table}")
     if ours - {"alembic_version"} and world.first_table not in names:
         only = f"table {world.first_table} is missing, there is only {', '.join(sorted(ours))}"
         raise UnknownStructureError(path, [only])
+
+
+def refuse_other_world(path: Path, found: World, expected: World, reason: str) -> None:
+    """Raise `NotADatabaseError` where a file is of another world than the command."""
+    if found is not expected:
+        raise NotADatabaseError(
+            path,
+            f"{found.title} of StreamHub ({reason})",
+            expected.title,
+            "Name the right file, or use the command for this kind.",
+        )
 
 
 def _views_in_the_way(raw: sqlite3.Connection, world: World) -> list[str]:

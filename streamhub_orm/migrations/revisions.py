@@ -100,7 +100,7 @@ def migration_transaction(path: Path) -> Iterator[sa.Connection]:
             connection.info[_PATH] = path
             with foreign_code_set_aside(raw, path):
                 yield connection
-            _require_foreign_keys(raw, path)
+            require_foreign_keys(raw, path)
 
 
 @contextmanager
@@ -174,7 +174,8 @@ def _log_step(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> Non
         _log.debug("%s: %s -> %s", visible(str(path)), *ids)
 
 
-def _require_foreign_keys(raw: sqlite3.Connection, path: Path) -> None:
+def require_foreign_keys(raw: sqlite3.Connection, path: Path) -> None:
+    """Raise `MigrationFailedError` where the transaction broke keys that held before it."""
     broken = _broken_keys(raw)
     if broken:
         # Rows of the field may have been broken before; another connection still sees those.

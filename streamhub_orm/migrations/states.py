@@ -19,14 +19,13 @@ from streamhub_orm.errors import (
     InterruptedWriteError,
     MissingDatabaseError,
     NewerDatabaseError,
-    NotADatabaseError,
     ReadOnlyDatabaseError,
     StreamHubError,
     UnadoptedDatabaseError,
 )
 from streamhub_orm.legacy.accounts import ACCOUNT_KEY
 from streamhub_orm.legacy.sources import MARKERS
-from streamhub_orm.migrations.adoption import adoptable_revision
+from streamhub_orm.migrations.adoption import adoptable_revision, refuse_other_world, require_world
 from streamhub_orm.migrations.worlds import APP, CORE_USER_VERSION, GLOBAL
 
 if TYPE_CHECKING:
@@ -176,7 +175,10 @@ def read_state(connection: sqlite3.Connection, world: World, path: Path) -> File
     revision, version, markers, account = rows[0] if rows else _read_piecemeal(connection)
     _require_known_version(path, version)
     if revision is not None and not world.knows(revision):
-        _refuse_other_world(path, revision, world)
+        for other in (GLOBAL, APP):
+            if other.knows(revision):
+                refuse_other_world(path, other, world, f"revision {revision}")
+        require_world(connection, world, path)
         raise newer(path, f"revision {revision}", f"a revision of the {world.name} history")
     if revision is None and not _has_tables(connection):
         return FileState(State.MISSING, error=missing(path))
@@ -213,18 +215,6 @@ def _read_piecemeal(
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
-
-
-def _refuse_other_world(path: Path, revision: str, world: World) -> None:
-    """Say so where the file is a database of the other kind, and no newer one of this."""
-    for other in (GLOBAL, APP):
-        if other is not world and other.knows(revision):
-            raise NotADatabaseError(
-                path,
-                f"a database of the {other.name} history (revision {revision})",
-                f"one of the {world.name} history",
-                "Name the right file, or put it in its place.",
-            )
 
 
 def _state_at(revision: str | None, world: World) -> State:

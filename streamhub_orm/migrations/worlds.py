@@ -26,6 +26,8 @@ class World:
 
     name: str
     """`global` or `app`, the two words for the two worlds everywhere."""
+    title: str
+    """What such a file is, in words."""
     parity: str
     """The revision that equals what the Node core itself would have made."""
     checkout_folder: str
@@ -80,6 +82,7 @@ class World:
 
 GLOBAL: Final = World(
     name="global",
+    title="the global database",
     parity="g0013",
     checkout_folder="alembic",
     foreign_tables=frozenset({"streams", "vods"}),
@@ -88,6 +91,7 @@ GLOBAL: Final = World(
 )
 APP: Final = World(
     name="app",
+    title="the database of an app",
     parity="a0008",
     checkout_folder="alembic_app",
     foreign_tables=frozenset(),

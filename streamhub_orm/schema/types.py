@@ -1,13 +1,14 @@
-"""Column types for what the Node core stores: two timestamp formats, JSON, flags and words.
+"""Column types for what the Node core stores: two timestamp formats, flags and words.
 
 All are TEXT or INTEGER in DDL. A stored value of another form raises `StoredValueError`; a NULL is
 None.
 """
 
-import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -25,15 +26,16 @@ _TIMESTAMP: Final = re.compile(
 )
 _ISO_LENGTH: Final = len("2026-01-31T23:59:59.123Z")
 _SQL_LENGTH: Final = len("2026-01-31 23:59:59")
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_ENCODE: Final = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":")
-).encode  # json.dumps would make an encoder at each call
+_NOT_TEXT: Final = re.compile("[\ud800-\udfff\0]")
+
+
+present: Callable[[], datetime] = partial(datetime.now, UTC)
+"""The clock of `utc_now`; `streamhub_orm.testing.Clock` puts itself in its place."""
 
 
 def utc_now() -> datetime:
     """Return the current time, aware, in UTC."""
-    return datetime.now(UTC)
+    return present()
 
 
 def one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:
@@ -132,46 +134,12 @@ def _parsed(stored: object) -> datetime:
         raise StoredValueError(expected, stored) from error
 
 
-def json_from_text(stored: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Read stored JSON; raises `StoredValueError`."""
-    try:
-        return json.loads(stored)
-    except (TypeError, ValueError) as error:
-        expected = "JSON text"
-        raise StoredValueError(expected, stored) from error
+def is_storable(text: str) -> bool:
+    """Tell whether a database holds such a text: it has no NUL and no half of a surrogate pair.
 
-
-def json_to_text(value: Any) -> str:  # noqa: ANN401 - any JSON
-    """Return compact JSON as JSON.stringify writes it; raises `StoredValueError`."""
-    try:
-        text = _ENCODE(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        expected = "a value that JSON can hold"
-        raise StoredValueError(expected, value) from error
-    if text.isascii():
-        return text
-    # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
-    return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-class JsonText(TypeDecorator[Any]):
-    """JSON as TEXT, written as JavaScript's JSON.stringify does.
-
-    Assign a new value to change it: a change inside the loaded value goes unseen.
+    Half a pair has no UTF-8 form, and SQLite's functions end a text at a NUL.
     """
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ANN401 - any JSON
-        """Write compact JSON; None is NULL."""
-        del dialect
-        return None if value is None else json_to_text(value)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
-        """Read JSON; NULL is None."""
-        del dialect
-        return None if value is None else json_from_text(value)
+    return _NOT_TEXT.search(text) is None
 
 
 class IntBool(TypeDecorator[bool]):

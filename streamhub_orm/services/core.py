@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from streamhub_orm.engine.connections import lossy_text
+from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.errors import HiddenValueError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.orm import DeclarativeBase, Session
     from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.errors import UnknownRowError
 
-__all__ = ["PointQuery", "connection_of", "get_row", "table_of"]
+__all__ = ["PointQuery", "connection_of", "get_row", "rows_of", "table_of"]
 
 T = TypeVar("T", bound="DeclarativeBase")
 
@@ -52,6 +56,31 @@ def connection_of(session: Session) -> sa.Connection:
     return session.connection()
 
 
+def rows_of(
+    session: Session,
+    statement: sa.Select[Any],
+    values: dict[str, Any],
+    decode: Callable[[bytes], object],
+) -> Sequence[sa.Row[Any]]:
+    """Return the rows of a page; where a text is no UTF-8, its texts go through `decode`.
+
+    By itself Python's sqlite3 refuses the whole page then. It is read again, so that no other page
+    pays for it.
+    """
+    connection = connection_of(session)
+    try:
+        return connection.execute(statement, values).all()
+    except sa.exc.OperationalError as error:
+        if _NO_UTF_8 not in str(error.orig):
+            raise
+    with lossy_text(raw_connection(connection), decode):
+        return connection.execute(statement, values).all()
+
+
+_NO_UTF_8: Final = "decode to UTF-8"
+"""Part of the message of sqlite3, which has no code of its own for it."""
+
+
 class PointQuery:
     """A statement that reads one row, for calls that every request makes.
 
@@ -79,17 +108,22 @@ class PointQuery:
     def first(self, session: Session, *values: object) -> tuple[Any, ...] | None:
         """Return the first row, or None; the session is flushed before.
 
-        Raises what `Connection.execute` raises.
+        Raises what a statement of the session raises, and `HiddenValueError` where a text of the
+        row is no UTF-8.
         """
         session.flush()
         if self._writers is not None:
             pairs = zip(self._writers, values, strict=True)
             values = tuple(write(value) if write else value for write, value in pairs)
-        cursor = session.connection().connection.cursor()
+        connection = session.connection()
+        cursor = connection.connection.cursor()
         try:
-            cursor.execute(self._sql, values)
+            connection.dialect.do_execute(cursor, self._sql, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
         except sqlite3.Error as error:
+            if _NO_UTF_8 in str(error):
+                expected, found = "text in UTF-8", "one that is none"
+                raise HiddenValueError(expected, found) from None  # sqlite3's error shows the text
             raise sa.exc.DBAPIError.instance(
                 self._sql, values, error, sqlite3.Error, hide_parameters=True
             ) from error

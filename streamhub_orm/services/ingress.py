@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from streamhub_orm.app_db import IngressAuth
 from streamhub_orm.databases.sessions import APP, owner_of_new_row
 from streamhub_orm.errors import UnknownIngressError
-from streamhub_orm.schema import utc_from_text, utc_now
+from streamhub_orm.schema import is_storable, utc_from_text, utc_now
 from streamhub_orm.services.core import PointQuery, connection_of, table_of
 from streamhub_orm.services.passwords import ScryptCost, scrypt
 
@@ -182,7 +182,7 @@ def find_by_key(session: Session, stream_key: str) -> Ingress | None:
 
 
 def _find(session: Session, query: PointQuery, key: str) -> Ingress | None:
-    row = query.first(session, key)
+    row = query.first(session, key) if is_storable(key) else None
     return None if row is None else _made(row)
 
 

@@ -70,11 +70,21 @@ class ServerLogHandler(logging.Handler):
         """Number of lines that this process has lost."""
         return self._queue.dropped
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Queue a record that passes the filters; return whether it did.
+
+        Without the handler's lock, which the queue does not need: a thread that the collector lets
+        log while it holds the queue's lock would wait for one that holds the handler's.
+        """
+        passed: object = self.filter(record)  # since Python 3.12 it may be another record
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record."""
         try:
-            if not self._queue.is_own_thread():
-                self._queue.put(line_from_record(record, self.source))
+            self._queue.put(line_from_record(record, self.source))
         except Exception:  # noqa: BLE001 - a line of the log must not stop what it tells about
             self._queue.count_dropped()
 

@@ -22,6 +22,9 @@ __all__ = ["LONGEST_TEXT", "LogLine", "LogTable", "line_from_record"]
 LONGEST_TEXT: Final = 32_768
 """Characters of a message, and of its JSON, that are kept."""
 
+_LONGEST_NAME: Final = 200
+"""Characters that are kept of a source, and of the name of an app."""
+
 _LEVELS: Final = (
     (logging.CRITICAL, "fatal"),
     (logging.ERROR, "error"),
@@ -80,8 +83,8 @@ def line_from_record(record: logging.LogRecord, source: str | None = None) -> Lo
     return LogLine(
         _timestamp(record.created),
         _level_name(record.levelno),
-        _storable(_text(own_source or source or record.name)),
-        None if app is None else _storable(_text(app)),
+        _name(own_source or source or record.name),
+        None if app is None else _name(app),
         _message(record),
         _meta(found) if found else None,
     )
@@ -95,6 +98,10 @@ def _text(value: object) -> str:
         return str(value)
     except Exception:  # noqa: BLE001 - a line of the log must not stop what it tells about
         return f"<{type(value).__name__} that cannot be shown>"
+
+
+def _name(value: object) -> str:
+    return _storable(_text(value)[:_LONGEST_NAME])
 
 
 def _timestamp(seconds: float) -> str:

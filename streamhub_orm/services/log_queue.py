@@ -75,6 +75,7 @@ class LogQueue:
         self._barred = barred
         self._changed = threading.Condition()
         self._lines: deque[LogLine] = deque()
+        self._own: deque[LogLine] = deque()
         self._thread: threading.Thread | None = None
         self._settled = self._unreported = self._flushing = self._forking = 0
         self._writing = False
@@ -83,12 +84,16 @@ class LogQueue:
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._deadline = 0.0
 
-    def is_own_thread(self) -> bool:
-        """Tell whether the caller is the writing thread, whose lines would come back to it."""
-        return self._thread is not None and self._thread.ident == threading.get_ident()
-
     def put(self, line: LogLine) -> None:
-        """Take a line, or count it as dropped; never waits for the database."""
+        """Take a line, or count it as dropped; never waits for the database.
+
+        The writing thread logs where the collector runs somebody's __del__ in it, at any moment: so
+        its lines are laid aside, and wake nobody, or one about the writing would be the next to be
+        written, for ever. They go with the next batch, or at `flush` and `close`.
+        """
+        if self._thread is not None and self._thread.ident == threading.get_ident():
+            self._own.append(line)
+            return
         with self._changed:
             if self._closed or self._barred or len(self._lines) >= self._limits.capacity:
                 self._drop(1)
@@ -109,6 +114,7 @@ class LogQueue:
         with self._changed:
             if self._thread is None:
                 return not self._lines  # none could be started: close() writes them
+            self._take_own()
             wanted = self._settled + len(self._lines)
             self._flushing += 1
             self._changed.notify_all()
@@ -129,6 +135,7 @@ class LogQueue:
         else:
             self._thread.join(self._limits.close_seconds + 1)
         with self._changed:
+            self._take_own()
             self._give_up(len(self._lines))
             lost = self._unreported
         if lost and sys.stderr is not None:
@@ -138,6 +145,7 @@ class LogQueue:
     def end(self) -> None:
         """Let the thread end once it has written what is left, without waiting for it."""
         with self._changed:
+            self._take_own()
             self._closed = True
             self._deadline = time.monotonic() + self._limits.close_seconds
             self._changed.notify_all()
@@ -164,11 +172,12 @@ class LogQueue:
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._run, name="streamhub-log", daemon=True)
+        self._thread = thread  # before it starts: starting it may run the collector, which may log
         try:
             thread.start()
         except RuntimeError:
+            self._thread = None
             return  # the interpreter is ending: close() writes what is left
-        self._thread = thread
         _close_with_child_process(self)
 
     def _run(self) -> None:
@@ -213,6 +222,8 @@ class LogQueue:
         with self._changed:
             if self._forking:
                 return [], 0
+            if self._lines:
+                self._take_own()
             return list(islice(self._lines, self._limits.batch_rows)), self._unreported
 
     def _settle(self, count: int, lost: int) -> None:
@@ -247,6 +258,15 @@ class LogQueue:
             self._lines.popleft()
             self._settled += 1
         self._changed.notify_all()
+
+    def _take_own(self) -> None:
+        """Queue what the writing thread itself has logged."""
+        while self._own:
+            line = self._own.popleft()
+            if len(self._lines) < self._limits.capacity:
+                self._lines.append(line)
+            else:
+                self._drop(1)
 
     def _drop(self, count: int) -> None:
         self.dropped += count

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from streamhub_orm.engine.connections import lossy
 from streamhub_orm.errors import LogSettingError, StoredValueError
 from streamhub_orm.schema import TimeRange, comparable, json_from_text, utc_from_text, utc_now
 from streamhub_orm.services import apps
-from streamhub_orm.services.core import connection_of
+from streamhub_orm.services.core import connection_of, rows_of
 from streamhub_orm.services.paging import PageKey, check_page
 
 if TYPE_CHECKING:
@@ -98,12 +99,12 @@ def list_(
     limit: int = 100,
     after: PageKey | None = None,
 ) -> list[LogEntry]:
-    """Return one page of lines, the newest first; those of one time by id.
+    r"""Return one page of lines, the newest first; those of one time by id.
 
     `after` is the `key` of the last line of the page before: the next page costs as much as the
     first. Within one day, times of the SQL format come after those of the ISO format, which is what
-    both the handler and the Node core write. Raises `UnknownAppError`, and ValueError for a limit
-    below 1.
+    both the handler and the Node core write. A byte that is no UTF-8 is shown as `\xff`. Raises
+    `UnknownAppError`, and `StoredValueError` for a limit below 1 and a key that no line has.
     """
     check_page(limit, after=after)
     filter_ = filter_ or LogFilter()
@@ -118,7 +119,7 @@ def list_(
         values["text"] = _like(filter_.text)
     if after is not None:
         values |= {"key_ts": after.time_text, "key_id": after.id}
-    rows = connection_of(session).execute(_page(_shape(filter_, after)), values)
+    rows = rows_of(session, _page(_shape(filter_, after)), values, lossy)
     return [_entry(row) for row in rows]
 
 

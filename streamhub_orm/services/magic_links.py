@@ -6,9 +6,11 @@ functions take a session on the global database.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -137,12 +139,20 @@ def request(  # noqa: PLR0913 - each is a choice of the caller
     """Make a link to be sent to `email`, on behalf of somebody at the address `ip`.
 
     Whether anybody has this e-mail address is not looked at: who asks must not learn it. Raises
-    `TooManyLinksError`, and nothing is stored, where a window is full.
+    `TooManyLinksError`, and nothing is stored, where a window is full: who asks again after the
+    time that it tells is let in, unless others asked meanwhile.
     """
     moment = now or utc_now()
     wanted = email.strip()
-    for window in windows:
-        _require_room(session, window, wanted if window.by is CountedBy.EMAIL else ip, moment)
+    keys = {CountedBy.EMAIL: wanted, CountedBy.IP: ip}
+    full = [
+        (wait, window)
+        for window in windows
+        if (wait := _wait_seconds(session, window, keys[window.by], moment))
+    ]
+    if full:
+        wait, window = max(full, key=itemgetter(0))
+        raise TooManyLinksError(window.by, window.limit, wait)
     token = new_secret()
     link = MagicToken(
         token_hash=hash_of(token),
@@ -186,14 +196,16 @@ def purge(session: Session, *, before: datetime) -> int:
     return session.connection().execute(sa.delete(_LINKS).where(old)).rowcount
 
 
-def _require_room(session: Session, window: RateWindow, key: str | None, now: datetime) -> None:
+def _wait_seconds(session: Session, window: RateWindow, key: str | None, now: datetime) -> int:
+    """Return whole seconds after which the window surely has room again; 0 where it has now."""
     if key is None:
-        return
+        return 0
     made = session.connection().scalars(_made_within(window, key, now)).all()
-    if len(made) >= window.limit:
-        frees_up_at = utc_from_text(made[-window.limit]) + window.within if window.limit else None
-        wait = frees_up_at - now if frees_up_at else window.within
-        raise TooManyLinksError(window.by, window.limit, wait.total_seconds())
+    if len(made) < window.limit:
+        return 0
+    frees_up_at = utc_from_text(made[-window.limit]) + window.within if window.limit else None
+    wait = frees_up_at - now if frees_up_at else window.within
+    return math.floor(wait.total_seconds()) + 1  # its end still counts
 
 
 def _made_within(window: RateWindow, key: str, now: datetime) -> sa.Select[str]:

@@ -36,9 +36,29 @@ class PageKey(NamedTuple):
         return cls(match["time"].replace("_", " ") or None, int(match["id"]))
 
 
-def check_page(limit: int, *, after: PageKey | None = None, offset: int = 0) -> None:
-    """Raise ValueError for a limit below 1, an offset below 0, or an offset from a key."""
-    if limit < 1 or offset < 0 or (after is not None and offset):
-        message = f"limit {limit}, offset {offset}, after {after}: limit is 1 or more, offset 0 or "
-        message += "more and not together with after"
-        raise ValueError(message)
+def check_page(
+    limit: int, *, after: PageKey | None = None, offset: int = 0, untimed: bool = False
+) -> None:
+    """Refuse what gives no page; raises `StoredValueError`.
+
+    That is a limit below 1, an offset below 0 or from a key, and a key that no row has: one
+    without a time, unless rows may be `untimed`, or with an empty one. Whatever follows such a
+    key, it would be the wrong page.
+    """
+    for kind, number, least in (("a limit", limit, 1), ("an offset", offset, 0)):
+        if type(number) is not int or number < least:
+            expected = f"{kind} that is a whole number from {least}"
+            raise StoredValueError(expected, number)
+    if after is None:
+        return
+    if offset:
+        expected = "an offset of 0 where a key says after what"
+        raise StoredValueError(expected, offset)
+    time: object = after.time_text  # what a client really sent
+    id_: object = after.id
+    if not (untimed if time is None else isinstance(time, str) and time):
+        expected = "the time of a row in the key of a page, which is the `key` of its last row"
+        raise StoredValueError(expected, time)
+    if not (type(id_) is int and -(2**63) <= id_ < 2**63):
+        expected = "the id of a row in the key of a page, which is the `key` of its last row"
+        raise StoredValueError(expected, id_)

@@ -6,6 +6,7 @@ Recordings and streams lie in the databases of the tenant's apps, so `measure` a
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import (
     QuotaExceededError,
+    StoredValueError,
     StreamHubError,
     UnknownTenantError,
     UsageUnknownError,
@@ -196,11 +198,17 @@ def reserve(
                 ...
 
     Raises `QuotaExceededError`; `UsageUnknownError` where there is a limit, but an app cannot be
-    read, or nothing measures the egress; and `StoredValueError` for an unknown metric.
+    read, or nothing measures the egress; `UnknownTenantError`; and `StoredValueError` for an
+    unknown metric and an amount that is no number from 0.
     """
     metric = member_of(Metric, metric)
+    given: object = amount  # what a caller really passes
+    if not isinstance(given, int | float) or not 0 <= given < math.inf:
+        expected = "an amount that is a number from 0"
+        raise StoredValueError(expected, given)
     with databases.global_session() as session:
         session.connection()  # takes the lock
+        get_row(session, Tenant, tenant_id, UnknownTenantError)
         limit = get(session, tenant_id).of(metric)
         if limit is not None:
             used = _used(databases, session, tenant_id, metric, (now or utc_now()).astimezone(UTC))

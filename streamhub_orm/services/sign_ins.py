@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import StoredValueError
 from streamhub_orm.global_db import User, UserSession
-from streamhub_orm.schema import comparable, utc_from_text, utc_now
+from streamhub_orm.schema import comparable, is_storable, utc_from_text, utc_now
 from streamhub_orm.services.bearers import LastUse, is_due, new_secret
 from streamhub_orm.services.core import PointQuery, table_of
 
@@ -101,7 +101,7 @@ def find_active(
     It is None too where the user no longer exists, or has a status other than active. A
     `read_only` session is enough; where `touch_due` is set, `touch` is to follow.
     """
-    found = _FIND_ACTIVE.first(session, session_id)
+    found = _FIND_ACTIVE.first(session, session_id) if is_storable(session_id) else None
     if found is None:
         return None
     user_id, email, is_superadmin, stored, last_seen = found

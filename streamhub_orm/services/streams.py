@@ -37,9 +37,6 @@ __all__ = [
 
 _STREAMS: Final = table_of(Stream)
 _IS_ACTIVE: Final = _STREAMS.c.status == sa.literal_column("'active'")
-_PRESENT: Final = (
-    sa.func.json_each(sa.bindparam("present", type_=sa.Text)).table_valued("value").alias("present")
-)
 
 
 _NEW: Final = ("app_id", "stream_id", "type", "room", "participant", "started_at")
@@ -76,13 +73,11 @@ _END_BY_STREAM_ID: Final = PointQuery(
 _END_BY_ID: Final = PointQuery(
     _END.where(_STREAMS.c.id == sa.bindparam("id_")).returning(_STREAMS.c.id), "now", "id_"
 )
-_END_MISSING: Final = _END.where(
-    _STREAMS.c.room == sa.bindparam("room_"),
-    _STREAMS.c.stream_id.not_in(sa.select(_PRESENT.c.value)),
-).returning(_STREAMS.c.stream_id)
-_UNKNOWN: Final = sa.select(_PRESENT.c.value).where(
-    ~sa.exists().where(_STREAMS.c.stream_id == _PRESENT.c.value, _IS_ACTIVE)
+_MISSING: Final = (
+    sa.func.json_each(sa.bindparam("missing", type_=sa.Text)).table_valued("value").alias("missing")
 )
+_END_MISSING: Final = _END.where(_STREAMS.c.id.in_(sa.select(_MISSING.c.value)))
+_ACTIVE: Final = sa.select(_STREAMS.c.id, _STREAMS.c.stream_id, _STREAMS.c.room).where(_IS_ACTIVE)
 _SET_STATS: Final = PointQuery(
     sa.update(_STREAMS)
     .where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
@@ -159,14 +154,19 @@ def reconcile(
 ) -> Reconciled:
     """End the room's active streams whose participants are not `present`; say what differed.
 
-    Two statements, however many participants there are.
+    Two statements, however many participants there are. Ids are compared here: SQLite's functions
+    would cut one at a NUL, and half a surrogate pair cannot be bound.
     """
-    wanted = json.dumps([_stream_id(room, participant) for participant in present])
+    wanted = {_stream_id(room, participant) for participant in present}
     connection = connection_of(session)
-    values = {"room_": room, "present": wanted, "now": now or utc_now()}
-    ended = connection.execute(_END_MISSING, values).scalars().all()
-    unknown = connection.execute(_UNKNOWN, {"present": wanted}).scalars()
-    return Reconciled(sorted(ended), sorted(set(unknown)))
+    active = connection.execute(_ACTIVE).all()
+    missing = {
+        row.id: row.stream_id for row in active if row.room == room and row.stream_id not in wanted
+    }
+    if missing:
+        values = {"missing": json.dumps(list(missing)), "now": now or utc_now()}
+        connection.execute(_END_MISSING, values)
+    return Reconciled(sorted(missing.values()), sorted(wanted - {row.stream_id for row in active}))
 
 
 def find(session: Session, stream_id: str) -> Stream | None:

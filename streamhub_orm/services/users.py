@@ -19,6 +19,7 @@ from streamhub_orm.errors import (
     UnknownUserError,
 )
 from streamhub_orm.global_db import User
+from streamhub_orm.schema import is_storable
 from streamhub_orm.services import memberships, passwords, sign_ins
 from streamhub_orm.services.core import get_row
 
@@ -100,6 +101,8 @@ def get(session: Session, user_id: str) -> User:
 
 def find_by_email(session: Session, email: str) -> User | None:
     """Return the user with this e-mail address in any case, or None."""
+    if not is_storable(email):
+        return None
     return session.scalars(_FIND_BY_EMAIL, {"email": email.strip()}).one_or_none()
 
 

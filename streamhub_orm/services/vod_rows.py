@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import VodStatus
-from streamhub_orm.schema import json_from_text, utc_from_text
+from streamhub_orm.errors import HiddenValueError
+from streamhub_orm.schema import json_from_text, member_of, utc_from_text
 from streamhub_orm.services.paging import PageKey
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
 
-__all__ = ["RAW_VODS", "VodChanges", "VodFields", "VodRow"]
+__all__ = ["RAW_VODS", "VodChanges", "VodFields", "VodRow", "decoded", "made"]
 
 # Rows that services read are NamedTuples: `_make` of these 19 columns takes 0.4 µs, a frozen
 # dataclass 1.9 µs, and a page has hundreds. Frozen slotted dataclasses are for values that are
@@ -50,7 +52,8 @@ class VodRow(_Stored):
 
     A page of these costs about what plain sqlite3 takes to fetch it; a `Vod` each costs four times
     as much. What ends in `_text` is stored so; the property without it decodes it at each access,
-    and raises `StoredValueError` for what has not the column's form.
+    and raises `StoredValueError` for what has not the column's form. So does reading a text that is
+    no UTF-8.
     """
 
     __slots__ = ()
@@ -58,7 +61,7 @@ class VodRow(_Stored):
     @property
     def status(self) -> VodStatus:
         """Status, as `vods.set_status` moves it."""
-        return VodStatus(self.status_text)
+        return member_of(VodStatus, self.status_text)
 
     @property
     def started_at(self) -> datetime | None:
@@ -71,7 +74,7 @@ class VodRow(_Stored):
         return None if self.ended_at_text is None else utc_from_text(self.ended_at_text)
 
     @property
-    def metatags_json(self) -> Any | None:  # noqa: ANN401 - any JSON
+    def metatags_json(self) -> dict[str, Any] | None:
         """Notes of the media server and others about the recording."""
         return None if self.metatags_text is None else json_from_text(self.metatags_text)
 
@@ -79,6 +82,51 @@ class VodRow(_Stored):
     def key(self) -> PageKey:
         """Key of the page that ends with this row."""
         return PageKey(self.started_at_text, self.id)
+
+
+class _NotUtf8(bytes):
+    """A stored text that is none."""
+
+    __slots__ = ()
+
+
+class _UnreadableVodRow(VodRow):
+    """A recording of which a text is no UTF-8: reading that one raises `HiddenValueError`."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401 - any column
+        """Return a column or a property."""
+        return _readable(super().__getattribute__(name))
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - as tuple declares it
+        """Return a column by its place."""
+        return _readable(super().__getitem__(index))
+
+    def __iter__(self) -> Iterator[Any]:
+        """Go through the columns."""
+        return map(_readable, super().__iter__())
+
+
+def _readable(value: object) -> object:
+    if isinstance(value, _NotUtf8):
+        expected = "text in UTF-8"
+        raise HiddenValueError(expected, f"{len(value)} bytes that are none")
+    return value
+
+
+def decoded(text: bytes) -> object:
+    """Return the text, or what `made` makes a row of that fails where it is read, alone."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return _NotUtf8(text)
+
+
+def made(row: Sequence[Any]) -> VodRow:
+    """Return the row of these columns."""
+    kind = _UnreadableVodRow if _NotUtf8 in map(type, row) else VodRow
+    return kind._make(row)
 
 
 _RENAMED: Final = {

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import pytest
 
 from streamhub_orm import __version__
 from streamhub_orm.cli import cli
+from streamhub_orm.migrations.worlds import APP
 from tests.support.installations.commands import CHECKOUT, COMMAND, run_command, run_in_process
 from tests.support.installations.snapshot import fingerprint_files, load_snapshot
 
@@ -338,14 +340,18 @@ def test_verbose_shows_the_files_and_twice_verbose_their_revisions(fresh: Path) 
     """What is built in memory for comparison looks like no migration of the installation."""
     app_db = fresh / "apps" / "live" / "app.db"
     upgrade = ("--data-dir", fresh, "upgrade")
-    assert run_command("--data-dir", fresh, "downgrade", "a0008", "--app", "live").status == 0
+    assert run_command("--data-dir", fresh, "downgrade", APP.parity, "--app", "live").status == 0
     upgraded = run_command(*upgrade, "-v")
     log = [line for line in upgraded.stderr.splitlines() if line.startswith(("INFO", "DEBUG"))]
     assert log == [f"INFO streamhub_orm.migrations.revisions: migrating {app_db}"]
 
-    lowered = run_command("--data-dir", fresh, "-vv", "downgrade", "a0008", "--app", "live")
+    lowered = run_command("--data-dir", fresh, "-vv", "downgrade", APP.parity, "--app", "live")
     steps = [line for line in lowered.stderr.splitlines() if line.startswith("DEBUG")]
-    assert steps == [f"DEBUG streamhub_orm.migrations.revisions: {app_db}: a0009 -> a0008"]
+    ours = [it.revision for it in reversed(APP.history) if it.revision > APP.parity]
+    assert steps == [
+        f"DEBUG streamhub_orm.migrations.revisions: {app_db}: {step} -> {below}"
+        for step, below in pairwise([*ours, APP.parity])
+    ]
     assert " -> a0001" not in lowered.stderr
 
 

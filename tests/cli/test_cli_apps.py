@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.init import make_installation as init
 from tests.support.installations.commands import run_in_process
 from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streamhub_orm.testing.plugin import MakeStreamHub
     from tests.support.installations.commands import Outcome
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return init(tmp_path / "data").root
+def data_dir(make_streamhub: MakeStreamHub) -> Path:
+    return make_streamhub().root
 
 
 def apps(data_dir: Path, *arguments: str) -> Outcome:

@@ -18,9 +18,9 @@ from tests.support.object_stores.proxy import Faults, proxy_before
 
 if TYPE_CHECKING:
     from streamhub_orm.settings import S3Settings
+    from streamhub_orm.testing.seaweedfs import SeaweedFS
     from tests.conftest import MakeInstallation
     from tests.support.installations import Installation
-    from tests.support.object_stores.seaweedfs import SeaweedFS
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ def opener(tmp_path: Path) -> Iterator[Opener]:
 @contextmanager
 def connected(database: OpenDatabase) -> Iterator[sa.Connection]:
     connection = database.take(read_only=False)
+    assert connection is not None
     try:
         yield connection
     finally:
@@ -88,7 +89,7 @@ def touch(cache: DatabaseCache[OpenDatabase], *names: str) -> None:
 
 
 def is_open(database: OpenDatabase) -> bool:
-    return any(it.path == database._path for it in forks._open)
+    return any(it.path == database.path for it in forks._open)
 
 
 def wait_until(condition: Callable[[], object]) -> None:

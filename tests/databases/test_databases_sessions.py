@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,12 @@ import sqlalchemy as sa
 
 from streamhub_orm import Databases
 from streamhub_orm.app_db import Meta, Vod
+from streamhub_orm.errors import OpenAppsError, SessionEndedError
 from streamhub_orm.global_db import App, Membership
+from streamhub_orm.services import vods
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.orm import Session
 
@@ -130,19 +132,78 @@ def test_commit_inside_a_writing_block_ends_it(databases: Databases) -> None:
     with databases.app_session("live") as session:
         session.add(Vod(name="first"))
         session.commit()
-        with pytest.raises(sa.exc.InvalidRequestError, match="closed transaction"):
+        with pytest.raises(SessionEndedError, match="Open a new session"):
             session.scalar(sa.select(Vod.id))
     with databases.app_session("live") as session:
         assert list(session.scalars(sa.select(Vod.name))) == ["first"]
 
 
-def test_session_of_an_ended_block_cannot_be_used(databases: Databases) -> None:
-    """Its connection may be another's by then."""
-    for read_only in (False, True):
-        with databases.app_session("live", read_only=read_only) as session:
-            session.scalar(sa.select(sa.func.count(Vod.id)))
-        with pytest.raises(sa.exc.InvalidRequestError, match="closed"):
-            session.scalar(sa.select(sa.func.count(Vod.id)))
+def test_block_whose_flush_failed_does_not_end_as_if_all_were_kept(databases: Databases) -> None:
+    """Whoever swallows the error of a flush is told at the end that nothing was committed."""
+    with (  # noqa: PT012 - the end of the block is what raises
+        pytest.raises(sa.exc.PendingRollbackError, match="NOT NULL constraint failed"),
+        databases.app_session("live") as session,
+    ):
+        session.add(Vod(name="first"))
+        session.flush()
+        session.add(Vod(name=None))
+        with suppress(sa.exc.IntegrityError):
+            session.flush()
+    with databases.app_session("live") as session:
+        assert session.scalars(sa.select(Vod.name)).all() == []
+
+
+def test_rollback_inside_a_writing_block_ends_it(databases: Databases) -> None:
+    with databases.app_session("live") as session:
+        session.add(Vod(name="first"))
+        session.rollback()
+        with pytest.raises(SessionEndedError):
+            session.add(Vod(name="second"))
+    with databases.app_session("live") as session:
+        assert session.scalars(sa.select(Vod.name)).all() == []
+
+
+USES: list[Callable[[Session], object]] = [
+    lambda session: session.scalar(sa.select(Vod.id)),
+    lambda session: session.execute(sa.select(Vod.id)),
+    lambda session: session.get(Vod, 1),
+    lambda session: session.add(Vod(name="late")),
+    lambda session: session.connection(),
+    lambda session: session.begin(),
+    lambda session: vods.get(session, 1),
+    lambda session: vods.create(session, name="late"),
+    vods.list_,
+]
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("end", ["end", "error", "close"])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_session_of_an_ended_block_cannot_be_used(
+    databases: Databases, use: Callable[[Session], object], end: str, *, read_only: bool
+) -> None:
+    """Its connection may be another's by then. What was loaded can be read."""
+    with databases.app_session("live") as session:
+        session.add(Vod(id=1, name="kept"))
+    with (
+        suppress(KeyError),
+        databases.app_session("live", read_only=read_only) as session,
+    ):
+        vod = session.get_one(Vod, 1)
+        if end == "error":
+            raise KeyError
+    if end == "close":
+        databases.close()
+    with pytest.raises(SessionEndedError, match="app 'live'") as refused:
+        use(session)
+    assert "Open a new session" in str(refused.value)
+    assert end == "error" or vod.name == "kept"  # a rollback forgets it
+
+
+def test_fewer_than_one_open_app_is_refused(databases: Databases) -> None:
+    for number in (0, -1):
+        with pytest.raises(OpenAppsError, match=f"found {number}; expected 1 or more"):
+            Databases(databases.place.root, max_open_apps=number)
 
 
 def test_read_only_session_sees_one_snapshot_and_stops_no_writer(databases: Databases) -> None:

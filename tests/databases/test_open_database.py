@@ -30,8 +30,14 @@ def database(tmp_path: Path) -> Iterator[OpenDatabase]:
     opened.close()
 
 
+def take(database: OpenDatabase, *, read_only: bool = False) -> sa.Connection:
+    connection = database.take(read_only=read_only)
+    assert connection is not None
+    return connection
+
+
 def test_connection_given_back_is_the_next_one_taken(database: OpenDatabase) -> None:
-    first = database.take(read_only=False)
+    first = take(database)
     database.give_back(first)
     assert database.take(read_only=True) is first
     database.give_back(first)
@@ -40,7 +46,7 @@ def test_connection_given_back_is_the_next_one_taken(database: OpenDatabase) -> 
 def test_more_connections_than_stay_ready_are_closed_when_given_back(
     database: OpenDatabase,
 ) -> None:
-    taken = [database.take(read_only=True) for _ in range(READY_CONNECTIONS + 2)]
+    taken = [take(database, read_only=True) for _ in range(READY_CONNECTIONS + 2)]
     for connection in taken:
         database.give_back(connection)
     assert [it.closed for it in taken] == [False] * READY_CONNECTIONS + [True] * 2
@@ -51,7 +57,7 @@ def test_connection_that_is_not_as_it_was_is_not_handed_on(
     database: OpenDatabase, change: str
 ) -> None:
     """Options of one user, or a transaction left open, would be the next user's."""
-    connection = database.take(read_only=False)
+    connection = take(database)
     if change == "options":
         connection.execution_options(yield_per=10)
     elif change == "transaction":
@@ -62,7 +68,7 @@ def test_connection_that_is_not_as_it_was_is_not_handed_on(
         driver.execute("BEGIN")
     database.give_back(connection)
     assert connection.closed
-    following = database.take(read_only=False)
+    following = take(database)
     with following.begin():
         following.exec_driver_sql("CREATE TABLE t (x)")
     database.give_back(following)
@@ -70,7 +76,7 @@ def test_connection_that_is_not_as_it_was_is_not_handed_on(
 
 def test_connection_that_lost_its_file_never_comes_back_as_another(database: OpenDatabase) -> None:
     """The engine serves many files, so it must not reconnect by itself."""
-    connection = database.take(read_only=False)
+    connection = take(database)
     connection.invalidate()
     with pytest.raises(sa.exc.StatementError, match="serves many files"):
         connection.exec_driver_sql("SELECT 1")

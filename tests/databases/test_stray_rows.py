@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from streamhub_orm import Databases
 from streamhub_orm.app_db import AppPlugin, IngressAuth, Meta, RestreamTarget, Stream, Vod
-from streamhub_orm.errors import StrayRowError
+from streamhub_orm.errors import SessionEndedError, StrayRowError
 from streamhub_orm.global_db import App
 from streamhub_orm.global_db import Meta as GlobalMeta
 
@@ -171,7 +171,7 @@ def test_session_cannot_be_used_after_its_end(databases: Databases) -> None:
         vod = Vod(name="v")
         session.add(vod)
     assert vod.name == "v"
-    with pytest.raises(sa.exc.InvalidRequestError, match="closed"):
+    with pytest.raises(SessionEndedError, match="app 'live'"):
         session.scalars(sa.select(Vod))
 
 

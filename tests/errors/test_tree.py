@@ -43,11 +43,13 @@ VALUES: dict[str, Any] = {
     "int": 7,
     "int | None": 7,
     "float": 2.5,
+    "float | None": 2.5,
     "DatabaseFileError": LockedDatabaseError(Path("/HIDDEN/path"), "HIDDEN-found", "e", "t"),
     "StreamHubError": LockedDatabaseError(Path("/HIDDEN/path"), "HIDDEN-found", "e", "t"),
 }
 # Words of ours, never of an installation: a metric, a form that was expected, a column, a status.
 SHOWN: dict[str, dict[str, Any]] = {
+    "HiddenValueError": {"kind": "kind"},
     "StoredValueError": {"kind": "kind"},
     "TooManyLinksError": {"key": "email"},
     "QuotaExceededError": {"metric": "max_apps"},
@@ -113,7 +115,7 @@ def test_message_holds_what_was_found_and_expected_and_what_to_do(error: StreamH
     assert error.found in message
     assert error.expected in message
     assert error.subject in message
-    if type(error) is not errors.StoredValueError:
+    if not isinstance(error, errors.StoredValueError):
         assert message.endswith(f". {error.todo}")
     assert repr(error) == f"{type(error).__name__}({message!r})"
 

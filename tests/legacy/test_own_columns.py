@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.installations import Options
 from tests.support.installations.accounting import assert_accounted
 from tests.support.installations.commands import run_command
@@ -13,6 +15,8 @@ from tests.support.installations.snapshot import load_snapshot
 
 if TYPE_CHECKING:
     from tests.conftest import MakeInstallation
+
+pytestmark = pytest.mark.history
 
 
 def test_column_of_an_operators_own_in_an_old_table_is_reported_and_stays(

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.engines import raw_connection
 from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.global_file import upgrade_global_file
 from streamhub_orm.migrations.references import reference_structure, template
+from streamhub_orm.migrations.revisions import database_in_memory
 from streamhub_orm.migrations.structure import Drift, compare, read_structure
-from streamhub_orm.migrations.worlds import GLOBAL
+from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.migrations.upgrading import Upgraded
     from streamhub_orm.migrations.worlds import World
+    from tests.support.installations.snapshot import Snapshot
+
+
+EDITED: Final = {GLOBAL: "g0014", APP: "a0009"}
+"""The revisions whose text the edits were written for; a later one adds nothing in their way."""
 
 
 def upgrade_file(path: Path, world: World) -> Upgraded:
@@ -33,12 +41,16 @@ def drift_of(path: Path, world: World, revision: str | None = None) -> Drift:
     return compare(reference_structure(world, revision or world.head), found)
 
 
+def drift_by(path: Path, world: World, *edits: tuple[str, str]) -> Drift:
+    """Return what the drift check finds of such edits."""
+    return drift_of(altered(path, world, *edits), world, EDITED[world])
+
+
 def altered(path: Path, world: World, *edits: tuple[str, str]) -> Path:
-    """Build a database whose statements are those of head, but for the edits of their text."""
-    with closing(sqlite3.connect(":memory:")) as head:
-        head.deserialize(template(world))
+    """Build a database whose statements are those of `EDITED`, but for the edits of their text."""
+    with database_in_memory(world, EDITED[world]) as connection:
         query = "SELECT sql FROM sqlite_master WHERE sql NOT NULL AND name NOT LIKE 'sqlite_%'"
-        script = ";\n".join(sql for (sql,) in head.execute(query))
+        script = ";\n".join(sql for (sql,) in raw_connection(connection).execute(query))
     for old, new in edits:
         assert old in script, old
         script = script.replace(old, new, 1)
@@ -57,6 +69,18 @@ def executed(path: Path, script: str) -> Path:
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(script)
     return path
+
+
+def at_parity(snapshot: Snapshot) -> Snapshot:
+    """Leave out the columns that later revisions of ours add: the downgrade takes them away."""
+    kept = copy.deepcopy(snapshot)
+    for database, world in ((kept.registry, GLOBAL), *((it, APP) for it in kept.app_dbs.values())):
+        head, parity = (reference_structure(world, it).tables for it in (world.head, world.parity))
+        for name, table in parity.items():
+            for column in head[name].columns.keys() - table.columns.keys():
+                for row in database.rows(name):
+                    del row[column]
+    return kept
 
 
 def query(path: Path, statement: str) -> list[tuple[Any, ...]]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+pytestmark = pytest.mark.history
+
 STEPS = {GLOBAL: GLOBAL_STEPS, APP: APP_STEPS}
 FIRST_ROW = {
     GLOBAL: "INSERT INTO apps (id, name, created_at) VALUES (7, 'zażółć', '2024-01-01 00:00')",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.errors import DatabaseFileError, UnknownStructureError
+from streamhub_orm.errors import DatabaseFileError, NotADatabaseError
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from tests.migrations.built import at_head, bytes_of, executed, query, upgrade_file
 from tests.support.installations.ddl import (
@@ -125,7 +125,7 @@ def test_file_of_an_app_in_the_place_of_the_global_one_is_refused_untouched(
     """ingress_auth and _streamhub_meta are in both worlds, but apps is in the global one alone."""
     path = app_file(tmp_path / "streamhub.db", step)
     before = bytes_of(tmp_path)
-    with pytest.raises(UnknownStructureError):
+    with pytest.raises(NotADatabaseError, match="the database of an app"):
         upgrade_file(path, GLOBAL)
     assert bytes_of(tmp_path) == before
 
@@ -138,7 +138,7 @@ def test_global_file_in_the_place_of_an_apps_is_refused_untouched(
     """A file that has the registry is no app's, though a monolith's has streams and vods too."""
     path = global_file(tmp_path / "app.db", step, script=legacy)
     before = bytes_of(tmp_path)
-    with pytest.raises(UnknownStructureError):
+    with pytest.raises(NotADatabaseError, match="the global database"):
         upgrade_file(path, APP)
     assert bytes_of(tmp_path) == before
 

@@ -19,6 +19,8 @@ from tests.support.installations.ddl import APP_STEPS
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.history
+
 LOSSES = {
     "table": (
         GLOBAL,

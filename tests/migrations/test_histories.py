@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,20 @@ from pytest_alembic.tests import (
     test_up_down_consistency,
     test_upgrade,
 )
+from pytest_alembic.tests.experimental import (
+    test_all_models_register_on_metadata,
+    test_downgrade_leaves_no_trace,
+)
 
-from streamhub_orm.engine.connections import open_for_migration, reading
+from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.integrity import row_counts
+from streamhub_orm.migrations.revisions import database_in_memory, route_down, run_revisions
 from streamhub_orm.migrations.structure import Structure, read_structure
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
 
     from pytest_alembic import MigrationContext
@@ -28,20 +37,19 @@ if TYPE_CHECKING:
     from streamhub_orm.migrations.worlds import World
 
 __all__ = [
+    "test_all_models_register_on_metadata",
+    "test_downgrade_leaves_no_trace",
     "test_model_definitions_match_ddl",
     "test_single_head_revision",
     "test_up_down_consistency",
     "test_upgrade",
 ]
 
-# An index on an expression cannot be reflected on SQLite: SQLAlchemy and Alembic both say so and
-# leave it out of the comparison. tests/migrations/test_structure.py compares its text instead.
+# pytest-alembic reflects by itself too, where an index on an expression makes SQLAlchemy warn.
 pytestmark = [
+    pytest.mark.history,
     pytest.mark.filterwarnings(
         "ignore:Skipped unsupported reflection of expression-based index:sqlalchemy.exc.SAWarning"
-    ),
-    pytest.mark.filterwarnings(
-        "ignore:autogenerate skipping metadata-specified expression-based index:UserWarning"
     ),
 ]
 
@@ -78,9 +86,8 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def alembic_engine(database: Path) -> Iterator[sa.Engine]:
-    """Give Alembic the engine that migrations run on: BEGIN IMMEDIATE, no driver transactions."""
-    creator = partial(open_for_migration, database)
-    engine = sa.create_engine("sqlite+immediate://", creator=creator, poolclass=sa.pool.QueuePool)
+    """Give Alembic a plain engine, as any program would."""
+    engine = sa.create_engine(f"sqlite:///{database}")
     yield engine
     engine.dispose()
 
@@ -130,6 +137,63 @@ def test_history_is_linear_and_user_version_never_falls(
     assert versions == sorted(versions)
     assert versions[-1] == 8
     assert world.user_version(world.parity) == 8
+
+
+def fill(connection: sqlite3.Connection, structure: Structure) -> None:
+    """Write two rows with a value in every column of every table."""
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    for name, table in structure.tables.items():
+        allowed = dict(re.findall(r"(\w+) in \( '([^']*)'", " ".join(table.checks)))
+        columns = [column for column, it in table.columns.items() if not it.generated]
+        marks = ", ".join("?" * len(columns))
+        for number in (1001, 1002):
+            values = [
+                allowed.get(
+                    column, number if table.columns[column].type != "TEXT" else f"v{number}"
+                )
+                for column in columns
+            ]
+            connection.execute(
+                f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})", values
+            )
+
+
+@pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
+def test_step_deletes_no_row_of_a_table_that_stays(
+    world: World, revisions: tuple[str, ...], direction: str
+) -> None:
+    """What the older schema cannot hold is refused by the environment, and dropped by no step."""
+    faults = []
+    for parent, revision in pairwise(("base", *revisions)):
+        start, end = (parent, revision) if direction == "upgrade" else (revision, parent)
+        with database_in_memory(world, start) as connection, connection.begin():
+            raw = raw_connection(connection)
+            fill(raw, read_structure(raw))
+            before = row_counts(raw)
+            if direction == "upgrade":
+                run_revisions(connection, world, end)
+            else:
+                route_down(world, end).run(connection)
+            after = row_counts(raw)
+        faults += [
+            f"{revision}: its {direction} deletes {rows - after[table]} of {rows} rows of {table}"
+            for table, rows in before.items()
+            if table != "alembic_version" and after.get(table, rows) < rows
+        ]
+    assert faults == []
+
+
+def test_data_that_runs_twice_changes_nothing_more(world: World) -> None:
+    """Adoption runs it on files of the Node core that have part of the step."""
+    with database_in_memory(world) as connection, connection.begin():
+        raw = raw_connection(connection)
+        fill(raw, read_structure(raw))
+        dumps = []
+        for _ in range(2):
+            for statement in world.data_until(world.head):
+                raw.execute(statement)
+            dumps.append(list(raw.iterdump()))
+    assert dumps[0] == dumps[1]
 
 
 def test_revisions_tell_what_they_do_and_how_to_go_back(world: World) -> None:

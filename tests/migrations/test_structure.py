@@ -13,11 +13,13 @@ from streamhub_orm.app_db import AppBase
 from streamhub_orm.global_db import GlobalBase
 from streamhub_orm.migrations.structure import Drift
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
-from tests.migrations.built import altered, at_head, drift_of
+from tests.migrations.built import at_head, drift_by, drift_of
 from tests.support.installations.ddl import APP_STEPS, GLOBAL_RUNTIME, GLOBAL_STEPS, apply_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.history
 
 WORLDS = {"global": GLOBAL, "app": APP}
 BASES = {"global": GlobalBase, "app": AppBase}
@@ -157,7 +159,7 @@ def test_drift_of_one_clause_is_found_and_named(
     tmp_path: Path, world: World, old: str, new: str, named: str
 ) -> None:
     """Where one clause of one statement differs, the one thing that it belongs to is named."""
-    drift = drift_of(altered(tmp_path / "drifted.db", world, (old, new)), world)
+    drift = drift_by(tmp_path / "drifted.db", world, (old, new))
     assert drift.lines()
     assert all(named in line for line in drift.lines()), drift.lines()
 
@@ -200,4 +202,4 @@ def test_drift_of_what_happens_to_a_row_that_is_refused_is_found(
     tmp_path: Path, world: World, old: str, new: str
 ) -> None:
     """A constraint that replaces or drops rows instead of refusing them is another constraint."""
-    assert drift_of(altered(tmp_path / "drifted.db", world, (old, new)), world).lines()
+    assert drift_by(tmp_path / "drifted.db", world, (old, new)).lines()

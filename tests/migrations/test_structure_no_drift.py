@@ -8,11 +8,13 @@ import pytest
 
 from streamhub_orm.migrations.structure import Drift
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
-from tests.migrations.built import altered, at_head, drift_of
+from tests.migrations.built import at_head, drift_by, drift_of
 from tests.support.installations.ddl import GLOBAL_MONOLITH, LITESTREAM
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.history
 
 KEY_TO_APPS = "FOREIGN KEY(app_id) REFERENCES apps (id) ON DELETE CASCADE"
 STREAM_TYPES = "type IN ('webrtc', 'rtmp', 'rtsp', 'whip', 'ws-mjpeg')"
@@ -82,13 +84,13 @@ def test_other_spelling_of_the_same_structure_is_no_drift(
     tmp_path: Path, world: World, edits: list[tuple[str, str]]
 ) -> None:
     """Two spellings of one clause mean the same to SQLite and compare as equal."""
-    assert drift_of(altered(tmp_path / "spelled.db", world, *edits), world) == Drift()
+    assert drift_by(tmp_path / "spelled.db", world, *edits) == Drift()
 
 
 def test_key_that_names_its_table_in_capitals_without_a_column_is_no_drift(tmp_path: Path) -> None:
     """`REFERENCES APPS` means the key of the table apps, as any other case of its name does."""
     edit = ("REFERENCES apps (id)", "REFERENCES APPS")
-    assert drift_of(altered(tmp_path / "spelled.db", GLOBAL, edit), GLOBAL) == Drift()
+    assert drift_by(tmp_path / "spelled.db", GLOBAL, edit) == Drift()
 
 
 OPERATORS_OWN = {

@@ -18,6 +18,7 @@ from streamhub_orm import Databases
 from streamhub_orm.cli import cli
 from streamhub_orm.cli.options import Invocation
 from streamhub_orm.demo import write_demo
+from streamhub_orm.errors import RevisionRuleError
 from streamhub_orm.global_db import ServerLog
 from streamhub_orm.services import nodes
 
@@ -176,6 +177,7 @@ def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None)
         "upgrade",
         "status",
         "check",
+        "release --dry-run",
         "history",
         "rollback --dry-run",
         "downgrade a0008 --app live",
@@ -217,6 +219,12 @@ def test_json_of_the_token_commands(upgraded: Path, arguments: tuple[str, ...]) 
     (example,) = blocks(section(f"tokens {arguments[0]}"), "json")
     real = run_json(upgraded, "tokens", *arguments, standard_input="sk_" + "x" * 43)
     assert shape(real) == shape(json.loads(example))
+
+
+def test_json_of_the_findings_of_lint() -> None:
+    (example,) = blocks(section("revision lint"), "json")
+    error = RevisionRuleError(Path("x"), 1, *("",) * 4)
+    assert json.loads(example)["findings"][0].keys() == error.details.keys()
 
 
 def test_json_of_the_app_commands(tmp_path: Path) -> None:

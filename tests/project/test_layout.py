@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -12,6 +14,10 @@ from pathlib import Path
 import pytest
 
 import streamhub_orm
+from streamhub_orm.init import make_installation
+from streamhub_orm.migrations.states import State
+from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.status import read_status
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = {"alembic": "global", "alembic_app": "app"}
@@ -53,6 +59,33 @@ def test_wheel_holds_the_package_with_both_histories_and_nothing_else(built: Pat
         for path in sources:
             relative = path.relative_to(ROOT / folder).as_posix()
             assert f"streamhub_orm/histories/{history}/{relative}" in names
+
+
+@pytest.mark.slow
+def test_histories_of_the_wheel_serve_a_pipeline_that_has_nothing_else(
+    built: Path, tmp_path: Path
+) -> None:
+    """The ini file of docs/MIGRATIONS.md finds them, and they do what those of the checkout do."""
+    (wheel,) = built.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")  # noqa: S202 - our own
+    page = (ROOT / "docs/MIGRATIONS.md").read_text(encoding="utf-8")
+    (ini,) = re.findall(r"^```ini\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "alembic.ini").write_text(ini, encoding="utf-8")
+    place = make_installation(tmp_path / "data")
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "DATA_DIR": str(place.root)}
+    for world, words in ((GLOBAL, ""), (APP, "-n app -x app=live ")):
+        for command, revision in (("downgrade", world.parity), ("upgrade", "head")):
+            done = subprocess.run(
+                [sys.executable, "-m", "alembic", *words.split(), command, revision],
+                cwd=tmp_path,
+                env={**os.environ, **environment},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done
+            assert f"{command}d from" in done.stderr
+    assert read_status(place.root).global_.state is State.CURRENT
 
 
 @pytest.mark.slow

@@ -93,7 +93,9 @@ def test_everything_in_the_reference_has_a_docstring(name: str) -> None:
 
 
 def test_page_of_the_reference_asks_for_its_module() -> None:
-    assert "\n::: streamhub_orm\n" in HOOKS["reference_page"](HOOKS["module_of"](PATHS[4]))
+    assert "\n::: streamhub_orm\n" in HOOKS["reference_page"](
+        HOOKS["module_of"]("reference/streamhub_orm.md")
+    )
     assert HOOKS["module_of"]("reference/services/tokens.md") == "streamhub_orm.services.tokens"
     assert HOOKS["module_of"]("OPERATIONS.md") is None
 

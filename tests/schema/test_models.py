@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Session, joinedload, selectinload
 
 from streamhub_orm import app_db, global_db
 from streamhub_orm.app_db import AppBase, AppPlugin, RestreamTarget, Stream, Vod, VodVariant
@@ -218,3 +218,55 @@ def test_relationships_never_query_unasked(tmp_path: Path) -> None:
         session.commit()
         with pytest.raises(InvalidRequestError, match="tokens"):
             _ = session.scalars(sa.select(App)).one().tokens
+
+
+def test_relationships_that_are_only_read_are_loaded_on_request(tmp_path: Path) -> None:
+    """One statement for all rows, or a join; a key that leads to no row leads to None."""
+    with session_on(tmp_path / "app.db", AppBase) as session:
+        session.add_all(
+            [
+                Stream(id=1, app_id=1, stream_id="stage/ann", type="whip"),
+                Stream(id=2, app_id=1, stream_id="stage/ben", type="whip"),
+                Vod(id=1, app_id=1, name="one", stream_id="stage/ann"),
+                Vod(id=2, app_id=1, name="two", stream_id="stage/ann"),
+                Vod(id=3, app_id=1, name="of nobody", stream_id="stage/zoe"),
+                VodVariant(id=1, vod_id=1, format="hls"),
+                VodVariant(id=2, vod_id=1, format="mp4"),
+                VodVariant(id=3, vod_id=77, format="mp4"),
+            ]
+        )
+        session.commit()
+        for load in (selectinload, joinedload):
+            session.expire_all()
+            wanted = sa.select(Vod).options(load(Vod.variants), load(Vod.stream)).order_by(Vod.id)
+            vods = session.scalars(wanted).unique().all()
+            assert [[variant.id for variant in it.variants] for it in vods] == [[1, 2], [], []]
+            assert [it.stream and it.stream.id for it in vods] == [1, 1, None]
+            session.expire_all()
+            streams = session.scalars(sa.select(Stream).options(load(Stream.vods))).unique()
+            assert {it.id: [vod.id for vod in it.vods] for it in streams} == {1: [1, 2], 2: []}
+
+
+def test_apps_and_tenants_know_each_other(tmp_path: Path) -> None:
+    with session_on(tmp_path / "global.db", GlobalBase) as session:
+        apps_of = {"one": "t", "two": "t", "three": "of nobody"}
+        session.add_all([Tenant(id="t", name="T"), Tenant(id="u", name="U")])
+        session.add_all([App(name=name, tenant_id=tenant) for name, tenant in apps_of.items()])
+        session.commit()
+        for load in (selectinload, joinedload):
+            session.expire_all()
+            tenants = session.scalars(sa.select(Tenant).options(load(Tenant.apps))).unique()
+            found = {it.id: [app.name for app in it.apps] for it in tenants}
+            assert found == {"t": ["one", "two"], "u": []}
+            session.expire_all()
+            apps = session.scalars(sa.select(App).options(load(App.tenant)).order_by(App.id))
+            assert [it.tenant and it.tenant.name for it in apps.unique()] == ["T", "T", None]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [(Vod, "variants"), (Vod, "stream"), (Stream, "vods"), (App, "tenant"), (Tenant, "apps")],
+)
+def test_relationship_that_is_only_read_writes_nothing(model: type[Any], name: str) -> None:
+    relationship = sa.inspect(model).relationships[name]
+    assert (relationship.viewonly, relationship.lazy) == (True, "raise")

@@ -6,22 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm import Databases
 from streamhub_orm.global_db import App, Tenant
-from streamhub_orm.init import make_installation as init
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
+    from streamhub_orm import Databases
+
 
 @pytest.fixture
-def databases(tmp_path: Path) -> Iterator[Databases]:
+def databases(streamhub: Databases) -> Databases:
     """An installation with its one app `live`."""
-    with Databases(init(tmp_path / "data").root) as opened:
-        yield opened
+    return streamhub
 
 
 @pytest.fixture

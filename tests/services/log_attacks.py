@@ -136,6 +136,23 @@ def multiprocessing_children(place: DataDir) -> None:
     sys.exit(max(child.exitcode or 0 for child in children))
 
 
+def log_and_flush(who: str, count: int) -> None:
+    log_lines(who, count)
+    LOG.handlers[0].flush()
+
+
+def pools(place: DataDir) -> None:
+    """One that is joined, and one whose `with` ends its workers by SIGTERM."""
+    handler_at(place)
+    context = multiprocessing.get_context("fork")
+    pool = context.Pool(2)
+    pool.starmap(log_lines, [(f"joined-{task}", 20) for task in range(8)])
+    pool.close()
+    pool.join()
+    with context.Pool(2) as pool:
+        pool.starmap(log_and_flush, [(f"flushed-{task}", 20) for task in range(8)], chunksize=1)
+
+
 def everything_logged(place: DataDir) -> None:
     """The root logger at its lowest level, SQLAlchemy's own lines among them."""
     with open_log(place, level=logging.DEBUG), Databases(place.root) as databases:
@@ -159,6 +176,7 @@ ATTACKS: dict[str, Callable[[DataDir], None]] = {
         forks,
         forks_amid_threads,
         multiprocessing_children,
+        pools,
         everything_logged,
     )
 }

@@ -33,7 +33,7 @@ from streamhub_orm.migrations.worlds import APP
 from streamhub_orm.services import apps
 from streamhub_orm.services.quotas import Metric, reserve
 from streamhub_orm.settings import load_app_config
-from tests.services.plans import plans_of
+from streamhub_orm.testing.checks import plans_of
 from tests.support.installations.facts import APP_MARKERS
 from tests.support.installations.snapshot import fingerprint_files
 

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import UnknownIngressError
 from streamhub_orm.services import ingress
+from streamhub_orm.testing.checks import plan_of
 from tests.services.node import ask_node
-from tests.services.plans import plan_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from streamhub_orm.global_db import IpBan
 from streamhub_orm.services import ip_bans, ip_rules
 from streamhub_orm.services.ip_rules import Decision, Reason
-from tests.services.plans import plan_of, plans_of
+from streamhub_orm.testing.checks import plan_of, plans_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streamhub_orm.errors import LogSettingError
-from streamhub_orm.init import make_installation
 from streamhub_orm.services.log_handler import QueueLimits, ServerLogHandler, open_log
 from streamhub_orm.services.log_lines import LogTable
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from streamhub_orm import Databases
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.services.log_lines import LogLine
+    from streamhub_orm.testing.plugin import MakeStreamHub
 
     Start = Callable[..., ServerLogHandler]
 
@@ -37,8 +37,8 @@ LOG = logging.Logger("tests.handler")  # noqa: LOG001 - pytest captures those th
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> DataDir:
-    return make_installation(tmp_path / "data")
+def place(make_streamhub: MakeStreamHub) -> DataDir:
+    return make_streamhub()
 
 
 @pytest.fixture
@@ -350,7 +350,7 @@ def test_many_threads_lose_nothing_and_keep_the_order_of_each(place: DataDir, st
         assert own == [f"{name} {number}" for number in range(500)]
 
 
-def test_line_of_the_writing_thread_is_not_taken(
+def test_line_of_the_writing_thread_goes_with_the_next_batch(
     place: DataDir, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line about the writing of lines would be written, and so on for ever."""
@@ -365,8 +365,9 @@ def test_line_of_the_writing_thread_is_not_taken(
     LOG.info("one")
     handler.flush()
     time.sleep(0.2)
-    handler.flush()
     assert rows(place) == ["one"]
+    handler.flush()
+    assert rows(place) == ["one", "writing 1 lines"]
 
 
 def test_record_that_cannot_be_stored_is_counted_and_raises_nothing(
@@ -500,3 +501,99 @@ def test_open_log_does_not_follow_a_planted_link(place: DataDir, tmp_path: Path)
 def test_open_log_refuses_a_file_name_with_a_folder(place: DataDir, name: str) -> None:
     with pytest.raises(LogSettingError, match="without a folder"):
         open_log(place, logger=own_logger("x"), file_name=name)
+
+
+class Dying:
+    """Logs where it is collected; `ring` keeps it until the collector comes."""
+
+    def __init__(self) -> None:
+        self.ring = self
+
+    def __del__(self) -> None:
+        LOG.info("the last words")
+
+
+def test_lines_of_the_handlers_own_thread_are_written_or_counted(
+    place: DataDir, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The collector runs any __del__ in the thread that happens to make garbage."""
+    insert = LogTable.insert
+
+    def collect(table: LogTable, connection: sqlite3.Connection, lines: Sequence[LogLine]) -> None:
+        insert(table, connection, lines)
+        gc.collect()
+
+    gc.disable()
+    monkeypatch.setattr(LogTable, "insert", collect)
+    handler = start(batch_rows=10, linger_seconds=0.01)
+    try:
+        for number in range(200):
+            Dying()
+            LOG.info("line %d", number)
+        handler.flush()
+        gc.collect()
+    finally:
+        gc.enable()
+    monkeypatch.undo()
+    handler.flush()
+    handler.close()
+    assert handler.dropped == 0
+    assert handler.written == 400
+    assert sorted(rows(place)) == sorted(
+        [*(f"line {number}" for number in range(200)), *["the last words"] * 200]
+    )
+
+
+def test_a_line_that_the_writing_itself_causes_wakes_nobody(
+    place: DataDir, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An audit hook that logs each connection would else be written for ever."""
+    opened = LogTable.opened
+
+    @contextmanager
+    def told(table: LogTable) -> Iterator[sqlite3.Connection]:
+        with opened(table) as connection:
+            yield connection
+        LOG.info("closed")
+
+    monkeypatch.setattr(LogTable, "opened", told)
+    handler = start(linger_seconds=0.01)
+    LOG.info("one")
+    handler.flush()
+    time.sleep(0.3)
+    assert rows(place) == ["one"]
+    handler.close()
+    assert rows(place) == ["one", "closed"]
+    assert (handler.written, handler.dropped) == (2, 1)
+
+
+def test_a_line_waits_for_no_other_thread_that_logs(place: DataDir, start: Start) -> None:
+    """The writing thread may log with the queue's lock in hand: it must not want the handler's."""
+    handler = start()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        handler.acquire()
+        held.set()
+        done.wait(10)
+        handler.release()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait(10)
+    writer = threading.Thread(target=LOG.info, args=("not held up",))
+    writer.start()
+    writer.join(2)
+    stuck = writer.is_alive()
+    done.set()
+    other.join()
+    writer.join()
+    assert not stuck
+
+
+def test_workers_of_a_pool_lose_nothing_that_they_flushed_or_closed(place: DataDir) -> None:
+    done = attack(place, "pools")
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = [f"{end}-{task} {number}" for end in ("joined", "flushed") for task in range(8)
+                for number in range(20)]  # fmt: skip
+    assert sorted(rows(place)) == sorted(expected)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.services.log_lines import LONGEST_TEXT, _level_name, line_from_record
+from streamhub_orm.services.log_lines import LONGEST_TEXT, LogTable, _level_name, line_from_record
+
+if TYPE_CHECKING:
+    from streamhub_orm import Databases
 
 CREATED = 1_769_860_799.1239
 
@@ -125,3 +129,24 @@ def test_long_texts_are_cut_and_say_so() -> None:
     assert line.message.endswith("x… (5 more characters)")
     assert line.meta_json is not None
     assert list(json.loads(line.meta_json)) == ["truncated"]
+
+
+def test_source_and_app_are_bounded_too() -> None:
+    line = line_from_record(record("x", source="s" * 99_999, app="a" * 99_999))
+    assert len(line.source) < 300
+    assert line.source.startswith("sss")
+    assert line.app is not None
+    assert len(line.app) < 300
+    named = record()
+    named.name = "n" * 99_999
+    assert len(line_from_record(named).source) < 300
+
+
+def test_an_unknown_app_beside_all_that_json_may_hold_is_bounded(streamhub: Databases) -> None:
+    table = LogTable(streamhub.place.global_db)
+    line = line_from_record(record("x", app="unknown" * 999, body="y" * (LONGEST_TEXT - 20)))
+    with table.opened() as connection:
+        table.insert(connection, [line])
+        ((stored,),) = connection.execute("SELECT meta_json FROM server_logs").fetchall()
+    assert len(stored) < LONGEST_TEXT + 300
+    assert json.loads(stored)["app"].startswith("unknownunknown")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from streamhub_orm.errors import LogSettingError, StoredValueError, UnknownAppError
 from streamhub_orm.services import logs
 from streamhub_orm.services.paging import PageKey
-from tests.services.plans import plan_of, plans_of
+from streamhub_orm.testing.checks import plan_of, plans_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -109,7 +109,7 @@ def test_unknown_app_and_wrong_key_are_refused_in_words(session: Session) -> Non
         logs.list_(session, logs.LogFilter(app="nobody"))
     with pytest.raises(StoredValueError, match="the key of a page"):
         PageKey.from_text("2026-01-31")
-    with pytest.raises(ValueError, match="limit 0"):
+    with pytest.raises(StoredValueError, match="expected a limit that is a whole number from 1"):
         logs.list_(session, limit=0)
     with pytest.raises(StoredValueError, match="time zone"):
         logs.list_(session, logs.LogFilter(since=NOW.replace(tzinfo=None)))

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from streamhub_orm.errors import TooManyLinksError
 from streamhub_orm.services import magic_links
 from streamhub_orm.services.magic_links import CountedBy, LinkRefusal, RateWindow
-from tests.services.plans import plan_of, plans_of
+from streamhub_orm.testing.checks import plan_of, plans_of
 from tests.services.racing import race
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def test_sixth_link_to_one_address_is_refused_and_not_stored(global_session: Ses
     with pytest.raises(TooManyLinksError) as caught:
         magic_links.request(global_session, "ANN@EXAMPLE.ORG ", now=NOW + timedelta(minutes=5))
     assert (caught.value.key, caught.value.limit) == ("email", 5)
-    assert caught.value.retry_after_seconds == 600
+    assert caught.value.retry_after_seconds == 601
     assert global_session.scalar(sa.text("SELECT count(*) FROM magic_tokens")) == 5
     magic_links.request(global_session, "bob@example.org", now=NOW)
 
@@ -259,3 +259,38 @@ def test_delete_removes_what_is_older_in_either_format(global_session: Session) 
     assert magic_links.purge(global_session, before=NOW) == 2
     left = global_session.scalars(sa.text("SELECT created_at FROM magic_tokens")).all()
     assert left == ["2026-01-31T13:00:00.000Z"]
+
+
+@pytest.mark.parametrize("made", ["00:00:00.000", "00:00:00.250", "00:00:00.999", "00:00:07.001"])
+def test_who_keeps_to_the_told_time_is_let_in(global_session: Session, made: str) -> None:
+    first = datetime.fromisoformat(f"2026-05-01T{made}+00:00")
+    for number in range(5):
+        magic_links.request(
+            global_session, "ann@example.org", ip="192.0.2.1", now=first + timedelta(seconds=number)
+        )
+    now = first + timedelta(seconds=30.4)
+    with pytest.raises(TooManyLinksError) as caught:
+        magic_links.request(global_session, "ann@example.org", ip="192.0.2.1", now=now)
+    seconds = caught.value.retry_after_seconds
+    assert f"Ask again in {seconds:g} s." in str(caught.value)
+    assert seconds == int(seconds)
+    magic_links.request(
+        global_session, "ann@example.org", ip="192.0.2.1", now=now + timedelta(seconds=seconds)
+    )
+
+
+def test_the_longest_wait_of_several_windows_is_told(global_session: Session) -> None:
+    windows = (
+        RateWindow(CountedBy.EMAIL, 1, timedelta(minutes=1)),
+        RateWindow(CountedBy.IP, 1, timedelta(hours=1)),
+    )
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    magic_links.request(global_session, "ann@example.org", ip="192.0.2.1", windows=windows, now=now)
+    with pytest.raises(TooManyLinksError, match="by this ip") as caught:
+        magic_links.request(
+            global_session, "ann@example.org", ip="192.0.2.1", windows=windows, now=now
+        )
+    later = now + timedelta(seconds=caught.value.retry_after_seconds)
+    magic_links.request(
+        global_session, "ann@example.org", ip="192.0.2.1", windows=windows, now=later
+    )

@@ -15,7 +15,7 @@ from streamhub_orm.errors import (
 )
 from streamhub_orm.global_db import Membership, Role
 from streamhub_orm.services import memberships, tenants, users
-from tests.services.plans import plan_of, plans_of
+from streamhub_orm.testing.checks import plan_of, plans_of
 from tests.services.racing import race
 
 if TYPE_CHECKING:

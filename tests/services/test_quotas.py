@@ -20,7 +20,7 @@ from streamhub_orm.errors import (
 from streamhub_orm.global_db import App
 from streamhub_orm.services import apps, quotas
 from streamhub_orm.services.quotas import FREE, GIB, Limits, Metric, reserve
-from tests.services.plans import plan_of, plans_of
+from streamhub_orm.testing.checks import plan_of, plans_of
 from tests.services.racing import race
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from streamhub_orm.app_db import RestreamStatus, RestreamTarget
 from streamhub_orm.errors import UnknownTargetError
 from streamhub_orm.services import restream
-from tests.services.plans import plans_of
+from streamhub_orm.testing.checks import plans_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,7 @@ def test_url_stands_in_no_error_and_no_log(
         add(app_session)
         with pytest.raises(sa.exc.IntegrityError) as raised:
             add(app_session, room=None)  # type: ignore[arg-type]
+        app_session.rollback()
     assert KEY not in str(raised.value)
     assert KEY not in caplog.text
 

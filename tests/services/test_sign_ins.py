@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.services import sign_ins, users
-from tests.services.plans import plan_of, plans_of
+from streamhub_orm.testing.checks import plan_of, plans_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

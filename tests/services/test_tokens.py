@@ -18,8 +18,8 @@ from streamhub_orm.errors import AddressError, TokenFormError, UnknownAppError, 
 from streamhub_orm.global_db import ApiToken, App, TokenScope
 from streamhub_orm.services import tokens
 from streamhub_orm.services.tokens import TokenRefusal
+from streamhub_orm.testing.checks import plan_of
 from tests.services.node import ask_node
-from tests.services.plans import plan_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

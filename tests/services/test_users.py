@@ -18,7 +18,7 @@ from streamhub_orm.errors import (
 )
 from streamhub_orm.global_db import Membership, User
 from streamhub_orm.services import passwords, sign_ins, tenants, users
-from tests.services.plans import plan_of
+from streamhub_orm.testing.checks import plan_of
 from tests.services.racing import race
 
 if TYPE_CHECKING:

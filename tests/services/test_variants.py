@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from streamhub_orm.app_db import VariantKind, VodVariant
 from streamhub_orm.errors import UnknownVariantError, UnknownVodError
 from streamhub_orm.services import variants, vods
-from tests.services.plans import plans_of
+from streamhub_orm.testing.checks import plans_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -22,8 +22,8 @@ from streamhub_orm.errors import (
 )
 from streamhub_orm.storage import open_s3_store
 from streamhub_orm.storage.s3 import S3Store
+from streamhub_orm.testing.seaweedfs import SECRET_KEY, start_seaweedfs
 from tests.support.object_stores.proxy import Faults, proxy_before
-from tests.support.object_stores.seaweedfs import SECRET_KEY, start_seaweedfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

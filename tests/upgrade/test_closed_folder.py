@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from streamhub_orm.migrations.worlds import APP
 from tests.support.installations import Options
 from tests.support.installations.commands import CHECKOUT
 from tests.upgrade.test_read_only import UID, give_away
@@ -79,7 +80,7 @@ def test_upgrade_names_the_app_and_does_the_others(installation: Installation) -
     assert "a folder that this user may not enter" in errors[CLOSED]
     others = [app for app in report["apps"] if app["app"] != CLOSED]
     assert others
-    assert all(app["to"] == "a0009" for app in others)
+    assert all(app["to"] == APP.head for app in others)
 
 
 def test_upgrade_of_another_app_alone_is_done(installation: Installation) -> None:

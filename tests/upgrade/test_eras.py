@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.migrations.built import at_parity
 from tests.support.installations.accounting import assert_accounted, assert_report
 from tests.support.installations.commands import (
     run_alembic,
@@ -137,7 +138,7 @@ def test_downgrade_to_parity_and_up_again_keeps_every_row(
         assert outcome.status == 0, outcome
 
     assert_usable_by_node_core(data_dir)
-    assert_accounted(before, load_snapshot(data_dir))
+    assert_accounted(at_parity(before), load_snapshot(data_dir))
     for arguments in ((*at, "upgrade", "head"), (*apps, "upgrade", "head")):
         outcome = run_alembic_in_process(*arguments)
         assert outcome.status == 0, outcome

@@ -16,7 +16,7 @@ from streamhub_orm.storage import open_s3_store
 from tests.support.installations.commands import run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NAME: Final = "streamhub-backups/streamhub-backup-2020-01-01T00-00-00Z.tar.gz"
@@ -214,8 +214,12 @@ def test_clock_skew_is_called_clock_skew(
         serving(Odd(403, body, **headers)) as odd,
         open_s3_store(settings_for(odd.endpoint)) as store,
     ):
-        calls = [lambda: list(store.iter_objects()), lambda: store.put(tmp_path / "source", NAME)]
-        for call in [*calls, *([lambda: store.head(NAME)] if headers else [])]:
+        calls: list[Callable[[], object]] = [
+            lambda: list(store.iter_objects()),
+            lambda: store.put(tmp_path / "source", NAME),
+            *([lambda: store.head(NAME)] if headers else []),
+        ]
+        for call in calls:
             with pytest.raises(ClockSkewError, match="clock skew"):
                 call()
         assert "clock skew" in store.delete_many([NAME])[NAME]

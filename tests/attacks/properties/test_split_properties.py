@@ -13,6 +13,7 @@ from hypothesis import given
 
 from streamhub_orm.downgrade import downgrade_installation
 from streamhub_orm.upgrade import upgrade_installation
+from tests.migrations.built import at_parity
 from tests.support import figures
 from tests.support.installations.accounting import assert_accounted, assert_report, find_losses
 from tests.support.installations.expectation import IDENTITIES, content
@@ -105,7 +106,7 @@ def test_upgrade_after_a_downgrade_to_parity_keeps_every_row(plan: SitePlan) -> 
 
         assert [it.error for it in outcomes if it.error] == []
         assert {it.to_revision for it in outcomes} == {APP_PARITY, GLOBAL_PARITY}
-        assert not without_files(upgraded, load_snapshot(data_dir))
+        assert not without_files(at_parity(upgraded), load_snapshot(data_dir))
 
         report = run_upgrade(data_dir)
 

@@ -12,6 +12,7 @@ import pytest
 from streamhub_orm.app_db import RestreamTarget
 from streamhub_orm.global_db import ApiToken, User
 from streamhub_orm.init import make_installation
+from streamhub_orm.migrations.worlds import GLOBAL
 from tests.support.faults.fork_server import verbose
 from tests.support.installations import Options
 from tests.support.installations.commands import run_in_process
@@ -186,5 +187,5 @@ def test_no_secret_is_in_any_output(server: ForkServer, tmp_path: Path) -> None:
     said += repr(ApiToken(name="t", token_hash=SECRETS["token"]))
     said += repr(User(id="u", password_hash=SECRETS["password"], totp_secret=SECRETS["totp"]))
     said += repr(RestreamTarget(app="live", room="r", url=SECRETS["restream"], url_masked="m"))
-    assert "g0014" in said
+    assert GLOBAL.head in said
     assert [name for name, secret in SECRETS.items() if secret in said] == []

@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm import __version__
-from streamhub_orm.migrations.references import template
+from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.migrations.revisions import database_in_memory
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.upgrade import upgrade_installation
 from tests.support.installations import Options, build_installation
@@ -26,7 +27,7 @@ FOLDER: Final = Path(__file__).parent
 RELEASE: Final = FOLDER / f"release-{__version__}"
 """An installation at this release's head, with rows in every kind of table."""
 HEADS: Final = FOLDER / f"heads-{__version__}"
-"""What the two histories of this release build."""
+"""What the two histories of this release build, each dump at the revision that it names."""
 
 
 def freeze_release(target: Path) -> None:
@@ -53,11 +54,16 @@ def thaw(source: Path, data_dir: Path) -> None:
             connection.executescript(dump.read_bytes().decode("utf-8"))
 
 
-def dump_head(world: World) -> str:
-    """Return the dump of an empty database at head, with the time of its making left out."""
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.deserialize(template(world))
-        return re.sub(r"'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d'", "'(now)'", _dump(connection))
+def dump_at(world: World, revision: str) -> str:
+    """Return the dump of an empty database, with the time of its making left out."""
+    with database_in_memory(world, revision) as connection:
+        text = _dump(raw_connection(connection))
+    return re.sub(r"'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d'", "'(now)'", text)
+
+
+def revision_in(dump: str) -> str:
+    """Return the revision that a dump stands at."""
+    return dump.partition('INSERT INTO "alembic_version" VALUES(\'')[2].partition("'")[0]
 
 
 def _dump(connection: sqlite3.Connection) -> str:
@@ -76,4 +82,4 @@ if __name__ == "__main__":
         sys.exit(f"{RELEASE} is there already; a release is frozen once")
     freeze_release(RELEASE)
     for made in (GLOBAL, APP):
-        _write(HEADS / f"{made.name}.sql", dump_head(made))
+        _write(HEADS / f"{made.name}.sql", dump_at(made, made.head))

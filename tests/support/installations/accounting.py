@@ -6,9 +6,13 @@ every complaint, so that a failing test shows the whole damage.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from .ddl import APP_STEPS, apply_steps
 from .expectation import content, expect_apps, expect_orphans
 from .facts import APP_MARKERS, MOVED_TABLES, NODE_HEAD, SPLIT_BACKUP, SPLIT_DONE
 
@@ -125,7 +129,7 @@ def _check_app(
 def _check_moved(table: str, expectation: AppExpectation, after: Database) -> Iterator[str]:
     """Look for each row once; it keeps its id unless that was taken before it came."""
     held, added, now = expectation.held[table], expectation.added[table], after.rows(table)
-    columns = _columns(now) | _columns(held)
+    columns = columns_of_the_core(table) | _columns(held)
     yield from _differences(table, held + added, now, columns - {"id"})
     if table == "ingress_auth":
         return
@@ -184,6 +188,15 @@ def _joined(before: Database, after: Database, table: str) -> Iterator[tuple[Row
     for row in after.rows(table):
         if row["id"] in old:
             yield old[row["id"]], row
+
+
+@cache
+def columns_of_the_core(table: str) -> frozenset[str]:
+    """Return what a moved row has of its source, or NULL; our own columns have defaults."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        apply_steps(connection, APP_STEPS, NODE_HEAD)
+        found = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        return frozenset(name for (name,) in found)
 
 
 def _columns(rows: list[Row]) -> set[str]:

@@ -5,6 +5,6 @@ folder, `object_store` both in turn. `s3_settings` are the settings of the bucke
 its own store; `seaweedfs` is the server.
 """
 
-from tests.support.object_stores.seaweedfs import SeaweedFS, start_seaweedfs
+from streamhub_orm.testing.seaweedfs import SeaweedFS, start_seaweedfs
 
 __all__ = ["SeaweedFS", "start_seaweedfs"]

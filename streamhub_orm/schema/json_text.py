@@ -1,0 +1,164 @@
+"""JSON as TEXT: written as JavaScript writes it, queried by path, and followed as it is changed."""
+
+import json
+import re
+from typing import Any, Final, cast
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.mutable import Mutable, MutableDict, MutableList
+from sqlalchemy.sql.operators import OperatorType, is_comparison
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from streamhub_orm.errors import HiddenValueError, StoredValueError
+
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_ENCODE: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":")
+).encode  # json.dumps would make an encoder at each call
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z_0-9]*", re.ASCII)
+
+
+def json_from_text(stored: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Read stored JSON; raises `HiddenValueError`."""
+    try:
+        return json.loads(stored)
+    except json.JSONDecodeError as error:
+        found = f"text with a fault at line {error.lineno} column {error.colno}"
+    except RecursionError:
+        found = "text of too many levels"
+    except ValueError:
+        found = "text with a number of too many digits"
+    except TypeError:
+        found = f"a value of type {type(stored).__name__}"
+    expected = "JSON text"
+    raise HiddenValueError(expected, found)  # outside of the block: json's error holds the text
+
+
+def json_to_text(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return compact JSON as JSON.stringify writes it; raises `HiddenValueError`."""
+    try:
+        text = _ENCODE(value)
+    except RecursionError:
+        found = "too many levels, or a value that holds itself"
+    except TypeError as error:
+        found = str(error)  # names a type
+    except ValueError:
+        found = "a number that is not finite or too long, or a value that holds itself"
+    else:
+        return _without_half_pairs(text)
+    expected = "a value that JSON can hold"
+    raise HiddenValueError(expected, found)
+
+
+def _without_half_pairs(text: str) -> str:
+    if text.isascii():
+        return text
+    # Half a surrogate pair has no UTF-8 form; JSON.stringify escapes it too.
+    return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class _JsonPart(TypeDecorator[Any]):
+    """What lies at a path of a JSON column: text, a number, or JSON text of an object or list."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    class comparator_factory(TypeDecorator.Comparator[Any]):  # noqa: N801 - SQLAlchemy's protocol
+        """Compares only what is valid JSON, in the words of the index that may serve it."""
+
+        def operate(
+            self,
+            op: OperatorType,
+            *other: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+            **options: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        ) -> sa.ColumnElement[Any]:
+            """Return the condition."""
+            if isinstance(self.expr, sa.Case) and is_comparison(op):
+                valid, part = self.expr.whens[0]
+                return sa.and_(valid, part.operate(op, *other, **options))
+            return super().operate(op, *other, **options)
+
+        def __getitem__(self, key: str | int) -> sa.ColumnElement[Any]:
+            """Return what lies further down."""
+            (_, part), *_ = cast("sa.Case[Any]", self.expr).whens
+            column, path = cast("sa.Function[Any]", part).clauses
+            return _part(column, str(path).strip("'").replace("''", "'") + _step(key))
+
+    def coerce_compared_value(self, op: OperatorType | None, value: Any) -> TypeEngine[Any]:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Bind a value by its own type: JSON holds numbers, too."""
+        return self.impl_instance.coerce_compared_value(op, value)
+
+
+def _part(column: sa.ColumnElement[Any], path: str) -> sa.Case[Any]:
+    # A path that is bound would meet no index.
+    quoted = path.replace("'", "''")
+    part = sa.func.json_extract(column, sa.literal_column(f"'{quoted}'"), type_=_JsonPart())
+    return sa.case((sa.func.json_valid(column), part))
+
+
+def _step(key: str | int) -> str:
+    if isinstance(key, int):
+        return f"[{key}]" if key >= 0 else f"[#{key}]"
+    if _PLAIN_KEY.fullmatch(key):
+        return f".{key}"
+    if '"' in key or not key.isprintable():
+        expected = "a key of JSON that a path can name, without quotation marks"
+        raise StoredValueError(expected, key)
+    return f'."{key}"'
+
+
+class JsonText(TypeDecorator[Any]):
+    """JSON as TEXT, written as JavaScript's JSON.stringify does.
+
+    `column["key"]`, and so on inwards, is what lies there: text, a number, 0 or 1 for a flag, None
+    for null, or JSON text. A comparison with it holds only for rows that hold valid JSON, and is
+    served by an index on the same path with `json_valid`. Raises `StoredValueError` for a key with
+    quotation marks.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    class comparator_factory(TypeDecorator.Comparator[Any]):  # noqa: N801 - SQLAlchemy's protocol
+        """Adds the path to what a column of text can do."""
+
+        def __getitem__(self, key: str | int) -> sa.ColumnElement[Any]:
+            """Return what lies at a key of the object, or at an index of the list."""
+            return _part(self.expr, "$" + _step(key))
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ANN401 - any JSON
+        """Write compact JSON; None is NULL."""
+        del dialect
+        return None if value is None else json_to_text(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
+        """Read JSON; NULL is None."""
+        del dialect
+        return None if value is None else json_from_text(value)
+
+
+class _Tracked(Mutable):
+    """An object or list whose changes are seen."""
+
+    @classmethod
+    def coerce(cls, key: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
+        """Return what is assigned or loaded as one that tells of its changes."""
+        del key
+        if value is None or isinstance(value, MutableDict | MutableList):
+            return value
+        if isinstance(value, dict):
+            return MutableDict(value)
+        if isinstance(value, list):
+            return MutableList(value)
+        expected = "a JSON object or list"
+        raise StoredValueError(expected, value)
+
+
+def tracked_json() -> TypeEngine[Any]:
+    """Return the type of a JSON column that holds an object or a list, and follows its changes.
+
+    The row must be held meanwhile: a session forgets one that nobody holds. A change inside a value
+    that lies in it goes unseen: assign that value anew.
+    """
+    return _Tracked.as_mutable(JsonText)
