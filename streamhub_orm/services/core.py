@@ -61,20 +61,20 @@ def rows_of(
     statement: sa.Select[Any],
     values: dict[str, Any],
     decode: Callable[[bytes], object],
-) -> Sequence[sa.Row[Any]]:
-    """Return the rows of a page; where a text is no UTF-8, its texts go through `decode`.
+) -> tuple[Sequence[sa.Row[Any]], bool]:
+    """Return the rows of a page; True where a text is no UTF-8: its texts went through `decode`.
 
     By itself Python's sqlite3 refuses the whole page then. It is read again, so that no other page
     pays for it.
     """
     connection = connection_of(session)
     try:
-        return connection.execute(statement, values).all()
+        return connection.execute(statement, values).all(), False
     except sa.exc.OperationalError as error:
         if _NO_UTF_8 not in str(error.orig):
             raise
     with lossy_text(raw_connection(connection), decode):
-        return connection.execute(statement, values).all()
+        return connection.execute(statement, values).all(), True
 
 
 _NO_UTF_8: Final = "decode to UTF-8"

@@ -119,7 +119,7 @@ def list_(
         values["text"] = _like(filter_.text)
     if after is not None:
         values |= {"key_ts": after.time_text, "key_id": after.id}
-    rows = rows_of(session, _page(_shape(filter_, after)), values, lossy)
+    rows, _ = rows_of(session, _page(_shape(filter_, after)), values, lossy)
     return [_entry(row) for row in rows]
 
 

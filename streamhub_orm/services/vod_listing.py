@@ -142,7 +142,8 @@ def list_(  # noqa: PLR0913 - each is one choice of the caller
     for part in _parts(filter_, order, after):
         statement = _page(_shape(filter_, order, part, large_room=large))
         values["limit"] = limit - len(rows)
-        rows += map(made, rows_of(session, statement, values, decoded))
+        found, is_decoded = rows_of(session, statement, values, decoded)
+        rows += made(found, is_decoded=is_decoded)
         if len(rows) == limit:
             break
     return rows
