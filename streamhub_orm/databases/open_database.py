@@ -80,10 +80,10 @@ class OpenDatabase:
         self.migrated = prepared.migrated
         self.path = path = prepared.path
         self._engine = engine
+        self._most_ready = ready
         self._is_registered = prepared.is_registered
         self._place = str(path)
         self._wal = f"{path}-wal"
-        self._most_ready = ready
         self._closed = False
         # As long as it is open no other file gets its inode. Found before it is opened: a file that
         # comes between is taken for another one, and opened anew.
@@ -194,7 +194,7 @@ class OpenDatabase:
 class Lease:
     """One connection of one database of a cache, for the length of a block."""
 
-    __slots__ = ("_cache", "_find_cache", "_name", "_raw", "_slot", "connection", "read_only")
+    __slots__ = ("_cache", "_find_cache", "_name", "_slot", "_watched", "connection", "read_only")
 
     def __init__(
         self,
@@ -221,14 +221,12 @@ class Lease:
             try:
                 require_going_on()
                 connection = slot.database.take(read_only=self.read_only)
-                if connection is not None:
-                    self._raw = raw_connection(connection)
-                    watch(self._raw)
             except BaseException:
                 cache.release(slot)
                 raise
             if connection is not None:
                 self._slot, self.connection = slot, connection
+                self._watched = watch(connection)
                 return self
             anew = cache.reopen(slot, slot.database.leave)
             if anew is None:
@@ -242,7 +240,8 @@ class Lease:
     def __exit__(self, *_: object) -> None:
         """Give it back."""
         try:
-            unwatch(self._raw)
+            if self._watched is not None:
+                unwatch(self._watched)
             self._slot.database.give_back(self.connection)
         finally:
             self._cache.release(self._slot)

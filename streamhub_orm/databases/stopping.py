@@ -13,10 +13,13 @@ from contextlib import suppress
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
+from streamhub_orm.engine.engines import raw_connection
 from streamhub_orm.engine.forks import TrackedConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import sqlalchemy as sa
 
 _ResultT = TypeVar("_ResultT")
 
@@ -114,24 +117,28 @@ def count_commit() -> None:
         work.commits += 1
 
 
-def watch(connection: sqlite3.Connection) -> None:
-    """Let the connection do nothing more when this thread's work is to end."""
+def watch(connection: sa.Connection) -> sqlite3.Connection | None:
+    """Let a connection do nothing more when this thread's work is to end; return what is watched.
+
+    None in a thread whose work nobody can stop.
+    """
     work = _thread.work
     if work is None:
-        return
-    connection.set_progress_handler(lambda: work.is_stopping, _STEPS)
+        return None
+    raw = raw_connection(connection)
+    raw.set_progress_handler(lambda: work.is_stopping, _STEPS)
     with work.lock:
-        work.connections.append(connection)
+        work.connections.append(raw)
         if work.is_stopping:
-            connection.__class__ = StoppedConnection
+            raw.__class__ = StoppedConnection
+    return raw
 
 
 def unwatch(connection: sqlite3.Connection) -> None:
-    """Leave alone what `watch` watched."""
+    """Leave alone what `watch` returned, in the same thread."""
     work = _thread.work
-    if work is None:
-        return
-    with work.lock:
-        work.connections.remove(connection)
+    if work is not None:
+        with work.lock:
+            work.connections.remove(connection)
     with suppress(sqlite3.ProgrammingError):  # it is closed already
         connection.set_progress_handler(None, 0)

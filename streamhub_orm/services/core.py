@@ -62,7 +62,7 @@ def rows_of(
     values: dict[str, Any],
     decode: Callable[[bytes], object],
 ) -> tuple[Sequence[sa.Row[Any]], bool]:
-    """Return the rows of a page, and whether a text is no UTF-8: then texts go through `decode`.
+    """Return the rows of a page; True where a text is no UTF-8: its texts went through `decode`.
 
     By itself Python's sqlite3 refuses the whole page then. It is read again, so that no other page
     pays for it.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, StrEnum, auto
 from functools import cache
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -143,9 +142,8 @@ def list_(  # noqa: PLR0913 - each is one choice of the caller
     for part in _parts(filter_, order, after):
         statement = _page(_shape(filter_, order, part, large_room=large))
         values["limit"] = limit - len(rows)
-        found, has_broken_text = rows_of(session, statement, values, decoded)
-        # `_make` does the same in Python: 15 µs instead of 5 for a page of 50.
-        rows += map(made, found) if has_broken_text else map(tuple.__new__, repeat(VodRow), found)
+        found, is_decoded = rows_of(session, statement, values, decoded)
+        rows += made(found, is_decoded=is_decoded)
         if len(rows) == limit:
             break
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from streamhub_orm.schema import json_from_text, member_of, utc_from_text
 from streamhub_orm.services.paging import PageKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
 
@@ -123,10 +124,14 @@ def decoded(text: bytes) -> object:
         return _NotUtf8(text)
 
 
-def made(row: Sequence[Any]) -> VodRow:
-    """Return the row of these columns."""
-    kind = _UnreadableVodRow if _NotUtf8 in map(type, row) else VodRow
-    return kind._make(row)
+def made(rows: Iterable[Sequence[Any]], *, is_decoded: bool) -> Iterator[VodRow]:
+    """Return the rows of these columns, whose texts may be what `decoded` returned."""
+    if not is_decoded:
+        # `_make` does the same in Python: 15 µs instead of 5 for a page of 50.
+        return map(tuple.__new__, repeat(VodRow), rows)
+    return (
+        (_UnreadableVodRow if _NotUtf8 in map(type, row) else VodRow)._make(row) for row in rows
+    )
 
 
 _RENAMED: Final = {
