@@ -165,8 +165,9 @@ def reconcile(
     """End the room's active streams whose participants are not `present`; say what differed.
 
     As in the Node core, streams of type ws-mjpeg are never ended here, nor those that began less
-    than 15 s ago. Do not call it for a room that could not be listed. Two statements, however many participants there are. Ids are compared here: SQLite's functions
-    would cut one at a NUL, and half a surrogate pair cannot be bound.
+    than 15 s ago. Do not call it for a room that could not be listed. Two statements, however many
+    participants there are. Ids are compared here: SQLite's functions would cut one at a NUL, and
+    half a surrogate pair cannot be bound.
     """
     wanted = {_stream_id(room, participant) for participant in present}
     connection = connection_of(session)
