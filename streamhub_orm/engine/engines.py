@@ -192,6 +192,15 @@ class ConnectionSource(Generic[_Opened]):
             raise sa.exc.InvalidRequestError(message) from None
 
 
+def unreadable_text(error: BaseException | None) -> HiddenValueError | None:
+    """Return our error where sqlite3 met a text that is no UTF-8; None for any other fault.
+
+    sqlite3 has no code of its own for it, and its message shows the text.
+    """
+    is_it = isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in str(error)
+    return HiddenValueError("text in UTF-8", "one that is none") if is_it else None
+
+
 class _Connection(sa.Connection):
     """A connection that raises our own errors, such as one of a column's type, as they are.
 
@@ -207,7 +216,13 @@ class _Connection(sa.Connection):
     ) -> NoReturn:
         if isinstance(e, StreamHubError) and not any(details[2:]):  # neither cursor nor context
             raise e
-        super()._handle_dbapi_exception(e, *details, **options)
+        try:
+            super()._handle_dbapi_exception(e, *details, **options)
+        except sa.exc.OperationalError as error:
+            refused = unreadable_text(error.orig)
+            if refused is None:
+                raise
+        raise refused from None
 
 
 class FileEngine:
