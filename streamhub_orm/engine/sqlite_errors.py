@@ -59,7 +59,10 @@ def locked(
     doing: str,
     *,
     waited_seconds: float | None = None,
-    todo: str = "Nothing was written: do the work again (streamhub_orm.retrying does).",
+    todo: str = (
+        "Nothing was written. Stop the process that writes to it, or wait for it, then do the work "
+        "again (`streamhub_orm.retrying` does that)."
+    ),
 ) -> LockedDatabaseError:
     """Return the error for a lock that was refused, with its holder where that is known."""
     holder = find_writer(path)
