@@ -46,6 +46,11 @@ class Databases:
     opened once however many threads ask: created if its app is registered and the file is
     missing, adopted, given its legacy rows, and upgraded. With `auto_upgrade=False` a file that
     is not at head raises `SchemaOutdatedError` instead.
+
+    A file that is removed, renamed or replaced is noticed when the next session begins, which is on
+    what is there now or raises, such as `AppDatabaseLostError`; and before a commit, which raises
+    `DatabaseReplacedError`. An app that another process takes from the registry raises
+    `UnknownAppError` within a second; where the registry cannot be read, an open app stays usable.
     """
 
     def __init__(
@@ -116,7 +121,8 @@ class Databases:
         loaded can be read after its end, the session itself cannot be used again. Its `info` has
         the app's name as `app` and its registry id as `app_id`; a new row without them gets them,
         and one that names another app raises `StrayRowError`. Raises `UnknownAppError` for an app
-        that is not registered, or a `DatabaseFileError`.
+        that is not registered, or a `DatabaseFileError`; `LockedDatabaseError` comes from its first
+        statement.
         """
         return SessionBlock(Lease(self._app_cache, name, read_only=read_only))
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 REGISTRY_SECONDS: Final = 1.0
 """Time for which an open app is taken to be registered; then the registry is asked again."""
+_MOST_OPENINGS: Final = 5
+"""So often a file is opened anew for one lease: where the inode never stays, not for ever."""
 READY_CONNECTIONS: Final = 2
 """How many connections of one app stay open while nobody uses them."""
 GLOBAL_READY_CONNECTIONS: Final = 8
@@ -217,7 +219,7 @@ class Lease:
         """Take the connection."""
         self._cache = cache = self._find_cache()
         slot = cache.acquire(self._name)
-        while True:
+        for _ in range(_MOST_OPENINGS):
             try:
                 require_going_on()
                 connection = slot.database.take(read_only=self.read_only)
@@ -232,6 +234,8 @@ class Lease:
             if anew is None:
                 raise DatabaseReplacedError(slot.database.path)
             slot = anew
+        cache.release(slot)
+        raise DatabaseReplacedError(slot.database.path)
 
     def require_in_place(self) -> None:
         """Raise `DatabaseReplacedError` where what is committed would be lost with the file."""

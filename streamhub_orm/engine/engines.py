@@ -148,7 +148,7 @@ def run(connection: TrackedConnection, step: Callable[..., object], *arguments: 
         if not is_busy(error):
             raise
         waited = monotonic() - started
-        raise locked(error, connection.path, "in a session", waited_seconds=waited) from error
+        raise locked(error, connection.path, waited_seconds=waited) from error
     finally:
         connection.turn.release()
 

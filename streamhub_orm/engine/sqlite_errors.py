@@ -38,7 +38,7 @@ def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileErr
         if name in (getattr(error, "sqlite_errorname", None) or _errno_name(error) or str(error)):
             kind, expected, todo = case
             if kind is LockedDatabaseError:
-                return locked(error, path, doing, todo=todo)
+                return locked(error, path, doing=doing)
             if kind is ReadOnlyDatabaseError:
                 todo = give_back(path) or todo
             return kind(path, f"{error} while {doing}", expected, todo)
@@ -56,20 +56,17 @@ def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileErr
 def locked(
     error: BaseException,
     path: Path,
-    doing: str,
     *,
+    doing: str | None = None,
     waited_seconds: float | None = None,
-    todo: str = (
-        "Nothing was written. Stop the process that writes to it, or wait for it, then do the work "
-        "again (`streamhub_orm.retrying` does that)."
-    ),
 ) -> LockedDatabaseError:
     """Return the error for a lock that was refused, with its holder where that is known."""
     holder = find_writer(path)
     by = f" by {holder}" if holder else ""
     after = "" if waited_seconds is None else f" for {waited_seconds:.1f} s"
-    found = f"{error}{by}{after} while {doing}"
-    return LockedDatabaseError(path, found, _LOCKED[1], todo, waited_seconds, holder)
+    found = f"{error}{by}{after}{f' while {doing}' if doing else ''}"
+    _, expected, todo = _LOCKED
+    return LockedDatabaseError(path, found, expected, todo, waited_seconds, holder)
 
 
 def _errno_name(error: BaseException) -> str | None:

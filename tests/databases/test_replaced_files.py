@@ -334,6 +334,22 @@ def test_global_database_that_is_replaced_or_gone_is_noticed(databases: Database
         assert session.scalar(count) == 3
 
 
+def test_file_system_on_which_no_inode_stays_is_told_and_not_tried_for_ever(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some of user space: each look gives another number. No lease is lost by it."""
+    assert databases.close_app("live")
+    inodes = iter(range(10**6))
+    monkeypatch.setattr(
+        "streamhub_orm.databases.open_database._file_at", lambda _: (0, next(inodes))
+    )
+    with pytest.raises(DatabaseReplacedError), databases.app_session("live"):
+        pytest.fail("a session on a file of which nothing is known")
+    monkeypatch.undo()
+    assert databases.close_app("live")
+    assert names(databases) == ["first"]
+
+
 def test_many_threads_all_go_over_to_the_new_file(databases: Databases) -> None:
     path = databases.place.app_db("live")
     others = [another(databases).rename(path.with_name(f"{n}.db")) for n in range(5)]

@@ -77,7 +77,8 @@ def test_lock_is_waited_for_as_long_as_the_timeout_says(path: Path) -> None:
             pytest.fail("another process holds it")
         assert 0.3 <= time.monotonic() - started < 5
 
-        threading.Timer(0.2, other.communicate, ["\n"]).start()
+        assert other.stdin is not None
+        threading.Timer(0.2, other.stdin.close).start()
         with run_lock(path, timeout_seconds=30):
             assert other.wait(30) == 0
 

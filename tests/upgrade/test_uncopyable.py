@@ -76,6 +76,8 @@ def test_file_is_refused_with_what_to_do(
     if (where, spoil) == ("vods", add_generated_column):
         assert done.status == 0, done
         return
+    if spoil is add_generated_column and sqlite3.sqlite_version_info > (3, 41) and not done.status:
+        return  # 3.46 copies what 3.40 cannot
     assert done.status == (3 if where == "global" else 1), done
     assert SPOILS[spoil] in done.stderr
     after = fingerprint_files(installation.data_dir)
