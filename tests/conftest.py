@@ -13,12 +13,15 @@ from streamhub_orm.migrations.linting import lint
 from tests.support import figures
 from tests.support.installations import Options, build_installation
 from tests.support.installations.commands import run_in_process
+from tests.support.unclosed import tell_of_unclosed_connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.installations import Installation
+
+tell_of_unclosed_connections()
 
 pytest_plugins = ["streamhub_orm.testing.plugin", "tests.support.object_stores.fixtures"]
 

@@ -38,6 +38,8 @@ def upgrade() -> None:
             "updated_at", sa.TEXT(), nullable=False, server_default=sa.text("(datetime('now'))")
         ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk__streamhub_meta")),
+        # The split comes before the global upgrade, and writes its markers into a file of any age.
+        if_not_exists=True,
     )
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_SECONDS: Final = 5.0
 """Seconds that a statement waits for another process's lock (contract: 5 s)."""
 
+_LARGE_CACHE: Final = "cache_size = -32768"  # KiB
+
 
 def file_uri(path: Path, mode: str) -> str:
     """Return the SQLite URI of `path`; quotes, blanks and non-ASCII in it are escaped."""
@@ -44,12 +46,7 @@ def open_for_migration(path: Path) -> sqlite3.Connection:
     ON DELETE CASCADE, and the pragma does nothing inside a transaction. WAL is what the Node
     core sets on every handle; a file restored from VACUUM INTO comes in rollback mode.
     """
-    connection = _connect(path, "rw")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = OFF")
-    enlarge_cache(connection)
-    _set_wal(connection)
-    return connection
+    return _set_up(path, "synchronous = FULL", "foreign_keys = OFF", _LARGE_CACHE, wal=True)
 
 
 def try_write_lock(path: Path) -> None:
@@ -94,33 +91,31 @@ def _retry_while_busy(
 
 def open_for_session(path: Path) -> sqlite3.Connection:
     """Open for services: foreign_keys=ON, synchronous=NORMAL, WAL, usable from any thread."""
-    connection = _connect(path, "rw")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    _set_wal(connection)
-    return connection
-
-
-def _set_wal(connection: sqlite3.Connection) -> None:
-    """Set WAL mode, which is final; close the connection where it cannot be had.
-
-    SQLite reads the header under a shared lock and then wants it exclusive, which its busy handler
-    does not wait for: two openers of a file in rollback mode would refuse each other at once.
-    """
-    try:
-        _retry_while_busy(connection, "PRAGMA journal_mode = WAL", pause_seconds=0.005)
-    except sqlite3.Error:
-        connection.close()
-        raise
+    return _set_up(path, "foreign_keys = ON", "synchronous = NORMAL", wal=True)
 
 
 def open_scratch(path: Path) -> sqlite3.Connection:
     """Open a file that nobody else knows yet: no journal and no fsync until it is published."""
+    unsafe = ("journal_mode = OFF", "synchronous = OFF", "foreign_keys = OFF")
+    return _set_up(path, *unsafe, _LARGE_CACHE, wal=False)
+
+
+def _set_up(path: Path, *pragmas: str, wal: bool) -> sqlite3.Connection:
+    """Open to write; a file that refuses a pragma, as one that is no database, is closed again.
+
+    To set WAL mode, which is final, SQLite reads the header under a shared lock and then wants it
+    exclusive, which its busy handler does not wait for: two openers of a file in rollback mode
+    would refuse each other at once.
+    """
     connection = _connect(path, "rw")
-    connection.execute("PRAGMA journal_mode = OFF")
-    connection.execute("PRAGMA synchronous = OFF")
-    enlarge_cache(connection)
-    connection.execute("PRAGMA foreign_keys = OFF")
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        if wal:
+            _retry_while_busy(connection, "PRAGMA journal_mode = WAL", pause_seconds=0.005)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -130,7 +125,7 @@ def enlarge_cache(connection: sqlite3.Connection) -> None:
     The random keys of an index lead to another page at each row. In SQLite's own 2 MiB those of a
     big file do not stay, and each is read, or written and read, again.
     """
-    connection.execute("PRAGMA cache_size = -32768")  # KiB
+    connection.execute(f"PRAGMA {_LARGE_CACHE}")
 
 
 def attach_read_only(connection: sqlite3.Connection, path: Path, schema: str) -> None:
@@ -282,5 +277,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
         factory=TrackedConnection,
     )
-    connection.path, connection.file = path, file_of(path)
+    connection.path = path
+    try:
+        connection.file = file_of(path)
+    except OSError:
+        connection.close()
+        raise
     return connection

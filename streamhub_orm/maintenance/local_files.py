@@ -29,6 +29,11 @@ def delete_local_file(place: DataDir, app: str, stored: str) -> str | None:
     return _unlink(place.app_folder(app), inside, stored)
 
 
+def local_snapshot(stored: str) -> str:
+    """Return where the snapshot of the recording at this `local_path` lies in the app's folder."""
+    return f"snapshots/{PurePosixPath(stored).stem}.jpg"
+
+
 def _inside(place: DataDir, app: str, stored: str) -> tuple[str, ...] | None:
     """Return the parts of the path below the app's folder; None where it leads elsewhere."""
     path = PurePosixPath(stored)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from streamhub_orm.databases import Databases
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.maintenance.purge_vods import Kept, VodPurge
+from streamhub_orm.maintenance.purge_vods import SEGMENTS, Kept, VodPurge
 from streamhub_orm.maintenance.selection import FirstBackup, back_up_first
 from streamhub_orm.registry import read_registry
 from streamhub_orm.storage import store_for_app
@@ -199,10 +199,10 @@ class _Run:
 
 
 _TABLES_OF_USE: Final = ("streams", "restream_targets")
-_OBJECTS: Final = """
+_OBJECTS: Final = f"""
     SELECT count(*) FROM (
-      SELECT file_key FROM vods UNION SELECT snapshot_key FROM vods
-      UNION SELECT file_key FROM vod_variants) WHERE file_key <> ''"""
+      SELECT file_key AS key FROM vods UNION SELECT snapshot_key FROM vods
+      UNION SELECT file_key FROM vod_variants UNION {SEGMENTS}) WHERE key <> ''"""  # noqa: S608 - constants
 
 
 def _number(connection: sa.Connection, query: str, *values: object) -> int:

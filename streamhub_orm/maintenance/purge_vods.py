@@ -16,7 +16,7 @@ from streamhub_orm.errors import (
     StoreDeniedError,
     StoreUnreachableError,
 )
-from streamhub_orm.maintenance.local_files import delete_local_file
+from streamhub_orm.maintenance.local_files import delete_local_file, local_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from streamhub_orm.databases import Databases
     from streamhub_orm.storage import ObjectStore
 
-BATCH: Final = 500
-"""So many recordings are in memory at a time, and go in one transaction."""
+BATCH: Final = 100
+"""So many recordings, with thousands of segments each, are in memory and go at a time."""
 _BEFORE_ALL: Final = -(2**63)
 _NO_STORE: Final = "it lies in an object store, and the app's config.yaml names no bucket"
+_NO_KEYS: Final = "extra_json of its variants is no JSON object with a list of texts as segmentKeys"
 _CHANGED: Final = "it was changed meanwhile; run again"
 _DOWN: Final = (StoreUnreachableError, StoreDeniedError, MissingBucketError)
 
@@ -38,10 +39,12 @@ class Recording(NamedTuple):
     id: int
     name: str
     keys: frozenset[str]
-    """Keys of its file, its snapshot and its variants in the store."""
+    """Keys of its file, its snapshot, its variants and their segments in the store."""
     is_uploaded: bool
     local_path: str | None
     variants: int
+    is_named_whole: bool
+    """False where a variant does not say what its segments are."""
 
 
 class Kept(NamedTuple):
@@ -93,7 +96,8 @@ class VodPurge:
             return [_recording(*row) for row in found]
 
     def _purge(self, statements: _Statements, vods: list[Recording]) -> Batch:
-        keys = sorted({key for vod in vods for key in vod.keys}) if self._store else []
+        keys = sorted({key for vod in vods if vod.is_named_whole for key in vod.keys})
+        keys = keys if self._store else []
         failed = self._store.delete_many(keys) if self._store and keys else {}
         reasons = {vod.id: self._reason(vod, failed) for vod in vods}
         gone = self._delete_rows(statements, [vod for vod in vods if reasons[vod.id] is None])
@@ -114,13 +118,16 @@ class VodPurge:
 
     def _reason(self, vod: Recording, failed: dict[str, str]) -> str | None:
         """Return why a recording must stay; None once its objects and its local file are gone."""
+        if not vod.is_named_whole:
+            return _NO_KEYS
         if self._store is None and vod.keys and vod.is_uploaded:
             return _NO_STORE
         for key in sorted(vod.keys & failed.keys()):
             return f"its object {key} cannot be deleted ({failed[key]})"
-        if vod.local_path:
-            return delete_local_file(self._databases.place, self._app, vod.local_path)
-        return None
+        local = [vod.local_path, local_snapshot(vod.local_path)] if vod.local_path else []
+        place = self._databases.place
+        reasons = (delete_local_file(place, self._app, path) for path in local)
+        return next(filter(None, reasons), None)
 
     def _delete_rows(self, statements: _Statements, vods: list[Recording]) -> set[int]:
         """Delete the rows that still name just what is gone, and return their ids."""
@@ -165,18 +172,37 @@ class _Statements:
 
 
 def _recording(*row: Any) -> Recording:  # noqa: ANN401 - what SQLite holds
-    number, name, is_uploaded, local_path, keys, variants = row
+    number, name, is_uploaded, local_path, keys, variants, is_named_whole = row
     named = frozenset(key for key in json.loads(keys) if key)
-    return Recording(number, name, named, bool(is_uploaded), local_path, variants)
+    return Recording(
+        number, name, named, bool(is_uploaded), local_path, variants, bool(is_named_whole)
+    )
 
 
 _LIST: Final = "(SELECT value FROM json_each(?))"
+_NAMES_SEGMENTS: Final = """
+    CASE WHEN v.extra_json IS NULL THEN TRUE
+         WHEN NOT json_valid(v.extra_json) THEN FALSE
+         ELSE CASE coalesce(json_type(v.extra_json, '$.segmentKeys'), 'null')
+              WHEN 'null' THEN TRUE
+              WHEN 'array' THEN NOT EXISTS (
+                  SELECT 1 FROM json_each(v.extra_json, '$.segmentKeys') WHERE type <> 'text')
+              ELSE FALSE END END"""
+"""Condition for a variant `v` that has no segments, or says what they are."""
+SEGMENTS: Final = """
+    SELECT s.value AS key FROM vod_variants v, json_each(
+        CASE WHEN json_valid(v.extra_json) THEN v.extra_json ELSE '{}' END, '$.segmentKeys') s
+    WHERE s.type = 'text'"""
+"""Query for the keys of all segments that variants `v` name."""
 _VODS: Final = _Statements(
-    columns="""r.id, r.name, r.s3_url IS NOT NULL, r.local_path,
+    columns=f"""r.id, r.name, r.s3_url IS NOT NULL, r.local_path,
         (SELECT json_group_array(key) FROM (
            SELECT r.file_key AS key UNION ALL SELECT r.snapshot_key
-           UNION ALL SELECT file_key FROM vod_variants WHERE vod_id = r.id)),
-        (SELECT count(*) FROM vod_variants WHERE vod_id = r.id)""",
+           UNION ALL SELECT file_key FROM vod_variants WHERE vod_id = r.id
+           UNION ALL {SEGMENTS} AND v.vod_id = r.id)),
+        (SELECT count(*) FROM vod_variants WHERE vod_id = r.id),
+        NOT EXISTS (
+           SELECT 1 FROM vod_variants v WHERE v.vod_id = r.id AND NOT {_NAMES_SEGMENTS})""",  # noqa: S608 - constants
     source="vods r WHERE TRUE",
     deletions=(
         f"DELETE FROM vod_variants WHERE vod_id IN {_LIST}",  # noqa: S608
@@ -184,7 +210,10 @@ _VODS: Final = _Statements(
     ),
 )
 _VARIANTS_LEFT: Final = _Statements(
-    columns="r.id, 'variant ' || r.id, TRUE, NULL, json_array(r.file_key), 1",
+    columns=f"""r.id, 'variant ' || r.id, TRUE, NULL,
+        (SELECT json_group_array(key) FROM (
+           SELECT r.file_key AS key UNION ALL {SEGMENTS} AND v.id = r.id)),
+        1, (SELECT {_NAMES_SEGMENTS} FROM vod_variants v WHERE v.id = r.id)""",  # noqa: S608
     source="vod_variants r WHERE r.vod_id NOT IN (SELECT id FROM vods)",
     deletions=(f"DELETE FROM vod_variants WHERE id IN {_LIST}",),  # noqa: S608
 )

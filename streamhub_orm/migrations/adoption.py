@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.engines import dbapi_connection
 from streamhub_orm.engine.sql import quoted
 from streamhub_orm.errors import NotADatabaseError, UnknownStructureError
 from streamhub_orm.migrations.references import reference_structure, reference_structures
@@ -32,7 +32,7 @@ def adopt(connection: sa.Connection, world: World, path: Path) -> str | None:
     Runs inside the caller's transaction. Raises `UnknownStructureError` for a file that fits no
     state of the history.
     """
-    raw = raw_connection(connection)
+    raw = dbapi_connection(connection)
     revision = adoptable_revision(raw, world, path)
     if revision is not None:
         _complete(raw, world, revision, path)
@@ -69,10 +69,12 @@ def require_world(raw: sqlite3.Connection, world: World, path: Path) -> None:
     """
     names = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     ours = {name for name in names if not name.startswith(("sqlite_", "_litestream_"))}
-    for other in (GLOBAL, APP):
-        if other.first_table in names and (other is GLOBAL or GLOBAL.first_table not in names):
-            refuse_other_world(path, other, world, f"it has the table {other.first_table}")
-    if ours - {"alembic_version"} and world.first_table not in names:
+    ours.discard("alembic_version")
+    if GLOBAL.first_table in names:
+        refuse_other_world(path, GLOBAL, world, f"it has the table {GLOBAL.first_table}")
+    elif APP.first_table in ours and ours <= reference_structure(APP, APP.head).tables.keys():
+        refuse_other_world(path, APP, world, f"it has the table {APP.first_table}")
+    if ours and world.first_table not in names:
         only = f"table {world.first_table} is missing, there is only {', '.join(sorted(ours))}"
         raise UnknownStructureError(path, [only])
 

@@ -57,13 +57,15 @@ def run_environment(name: str) -> None:
     """Run the Alembic command that is under way on the files it means; for env.py alone."""
     world = {"global": GLOBAL, "app": APP}[name]
     command = _command()
+    handed = context.config.attributes.get("connection")
+    if command == "merge":
+        message = (
+            "the history is linear, so nothing is merged: give the later revision the next number, "
+            "and the earlier one as its down_revision"
+        )
+        raise util.CommandError(message)
     try:
         read_options(world)
-        handed = context.config.attributes.get("connection")
-        if command == "merge":
-            message = "the history is linear, so nothing is merged: give the later revision the "
-            message += "next number, and the earlier one as its down_revision"
-            raise util.CommandError(message)
         if context.is_offline_mode():
             _print_sql(world)
         elif handed is not None:

@@ -16,7 +16,7 @@ from alembic.util import CommandError
 
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import translated
-from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.engines import dbapi_connection
 from streamhub_orm.engine.foreign_code import foreign_code_set_aside
 from streamhub_orm.migrations.losses import refuse_losses
 from streamhub_orm.migrations.revisions import require_foreign_keys
@@ -43,7 +43,7 @@ def change_handed(
     `DatabaseFileError`; then what the caller had done before is as it was.
     """
     with _transaction(connection):
-        raw = raw_connection(connection)
+        raw = dbapi_connection(connection)
         path = _path_of(connection)
         with translated(path, f"running {command} on it"):
             found = read_state(raw, world, path)

@@ -1,4 +1,4 @@
-"""Rules of a revision file, checked on its text; docs/MIGRATIONS.md tells the same.
+"""Check of revision files against the rules, on their text.
 
 A comment `# lint: RULE, REASON` on a line, or on the one above it, lets that line break the rule.
 """
@@ -10,9 +10,10 @@ import re
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.errors import RevisionRuleError
+from streamhub_orm.migrations.rules import RULES
 from streamhub_orm.migrations.worlds import APP, CORE_USER_VERSION, GLOBAL
 
 if TYPE_CHECKING:
@@ -20,71 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.migrations.worlds import World
-
-
-class _Rule(NamedTuple):
-    expected: str
-    why: str
-
-
-RULES: Final = {
-    "folder": _Rule(
-        "g… in alembic/versions, a… in alembic_app/versions", "Each world has its own history."
-    ),
-    "python": _Rule("a revision file that Python can read", "Alembic imports every one of them."),
-    "id": _Rule(
-        "a file <id>_<slug>.py whose id counts up, as g0015 after g0014",
-        "Ids order the history for people, and say which world it is of.",
-    ),
-    "linear": _Rule(
-        "one revision after the one before, without branches",
-        "A file in the field stands at one revision, and there is one way on.",
-    ),
-    "batch": _Rule(
-        "op.add_column, or a rebuild as a0008 does it",
-        "Batch mode loses unnamed CHECKs, triggers, indices on expressions, and the id sequence.",
-    ),
-    "transaction": _Rule(
-        "statements alone", "One file is one transaction, which the environment begins and ends."
-    ),
-    "imports": _Rule(
-        "alembic, sqlalchemy and the standard library",
-        "What a model says tomorrow must not change what this step did.",
-    ),
-    "user-version": _Rule(
-        f"user_version: int = {CORE_USER_VERSION}",
-        "The Node core refuses a file with more, and runs its own steps on one with less.",
-    ),
-    "draft": _Rule("a finished revision", "What is generated is a draft: finish or delete it."),
-    "docs": _Rule(
-        "a docstring", "`streamhub-db history` shows the module's, reviewers read the others."
-    ),
-    "downgrade": _Rule(
-        "a downgrade() that undoes the step, or a docstring `Do nothing: …`",
-        "Installations go back to the revision that the Node core knows.",
-    ),
-    "deletes": _Rule(
-        "a downgrade that keeps every row",
-        "What the older schema cannot hold is refused by the environment, by name.",
-    ),
-    "core": _Rule("an upgrade that only adds", "The Node core goes on opening the file."),
-    "columns": _Rule(
-        "a new column that is nullable or has a constant server_default",
-        "SQLite adds no other one to a table that holds rows.",
-    ),
-    "data": _Rule(
-        "a DATA tuple of statements that may run twice, each executed by upgrade()",
-        "Adoption runs them again on files of the Node core that have part of the step.",
-    ),
-    "json-index": _Rule(
-        "an index WHERE json_valid(…)", "One row that is no JSON would make the step fail."
-    ),
-    "names": _Rule(
-        'an index idx_…, a constraint named op.f("ck_…"), uq_, fk_ or pk_',
-        "Names of indices count as structure; the convention must not rename constraints.",
-    ),
-}
-"""What each rule expects, and why; in the order in which what breaks them is told."""
 
 _ID: Final = re.compile(r"([ga])(\d{4})")
 _ENDS: Final = re.compile(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from streamhub_orm.engine.backups import copy_to_scratch
-from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.engines import dbapi_connection
 from streamhub_orm.engine.integrity import row_counts
 from streamhub_orm.errors import DatabaseFileError, RowsLostError
 from streamhub_orm.legacy.accounts import Account
@@ -49,7 +49,7 @@ class Upgraded:
 
 def adopt_unless_adopted(connection: sa.Connection, world: World, path: Path) -> None:
     """Adopt the file inside the transaction, where no other process has done so meanwhile."""
-    if read_state(raw_connection(connection), world, path).state is State.UNADOPTED:
+    if read_state(dbapi_connection(connection), world, path).state is State.UNADOPTED:
         adopt(connection, world, path)
 
 

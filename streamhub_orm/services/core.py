@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from streamhub_orm.engine.connections import lossy_text
-from streamhub_orm.engine.engines import raw_connection
+from streamhub_orm.engine.engines import raw_connection, unreadable_text
 from streamhub_orm.errors import HiddenValueError
 
 if TYPE_CHECKING:
@@ -70,15 +70,10 @@ def rows_of(
     connection = connection_of(session)
     try:
         return connection.execute(statement, values).all(), False
-    except sa.exc.OperationalError as error:
-        if _NO_UTF_8 not in str(error.orig):
-            raise
+    except HiddenValueError:
+        pass  # or a value that cannot be bound, which is refused once more
     with lossy_text(raw_connection(connection), decode):
         return connection.execute(statement, values).all(), True
-
-
-_NO_UTF_8: Final = "decode to UTF-8"
-"""Part of the message of sqlite3, which has no code of its own for it."""
 
 
 class PointQuery:
@@ -121,9 +116,9 @@ class PointQuery:
             connection.dialect.do_execute(cursor, self._sql, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
         except sqlite3.Error as error:
-            if _NO_UTF_8 in str(error):
-                expected, found = "text in UTF-8", "one that is none"
-                raise HiddenValueError(expected, found) from None  # sqlite3's error shows the text
+            refused = unreadable_text(error)
+            if refused is not None:
+                raise refused from None
             raise sa.exc.DBAPIError.instance(
                 self._sql, values, error, sqlite3.Error, hide_parameters=True
             ) from error

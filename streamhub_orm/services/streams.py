@@ -6,6 +6,7 @@ A stream is known by `<room>/<participant>` and is one row however often its pub
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from streamhub_orm.app_db import Stream, StreamType
 from streamhub_orm.databases.sessions import APP_ID, owner_of_new_row
 from streamhub_orm.errors import StoredValueError
-from streamhub_orm.schema import utc_now
+from streamhub_orm.schema import UtcSql, utc_now
 from streamhub_orm.services.core import PointQuery, connection_of, table_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,16 @@ _MISSING: Final = (
     sa.func.json_each(sa.bindparam("missing", type_=sa.Text)).table_valued("value").alias("missing")
 )
 _END_MISSING: Final = _END.where(_STREAMS.c.id.in_(sa.select(_MISSING.c.value)))
-_ACTIVE: Final = sa.select(_STREAMS.c.id, _STREAMS.c.stream_id, _STREAMS.c.room).where(_IS_ACTIVE)
+# Cameras come over a WebSocket and are in no room of the media server's; and its list may be older
+# than a publisher who has just come.
+_IS_SPARED: Final = sa.or_(
+    _STREAMS.c.type == sa.literal_column("'ws-mjpeg'"),
+    sa.func.datetime(_STREAMS.c.started_at, type_=UtcSql) > sa.bindparam("settled", type_=UtcSql),
+)
+_SETTLING: Final = timedelta(seconds=15)
+_ACTIVE: Final = sa.select(
+    _STREAMS.c.id, _STREAMS.c.stream_id, _STREAMS.c.room, _IS_SPARED.label("is_spared")
+).where(_IS_ACTIVE)
 _SET_STATS: Final = PointQuery(
     sa.update(_STREAMS)
     .where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
@@ -154,17 +164,22 @@ def reconcile(
 ) -> Reconciled:
     """End the room's active streams whose participants are not `present`; say what differed.
 
-    Two statements, however many participants there are. Ids are compared here: SQLite's functions
-    would cut one at a NUL, and half a surrogate pair cannot be bound.
+    As in the Node core, streams of type ws-mjpeg are never ended here, nor those that began less
+    than 15 s ago. Do not call it for a room that could not be listed. Two statements, however many
+    participants there are. Ids are compared here: SQLite's functions would cut one at a NUL, and
+    half a surrogate pair cannot be bound.
     """
     wanted = {_stream_id(room, participant) for participant in present}
     connection = connection_of(session)
-    active = connection.execute(_ACTIVE).all()
+    now = now or utc_now()
+    active = connection.execute(_ACTIVE, {"settled": now - _SETTLING}).all()
     missing = {
-        row.id: row.stream_id for row in active if row.room == room and row.stream_id not in wanted
+        row.id: row.stream_id
+        for row in active
+        if row.room == room and not row.is_spared and row.stream_id not in wanted
     }
     if missing:
-        values = {"missing": json.dumps(list(missing)), "now": now or utc_now()}
+        values = {"missing": json.dumps(list(missing)), "now": now}
         connection.execute(_END_MISSING, values)
     return Reconciled(sorted(missing.values()), sorted(wanted - {row.stream_id for row in active}))
 

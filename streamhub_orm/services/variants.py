@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import VariantKind, Vod, VodVariant
-from streamhub_orm.errors import UnknownVariantError, UnknownVodError
+from streamhub_orm.errors import StoredValueError, UnknownVariantError, UnknownVodError
 from streamhub_orm.services.core import get_row
 
 if TYPE_CHECKING:
@@ -79,20 +79,36 @@ def list_(session: Session, vod_id: int) -> list[VodVariant]:
     return list(session.scalars(_LIST, {"vod_id_": vod_id}))
 
 
-def delete(session: Session, variant_id: int) -> str | None:
-    """Delete one file's row; return its object key, for the caller to delete the object.
+def delete(session: Session, variant_id: int) -> list[str]:
+    """Delete one file's row; return its object keys, for the caller to delete the objects.
 
-    Raises `UnknownVariantError`.
+    Those are its own and those of its segments. Raises `UnknownVariantError`, and
+    `StoredValueError` where `extra_json` does not say what the segments are.
     """
     variant = get_row(session, VodVariant, variant_id, UnknownVariantError)
+    keys = _object_keys(variant)
     session.delete(variant)
     session.flush()
-    return variant.file_key
+    return keys
 
 
 def delete_all(session: Session, vod_id: int) -> list[str]:
-    """Delete the rows of all of a recording's files; return their object keys."""
-    statement = (
-        sa.delete(VodVariant).where(VodVariant.vod_id == vod_id).returning(VodVariant.file_key)
-    )
-    return [key for key in session.scalars(statement) if key is not None]
+    """Delete the rows of all of a recording's files; return their object keys, in list order.
+
+    Raises `StoredValueError` as `delete` does; then nothing is deleted.
+    """
+    keys = [key for variant in list_(session, vod_id) for key in _object_keys(variant)]
+    session.execute(sa.delete(VodVariant).where(VodVariant.vod_id == vod_id))
+    return keys
+
+
+def _object_keys(variant: VodVariant) -> list[str]:
+    """Return the key of a file, then those of its segments, as the Node core stores them."""
+    extra = variant.extra_json
+    segments = extra.get("segmentKeys") if isinstance(extra, dict) else None
+    if not isinstance(segments, list | None) or not all(
+        isinstance(key, str) for key in segments or ()
+    ):
+        expected = f"a list of texts as segmentKeys in extra_json of variant {variant.id}"
+        raise StoredValueError(expected, type(segments).__name__)
+    return [key for key in (variant.file_key, *(segments or ())) if key]

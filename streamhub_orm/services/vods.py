@@ -91,8 +91,12 @@ class DeletedVod:
     """Files that a deleted recording leaves behind, for the caller to delete."""
 
     object_keys: tuple[str, ...]
-    """Keys in the object store: its file, its snapshot, its variants; without the app's prefix."""
+    """Keys in the object store: its file and its snapshot, then its variants and their segments.
+
+    A store adds the app's prefix where a key lacks it.
+    """
     local_path: str | None
+    """Path of its local file, whose snapshot lies in the app's folder as `snapshots/<base>.jpg`."""
 
 
 def create(
@@ -180,7 +184,8 @@ def _update(
 def delete(session: Session, vod_id: int) -> DeletedVod:
     """Delete a recording and its variants; return what is left of it outside the database.
 
-    Raises `UnknownVodError`.
+    Raises `UnknownVodError`, and `StoredValueError` where a variant does not say what its segments
+    are; then nothing is deleted.
     """
     vod = get_row(session, Vod, vod_id, UnknownVodError)
     keys = [vod.file_key, vod.snapshot_key, *variants.delete_all(session, vod_id)]

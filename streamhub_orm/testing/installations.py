@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases import Databases
@@ -27,14 +27,20 @@ if TYPE_CHECKING:
 
     from streamhub_orm.migrations.worlds import World
 
-__all__ = ["ERAS", "Clock", "Templates"]
+__all__ = ["ERAS", "Clock", "Kind", "Templates"]
 
 
-class _Kind(NamedTuple):
-    apps: tuple[str, ...] = ()
-    era: str | None = None
-    global_revision: str | None = None
-    app_revision: str | None = None
+class Kind(TypedDict, total=False):
+    """What sort of installation: fresh, or of an era, whose apps and revisions are its own."""
+
+    apps: Iterable[str]
+    """Names of the apps of a fresh one; `live` by default."""
+    era: str | None
+    """One of `ERAS`: what the Node core of that time left, with rows, and never upgraded."""
+    global_revision: str | None
+    """Such as `g0009`: the global database stands there, as an older release left it."""
+    app_revision: str | None
+    """Such as `a0005`: each app.db stands there."""
 
 
 class Templates:
@@ -47,59 +53,54 @@ class Templates:
     def __init__(self, folder: Path) -> None:
         """Keep the templates in a folder, which exists and is empty."""
         self._folder = folder
-        self._built: dict[_Kind, Path] = {}
+        self._built: dict[tuple[object, ...], Path] = {}
 
-    def copy(
-        self,
-        target: Path,
-        *,
-        apps: Iterable[str] = (DEFAULT_APP,),
-        era: str | None = None,
-        global_revision: str | None = None,
-        app_revision: str | None = None,
-    ) -> DataDir:
+    def copy(self, target: Path, **kind: Unpack[Kind]) -> DataDir:
         """Put an installation into a new folder and return where its files lie.
 
-        It is at head, with these apps and no other row. A revision, such as `g0009` or `a0005`,
-        takes its databases to just there, as an older release of this package left them. `era`,
-        one of `ERAS`, is an installation of the Node core with its own apps and rows instead: it
-        has never been upgraded. Raises `UnknownRevisionError`, and ValueError for an unknown era.
+        A fresh one is at head and holds no row but its apps. Raises `UnknownRevisionError`, and
+        ValueError for an unknown era.
         """
-        kind = _Kind(tuple(apps), era, global_revision, app_revision)
-        if era is not None:
-            if era not in ERAS:
-                message = f"found the era {era!r}; expected one of {', '.join(ERAS)}"
-                raise ValueError(message)
-            kind = _Kind(era=era)
-        if kind not in self._built:
+        asked: dict[str, Any] = {**kind, "apps": tuple(kind.get("apps", (DEFAULT_APP,)))}
+        key = tuple(sorted(asked.items()))
+        if key not in self._built:
             path = Path(mkdtemp(dir=self._folder)) / "streamhub"
-            _build(kind, path)
-            self._built[kind] = path
-        template = self._built[kind]
+            _build(path, **asked)
+            self._built[key] = path
+        template = self._built[key]
         shutil.copytree(template, target)
         place = DataDir.find(target)
-        if era is not None:
+        if kind.get("era") is not None:
             _name_paths_anew(place, template)
         return place
 
 
-def _build(kind: _Kind, path: Path) -> None:
-    if kind.era is not None:
-        write_demo(path, kind.era)
+def _build(
+    path: Path,
+    apps: tuple[str, ...],
+    era: str | None = None,
+    global_revision: str | None = None,
+    app_revision: str | None = None,
+) -> None:
+    if era is not None:
+        if era not in ERAS:
+            message = f"found the era {era!r}; expected one of {', '.join(ERAS)}"
+            raise ValueError(message)
+        write_demo(path, era)
         return
     place = make_installation(path)
     with Databases(path) as databases:
-        for name in kind.apps:
+        for name in apps:
             if name != DEFAULT_APP:
                 with databases.global_session() as session:
                     app_rows.create(session, place, name)
-        if DEFAULT_APP not in kind.apps:
+        if DEFAULT_APP not in apps:
             app_rows.delete(databases, DEFAULT_APP, purge=True)
-    if kind.app_revision is not None:
-        for name in kind.apps:
-            _write_at(place.app_db(name), APP, kind.app_revision)
-    if kind.global_revision is not None:
-        _write_at(place.global_db, GLOBAL, kind.global_revision)
+    if app_revision is not None:
+        for name in apps:
+            _write_at(place.app_db(name), APP, app_revision)
+    if global_revision is not None:
+        _write_at(place.global_db, GLOBAL, global_revision)
 
 
 def _write_at(path: Path, world: World, revision: str) -> None:

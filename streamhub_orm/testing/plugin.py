@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Unpack
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from streamhub_orm.aio import AsyncDatabases
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.databases import Databases
     from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage import LocalStore, ObjectStore
-    from streamhub_orm.testing.installations import Clock, Templates
+    from streamhub_orm.testing.installations import Clock, Kind, Templates
     from streamhub_orm.testing.seaweedfs import SeaweedFS
 
 _NUMBERS: Final = itertools.count(1)
@@ -28,15 +29,7 @@ _NUMBERS: Final = itertools.count(1)
 class MakeStreamHub(Protocol):
     """Puts an installation into a folder of the test's own; see `Templates.copy`."""
 
-    def __call__(
-        self,
-        name: str = ...,
-        *,
-        apps: Iterable[str] = ...,
-        era: str | None = ...,
-        global_revision: str | None = ...,
-        app_revision: str | None = ...,
-    ) -> DataDir:
+    def __call__(self, name: str = ..., **kind: Unpack[Kind]) -> DataDir:
         """Return where its files lie."""
         ...
 
@@ -53,32 +46,37 @@ def streamhub_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 def make_streamhub(streamhub_templates: Templates, tmp_path: Path) -> MakeStreamHub:
     """Make installations: with apps, of an era of the Node core, or at an older revision."""
 
-    def make(
-        name: str = "streamhub",
-        *,
-        apps: Iterable[str] = ("live",),
-        era: str | None = None,
-        global_revision: str | None = None,
-        app_revision: str | None = None,
-    ) -> DataDir:
-        return streamhub_templates.copy(
-            tmp_path / name,
-            apps=apps,
-            era=era,
-            global_revision=global_revision,
-            app_revision=app_revision,
-        )
+    def make(name: str = "streamhub", **kind: Unpack[Kind]) -> DataDir:
+        return streamhub_templates.copy(tmp_path / name, **kind)
 
     return make
 
 
 @pytest.fixture
-def streamhub(make_streamhub: MakeStreamHub) -> Iterator[Databases]:
-    """`Databases` on an installation with the one app `live`; closed after the test."""
+def streamhub_place(make_streamhub: MakeStreamHub) -> DataDir:
+    """An installation with the one app `live`, which the next two fixtures open."""
+    return make_streamhub()
+
+
+@pytest.fixture
+def streamhub(streamhub_place: DataDir) -> Iterator[Databases]:
+    """`Databases` on that installation; closed after the test."""
     from streamhub_orm.databases import Databases  # noqa: PLC0415 - on request
 
-    with Databases(make_streamhub().root) as databases:
+    with Databases(streamhub_place.root) as databases:
         yield databases
+
+
+@pytest.fixture
+def streamhub_async(streamhub_place: DataDir) -> Iterator[AsyncDatabases]:
+    """`AsyncDatabases` on that installation, for a test on any event loop; closed after it."""
+    import asyncio  # noqa: PLC0415 - on request
+
+    from streamhub_orm.aio import AsyncDatabases  # noqa: PLC0415 - on request
+
+    databases = AsyncDatabases(streamhub_place.root)
+    yield databases
+    asyncio.run(databases.close())
 
 
 @pytest.fixture

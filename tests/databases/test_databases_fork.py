@@ -168,19 +168,29 @@ databases.close()
 """
 
 SESSION_OPEN_AT_FORK = """
+from streamhub_orm.app_db import Vod
 from streamhub_orm.errors import ForkedInSessionError
+from streamhub_orm.services import vods
 
 add("parent before")
 with databases.app_session("live", read_only=True) as reading:
     reading.execute(sa.text("SELECT count(*) FROM vods"))
     child = os.fork()
     if not child:
-        try:
-            add("child")
-        except ForkedInSessionError as error:
-            assert "app 'live'" in str(error)
-            os._exit(0)
-        os._exit(1)
+        for use in (
+            lambda: add("child"),
+            lambda: reading.execute(sa.text("SELECT count(*) FROM vods")),
+            lambda: reading.get(Vod, 1),
+            lambda: vods.get(reading, 1),
+        ):
+            try:
+                use()
+            except ForkedInSessionError as error:
+                assert "app 'live'" in str(error)
+                assert "start a new process" in error.todo
+            else:
+                os._exit(1)
+        os._exit(0)
     end(child)
 add("parent after")
 databases.close()

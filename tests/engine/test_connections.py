@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.engine.connections import open_for_migration, open_for_session
+from streamhub_orm.engine.connections import open_for_migration, open_for_session, open_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,3 +65,24 @@ def test_open_of_restored_files_by_many_threads_refuses_none(
             path = tmp_path / f"{number}.db"
             write_restored(path)
             list(threads.map(read, [path] * THREADS))
+
+
+@pytest.mark.parametrize("opener", [*OPENERS, open_scratch])
+def test_open_that_is_refused_leaves_no_connection_to_the_collector(
+    tmp_path: Path, opener: Callable[[Path], sqlite3.Connection]
+) -> None:
+    """Python 3.13 warns of each: tests/conftest.py has every Python do so."""
+    path = tmp_path / "text.db"
+    path.write_text("no database" * 100)
+    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        opener(path)
+    gc.collect()
+
+
+def test_connection_that_nobody_closed_is_told_of(tmp_path: Path) -> None:
+    """The test of the test."""
+    (path := tmp_path / "one.db").touch()
+    connection = open_scratch(path)
+    with pytest.warns(ResourceWarning, match="nobody closed .*one.db"):  # noqa: PT031
+        del connection
+        gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -35,6 +36,9 @@ VOD = """
     INSERT INTO vods (id, app_id, name, status, file_key, s3_url, snapshot_key, local_path)
     VALUES (?, 1, ?, 'ready', ?, ?, ?, ?)"""
 VARIANT = "INSERT INTO vod_variants (vod_id, format, file_key) VALUES (?, 'mp4', ?)"
+RENDITION = """
+    INSERT INTO vod_variants (vod_id, format, file_key, extra_json) VALUES (?, 'hls-h264', ?, ?)"""
+SEGMENTS = ("hls/1/720p/seg_0000.ts", "hls/1/720p/seg_0001.ts")
 TARGET = "INSERT INTO restream_targets (app, room, url, url_masked) VALUES ('live', 'r', 'u', 'm')"
 LOG = "INSERT INTO server_logs (level, app_id, message) VALUES ('info', ?, 'm')"
 INGRESS = "INSERT INTO ingress_auth (ingress_id, app) VALUES ('wsi_1', 'live')"
@@ -387,3 +391,54 @@ def test_purge_names_only_so_many_recordings_that_stay(
     assert (done.kept, len(done.kept_vods)) == (VODS + 1, 2)
     outcome = run_in_process("--data-dir", used, "purge", "live", "--scope", "vods", "--yes")
     assert f"kept {VODS - 1} more VODs" in outcome.stderr
+
+
+def test_segments_of_a_rendition_and_local_snapshots_go_with_the_recording(
+    used: Path, local_store: LocalStore, tmp_path: Path
+) -> None:
+    """Schema reference, S3: `extra_json.segmentKeys`, and `snapshots/<base>.jpg`."""
+    fill(local_store, tmp_path)
+    for key in (*SEGMENTS, "hls/1/720p/index.m3u8"):
+        local_store.put(tmp_path / "object", key)
+    extra = json.dumps({"segmentKeys": SEGMENTS})
+    run_sql(app_db(used, "live"), RENDITION, [(1, "hls/1/720p/index.m3u8", extra)])
+    snapshots = app_db(used, "live").parent / "snapshots"
+    snapshots.mkdir()
+    for name in ("1.jpg", "1_0001.jpg"):
+        (snapshots / name).write_bytes(b"x")
+
+    planned = purge(used, "live", Scope.VODS, dry_run=True)
+    done = purge(used, "live", Scope.VODS, store=local_store)
+
+    assert (done.ok, done.deleted) == (True, planned.deleted)
+    assert left_in(local_store) == ["rec/of-nobody.mp4"]
+    # Periodic snapshots stay: no row names them.
+    assert [it.name for it in snapshots.iterdir()] == ["1_0001.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        ("{", "extra_json of its variants"),
+        ('{"segmentKeys": "seg.ts"}', "extra_json of its variants"),
+        ('{"segmentKeys": ["seg.ts", 5]}', "extra_json of its variants"),
+        ('{"segmentKeys": ["../../other/seg.ts"]}', "its object ../../other/seg.ts"),
+    ],
+)
+def test_segments_that_nobody_can_name_keep_their_recording_alone(
+    used: Path, local_store: LocalStore, tmp_path: Path, extra: str, told: str
+) -> None:
+    fill(local_store, tmp_path)
+    run_sql(app_db(used, "live"), RENDITION, [(3, "hls/3/index.m3u8", extra)])
+    done = purge(used, "live", Scope.VODS, store=local_store)
+    assert [(vod.id, vod.name) for vod in done.kept_vods] == [(3, "vod 3")]
+    assert told in done.kept_vods[0].reason
+    assert query(app_db(used, "live"), "SELECT id FROM vods") == [(3,)]
+
+
+@pytest.mark.parametrize("extra", [None, "{}", '{"segmentKeys": null}', '{"other": 1}', "[]"])
+def test_variant_without_segments_is_no_hindrance(
+    used: Path, local_store: LocalStore, extra: str | None
+) -> None:
+    run_sql(app_db(used, "live"), RENDITION, [(3, "hls/3/index.m3u8", extra)])
+    assert purge(used, "live", Scope.VODS, store=local_store).ok

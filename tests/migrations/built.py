@@ -8,6 +8,8 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
+from alembic.config import Config
+
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.engine.engines import raw_connection
 from streamhub_orm.migrations.app_file import upgrade_app_file
@@ -16,6 +18,7 @@ from streamhub_orm.migrations.references import reference_structure, template
 from streamhub_orm.migrations.revisions import database_in_memory
 from streamhub_orm.migrations.structure import Drift, compare, read_structure
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from tests.support.installations.commands import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from streamhub_orm.migrations.worlds import World
     from tests.support.installations.snapshot import Snapshot
 
+
+SECTIONS: Final = {GLOBAL: "alembic", APP: "app"}
+"""The section of alembic.ini, so the value of -n, of each world."""
 
 EDITED: Final = {GLOBAL: "g0014", APP: "a0009"}
 """The revisions whose text the edits were written for; a later one adds nothing in their way."""
@@ -87,6 +93,21 @@ def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
     """Return the rows of a statement, read-only."""
     with reading(path) as connection:
         return connection.execute(statement).fetchall()
+
+
+def configured(world: World, url: str | None = None, connection: object = None) -> Config:
+    """Return the checkout's configuration, as a program sets it up."""
+    config = Config(str(CHECKOUT / "alembic.ini"), ini_section=SECTIONS[world])
+    if url is not None:
+        config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    if connection is not None:
+        config.attributes["connection"] = connection
+    return config
+
+
+def revision_of(path: Path) -> str:
+    """Return the revision that a file stands at."""
+    return str(query(path, "SELECT version_num FROM alembic_version")[0][0])
 
 
 def bytes_of(folder: Path) -> dict[str, str]:

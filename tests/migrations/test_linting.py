@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.migrations.linting import RULES, lint
+from streamhub_orm.migrations.linting import lint
+from streamhub_orm.migrations.rules import RULES
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from tests.support.installations.commands import CHECKOUT, run_in_process
 

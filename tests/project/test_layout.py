@@ -65,10 +65,10 @@ def test_wheel_holds_the_package_with_both_histories_and_nothing_else(built: Pat
 def test_histories_of_the_wheel_serve_a_pipeline_that_has_nothing_else(
     built: Path, tmp_path: Path
 ) -> None:
-    """The ini file of docs/MIGRATIONS.md finds them, and they do what those of the checkout do."""
+    """The ini file of docs/ALEMBIC.md finds them, and they do what those of the checkout do."""
     (wheel,) = built.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")  # noqa: S202 - our own
-    page = (ROOT / "docs/MIGRATIONS.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/ALEMBIC.md").read_text(encoding="utf-8")
     (ini,) = re.findall(r"^```ini\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     (tmp_path / "alembic.ini").write_text(ini, encoding="utf-8")
     place = make_installation(tmp_path / "data")

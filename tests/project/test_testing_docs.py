@@ -35,7 +35,7 @@ def test_blocks_are_tests_that_pass(tmp_path: Path) -> None:
     plugin = ("-p", "streamhub_orm.testing.plugin")
     done = run("-m", "pytest", "-q", "-W", "error", *plugin, "test_page.py", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"\b13 passed", done.stdout), done.stdout
+    assert re.search(r"\b14 passed", done.stdout), done.stdout
 
 
 def test_the_plugin_costs_those_who_ask_for_nothing_nothing(tmp_path: Path) -> None:

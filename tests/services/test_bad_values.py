@@ -6,9 +6,12 @@ import json
 import math
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from streamhub_orm.app_db import AppPlugin, StreamType, Vod
 from streamhub_orm.errors import (
@@ -19,7 +22,7 @@ from streamhub_orm.errors import (
     UnknownTenantError,
 )
 from streamhub_orm.global_db import IpAction
-from streamhub_orm.schema import json_from_text, json_to_text
+from streamhub_orm.schema import json_from_text, json_to_text, utc_now
 from streamhub_orm.services import (
     apps,
     ingress,
@@ -326,8 +329,27 @@ def test_a_stream_whose_id_has_a_nul_stays_where_it_is_present(databases: Databa
         )
     present = ["a\0b", "one", "new\0", "half \ud800"]
     with databases.app_session("live") as session:
-        found = streams.reconcile(session, "stage", present)
+        later = utc_now() + timedelta(minutes=1)
+        found = streams.reconcile(session, "stage", present, now=later)
         assert found.ended == ["stage/gone\0"]
         assert found.unknown == ["stage/half \ud800", "stage/new\0"]
         assert streams.count_active(session) == 3
     assert json.dumps(found.ended)
+
+
+def test_text_that_is_no_utf_8_is_refused_by_every_read_and_not_shown(databases: Databases) -> None:
+    with databases.app_session("live") as session:
+        vods.create(session, name="v")
+        connection = session.connection()
+        connection.exec_driver_sql("UPDATE vods SET room = CAST(x'63616e617279ff' AS TEXT)")
+    for read in (
+        lambda session: session.get(Vod, 1),
+        lambda session: session.scalars(sa.select(Vod)).all(),
+        lambda session: session.execute(sa.select(Vod.room)).all(),
+        lambda session: session.connection().exec_driver_sql("SELECT room FROM vods").fetchone(),
+        lambda session: vods.get(session, 1),
+    ):
+        with databases.app_session("live", read_only=True) as session:
+            with pytest.raises(HiddenValueError, match="UTF-8") as caught:
+                read(session)
+            assert "canary" not in "".join(format_exception(caught.value))

@@ -173,6 +173,17 @@ def test_reconcile_ends_who_is_gone_and_names_who_is_unknown(app_session: Sessio
     assert again == streams.Reconciled([], ["stage/dan", "stage/eve"])
 
 
+def test_reconcile_spares_cameras_and_whoever_has_just_come(app_session: Session) -> None:
+    """Schema reference, streams: ws-mjpeg, and what began under 15 s ago."""
+    upsert(app_session, participant="camera", type=StreamType.WS_MJPEG)
+    upsert(app_session, participant="new", now=NOON + HOUR - timedelta(seconds=14))
+    upsert(app_session, participant="old", now=NOON + HOUR - timedelta(seconds=16))
+    done = streams.reconcile(app_session, "stage", [], now=NOON + HOUR)
+    assert done == streams.Reconciled(["stage/old"], [])
+    left = {stream.participant for stream in streams.list_active(app_session)}
+    assert left == {"camera", "new"}
+
+
 def test_reconcile_with_nobody_there_ends_all_of_the_room(app_session: Session) -> None:
     upsert(app_session)
     upsert(app_session, room="foyer")

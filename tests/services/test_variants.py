@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import VariantKind, VodVariant
-from streamhub_orm.errors import UnknownVariantError, UnknownVodError
+from streamhub_orm.errors import StoredValueError, UnknownVariantError, UnknownVodError
 from streamhub_orm.services import variants, vods
 from streamhub_orm.testing.checks import plans_of
 
@@ -63,7 +63,7 @@ def test_variant_of_no_recording_is_refused(app_session: Session, vod_id: int) -
 def test_deleted_variant_leaves_its_key(app_session: Session, vod_id: int) -> None:
     kept = variants.create(app_session, vod_id, format="mp4", file_key="a.mp4")
     gone = variants.create(app_session, vod_id, format="hls", file_key="a.m3u8")
-    assert variants.delete(app_session, gone.id) == "a.m3u8"
+    assert variants.delete(app_session, gone.id) == ["a.m3u8"]
     assert variants.list_(app_session, vod_id) == [kept]
     with pytest.raises(UnknownVariantError, match="no variant 2"):
         variants.delete(app_session, gone.id)
@@ -81,7 +81,39 @@ def test_deleted_variants_leave_their_keys(app_session: Session, vod_id: int) ->
 
 def test_list_and_deletion_search_the_index(app_session: Session, vod_id: int) -> None:
     (listed,) = plans_of(app_session, lambda: variants.list_(app_session, vod_id))
-    (deleted,) = plans_of(app_session, lambda: variants.delete_all(app_session, vod_id))
-    for plan in (listed, deleted):
+    found, deleted = plans_of(app_session, lambda: variants.delete_all(app_session, vod_id))
+    for plan in (listed, found, deleted):
         assert "INDEX idx_vod_variants_vod (vod_id=?)" in plan
         assert "SCAN" not in plan
+
+
+def test_deleted_variants_leave_the_keys_of_their_segments(
+    app_session: Session, vod_id: int
+) -> None:
+    """Schema reference, S3: per variant, in list order, `file_key` and then `segmentKeys`."""
+    for kind, key, extra in (
+        (VariantKind.RENDITION, "720p/index.m3u8", {"segmentKeys": ["720p/0.ts", "720p/1.ts"]}),
+        (VariantKind.MASTER, "master.m3u8", None),
+    ):
+        variants.create(
+            app_session, vod_id, kind=kind, format="hls-h264", file_key=key, extra_json=extra
+        )
+    deleted = vods.delete(app_session, vod_id)
+    assert deleted.object_keys == ("master.m3u8", "720p/index.m3u8", "720p/0.ts", "720p/1.ts")
+
+
+@pytest.mark.parametrize("segments", ["seg.ts", ["seg.ts", 5], {"a": "seg.ts"}])
+def test_variant_that_does_not_name_its_segments_stays(
+    app_session: Session, vod_id: int, segments: object
+) -> None:
+    """Its segments would lie in the store for ever, known to nobody."""
+    extra = {"segmentKeys": segments}
+    variant = variants.create(app_session, vod_id, format="hls", extra_json=extra)
+    for delete in (
+        lambda: variants.delete(app_session, variant.id),
+        lambda: vods.delete(app_session, vod_id),
+    ):
+        with pytest.raises(StoredValueError, match="segmentKeys in extra_json of variant 1"):
+            delete()
+    assert variants.list_(app_session, vod_id) == [variant]
+    assert vods.get(app_session, vod_id).name == "opening"

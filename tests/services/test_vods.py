@@ -107,7 +107,7 @@ def test_row_holds_the_columns_of_the_model_in_order(app_session: Session) -> No
 def test_row_has_the_types_of_the_model() -> None:
     """Whoever goes over from the one to the other changes no line that reads a column."""
     columns = sa.inspect(Vod).columns.keys()
-    model = get_type_hints(Vod, localns={"Stream": object})
+    model = get_type_hints(Vod)
     known = vars(vod_rows) | {"datetime": datetime}
     row = get_type_hints(vods.VodRow.__base__, known)
     for name, member in vars(vods.VodRow).items():

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streamhub_orm.migrations.revisions import migration_transaction, run_revisions
+from streamhub_orm.migrations.worlds import GLOBAL
+from streamhub_orm.upgrade import upgrade_installation
 from tests.support.installations import Options
 from tests.support.installations.accounting import assert_accounted, assert_report
 from tests.support.installations.commands import run_in_process
@@ -160,3 +163,22 @@ def test_upgrade_of_a_monolith_of_any_user_version_accounts_for_every_row(
     options = Options(user_version=version, ingress=ingress)
 
     upgrade_and_account(make_installation("monolith", options=options).data_dir)
+
+
+@pytest.mark.parametrize("revision", [script.revision for script in GLOBAL.history])
+def test_global_database_that_alembic_left_at_any_revision_is_upgraded(
+    tmp_path: Path, revision: str
+) -> None:
+    """The split comes first, and writes markers into a file that has no table for them yet."""
+    path = tmp_path / "data/streamhub.db"
+    path.parent.mkdir()
+    path.touch()
+    with migration_transaction(path) as connection:
+        run_revisions(connection, GLOBAL, revision)
+        connection.exec_driver_sql("INSERT INTO apps (name, display_name) VALUES ('live', 'Live')")
+    for changed in (True, False):
+        report = upgrade_installation(tmp_path)
+        assert (report.error, report.failed, report.changed) == (None, 0, changed)
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    assert found == [(GLOBAL.head,)]

@@ -61,10 +61,10 @@ def test_upgrade_killed_at_any_point_of_one_era_is_finished_by_the_next_run(
     ("make", "every"),
     [
         (scenarios.lazy_open_of_new_app, 1),
-        (scenarios.lazy_open_of_old_app, 3),
+        (scenarios.lazy_open_of_old_app, 7),
         (scenarios.backup_alone, 1),
         (scenarios.fresh_installation, 1),
-        (scenarios.rollback, 1),
+        (scenarios.rollback, 5),
         (scenarios.split_cleanup, 7),
     ],
     ids=lambda it: getattr(it, "__name__", None),
@@ -93,7 +93,7 @@ def test_upgrade_of_any_era_killed_at_some_points_is_finished_by_the_next_run(
 ) -> None:
     """A sample here; every point in the longer run."""
     prepared = preparations.get(make())
-    assert_survives(attack_at(server, prepared, numbers(prepared, slice_=5, of=24), Attack()))
+    assert_survives(attack_at(server, prepared, numbers(prepared, slice_=5, of=36), Attack()))
 
 
 def test_upgrade_killed_in_the_middle_of_a_write_is_finished_by_the_next_run(
