@@ -39,8 +39,8 @@ class AsyncDatabases:
     `app_session` and `global_session` say on which session, `run` hands over the databases.
 
     A task that is cancelled ends when its function has ended. The statement at work is stopped, no
-    further session begins, what was not committed is rolled back, and its connection is given
-    back; then `CancelledError` is raised. Where a commit had begun before, it is completed, and
+    further session begins, what was not committed is rolled back, and its connection is closed;
+    then `CancelledError` is raised. Where a commit had begun before, it is completed, and
     `CancelledError` has a note that says so. A task that is cancelled while it waits for its turn
     or for a thread has done nothing. Python code, the opening of an app, and waiting for another
     process's lock (at most 5 s) are not stopped but waited for.

@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import closing
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,8 @@ def test_services_of_a_session_and_of_the_databases_run_on_an_event_loop(
                 )
                 == 1
             )
-            changed = await session.run(streams.reconcile, "stage", [])
+            later = datetime.now(UTC) + timedelta(minutes=1)
+            changed = await session.run(streams.reconcile, "stage", [], now=later)
             assert changed.ended == ["stage/ann"]
             vod = await session.run(vods.create, name="opening")
             with pytest.raises(VodStateError):
