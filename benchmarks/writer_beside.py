@@ -77,7 +77,7 @@ def _write(path: str) -> Sample:
     with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        while not select.select([sys.stdin], [], [], _PAUSE_SECONDS)[0]:
+        while not select.select([sys.stdin], [], [], _PAUSE_SECONDS)[0] or len(waits) <= _BEGUN:
             started = time.perf_counter()
             connection.execute(_INSERT, (f"evening {len(waits)}",))
             waits.append(1000 * (time.perf_counter() - started))

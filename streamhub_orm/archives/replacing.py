@@ -174,7 +174,7 @@ def _replace_database(replacement: Replacement, kept: Path, changes: Changes) ->
         else:
             take_away(target, kept, changes.begin)
             if staged is not None:
-                _put_new(replacement, kept, changes)
+                _put_new_or_back(replacement, kept, changes)
     except sqlite3.DatabaseError as error:
         if is_busy(error):
             raise DatabaseInUseError([f"{target} by another process"]) from error
@@ -211,6 +211,18 @@ def _put_new(replacement: Replacement, kept: Path, changes: Changes) -> None:
         return
     staged.unlink()
     _move_companions(staged, target, changes)
+
+
+def _put_new_or_back(replacement: Replacement, kept: Path, changes: Changes) -> None:
+    """Put a database where one was taken away; where that fails, the old one comes back."""
+    try:
+        _put_new(replacement, kept, changes)
+    except OSError:
+        with suppress(OSError):  # then it lies in the folder that is named, and so it is said
+            os.link(kept, replacement.target)
+            kept.unlink()
+            sync(replacement.target.parent)
+        raise
 
 
 def _rename(replacement: Replacement, kept: Path, changes: Changes) -> None:

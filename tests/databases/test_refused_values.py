@@ -71,7 +71,7 @@ def test_value_that_a_column_refuses_raises_our_error(databases: Databases, way:
         databases.app_session("live") as session,
     ):
         WAYS[way](session)
-    assert type(refused.value) is StoredValueError
+    assert isinstance(refused.value, StoredValueError)
     assert refused.value.todo
     with databases.app_session("live", read_only=True) as session:
         assert vods.count(session) == 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def statement_by_statement() -> None:
     """No transaction around a migration: each statement commits by itself."""
-    engines.ImmediateBegin.do_begin = lambda _, __: None
+    engines.ImmediateDialect.do_begin = lambda _, __: None
 
 
 def publish_in_place() -> None:
