@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sqlite3
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,7 +32,7 @@ from streamhub_orm.engine.exchange import exchange, hold_the_same, take_away
 from streamhub_orm.errors import DatabaseInUseError, OtherFileSystemError, UnusableArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from streamhub_orm.archives.names import Part
     from streamhub_orm.engine.changes import Changes
@@ -171,10 +171,12 @@ def _replace_database(replacement: Replacement, kept: Path, changes: Changes) ->
         if staged is not None and _is_database(staged):
             exchange(target, staged, kept, changes.begin)
             staged.unlink()
-        else:
+        elif staged is None:
             take_away(target, kept, changes.begin)
-            if staged is not None:
-                _put_new_or_back(replacement, kept, changes)
+        else:
+            with _coming_back(target, kept):
+                take_away(target, kept, changes.begin)
+                _put_new(replacement, kept, changes)
     except sqlite3.DatabaseError as error:
         if is_busy(error):
             raise DatabaseInUseError([f"{target} by another process"]) from error
@@ -213,15 +215,17 @@ def _put_new(replacement: Replacement, kept: Path, changes: Changes) -> None:
     _move_companions(staged, target, changes)
 
 
-def _put_new_or_back(replacement: Replacement, kept: Path, changes: Changes) -> None:
-    """Put a database where one was taken away; where that fails, the old one comes back."""
+@contextmanager
+def _coming_back(target: Path, kept: Path) -> Iterator[None]:
+    """Put a database that was taken away back, where nothing can be put in its place."""
     try:
-        _put_new(replacement, kept, changes)
+        yield
     except OSError:
-        with suppress(OSError):  # then it lies in the folder that is named, and so it is said
-            os.link(kept, replacement.target)
-            kept.unlink()
-            sync(replacement.target.parent)
+        if kept.exists() and not target.exists():
+            with suppress(OSError):  # then it lies in the folder that is named, and so it is said
+                os.link(kept, target)
+                kept.unlink()
+                sync(target.parent)
         raise
 
 
