@@ -75,7 +75,8 @@ class AsyncDatabases:
     ) -> None:
         """Find the installation in `data_dir`, as `Databases` does; nothing is opened yet.
 
-        `threads` is how many functions run at once, each for apps, the global database and `run`.
+        `threads` is how many functions run at once, each for apps, the global database and `run`;
+        of short ones, two do.
         """
         self.sync = Databases(data_dir, auto_upgrade=auto_upgrade, max_open_apps=max_open_apps)
         """The ordinary `Databases`, which is used here: for code that runs in threads anyway."""

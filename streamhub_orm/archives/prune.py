@@ -109,7 +109,8 @@ def prune_store(
     kept = {good, next(filter(is_good, by_time))}
     outdated = [it for it in _outdated(archives, retention, now or utc_now()) if it not in kept]
     if not dry_run:
-        pruned.failed = store.delete_many([each.key for each in outdated])
+        failed = store.delete_many([each.key for each in outdated])
+        pruned.failed = {key: str(error) for key, error in failed.items()}
     pruned.removed = [str(each.name) for each in outdated if each.key not in pruned.failed]
     pruned.kept -= len(pruned.removed)
     return pruned

@@ -113,10 +113,10 @@ class VodPurge:
                 for vod in vods
                 if (reason := reasons[vod.id]) is not None
             ],
-            fault=self._fault(keys[0]) if keys and len(failed) == len(keys) else None,
+            fault=self._fault(keys[0], failed) if keys and len(failed) == len(keys) else None,
         )
 
-    def _reason(self, vod: Recording, failed: dict[str, str]) -> str | None:
+    def _reason(self, vod: Recording, failed: dict[str, StorageError]) -> str | None:
         """Return why a recording must stay; None once its objects and its local file are gone."""
         if not vod.is_named_whole:
             return _NO_KEYS
@@ -139,9 +139,11 @@ class VodPurge:
                 connection.exec_driver_sql(statement, (json.dumps(sorted(gone)),))
         return gone
 
-    def _fault(self, key: str) -> str | None:
+    def _fault(self, key: str, failed: dict[str, StorageError]) -> str | None:
         """Tell a store that is down from one that only keeps these objects."""
         assert self._store is not None  # noqa: S101 - it has just refused
+        if isinstance(failed[key], StoreUnreachableError):
+            return str(failed[key])  # to ask again would take as long again
         try:
             self._store.head(key)
         except _DOWN as error:

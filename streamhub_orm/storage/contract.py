@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from streamhub_orm.errors import StorageError
     from streamhub_orm.storage.verified import VerifiedReader
 
 
@@ -81,7 +82,7 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Delete an object; one that is not there counts as deleted."""
 
-    def delete_many(self, keys: Iterable[str]) -> dict[str, str]:
+    def delete_many(self, keys: Iterable[str]) -> dict[str, StorageError]:
         """Delete objects and return those that may still be there, each with the reason.
 
         Keys are returned as they were given. It raises nothing but what the caller's own iterable

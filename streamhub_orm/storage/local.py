@@ -129,14 +129,14 @@ class LocalStore(BaseStore):
                 checksum.unlink()
                 self._remove_emptied(checksum.parent)
 
-    def delete_many(self, keys: Iterable[str]) -> dict[str, str]:
+    def delete_many(self, keys: Iterable[str]) -> dict[str, StorageError]:
         """Delete objects; see `ObjectStore.delete_many`."""
-        failed = {}
+        failed: dict[str, StorageError] = {}
         for key in keys:
             try:
                 self.delete(key)
             except StorageError as error:
-                failed[key] = str(error)
+                failed[key] = error
         return failed
 
     def presigned_url(self, key: str, *, seconds: int = 3600) -> str:

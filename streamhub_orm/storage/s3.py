@@ -181,11 +181,11 @@ class S3Store(BaseStore):
         with self._translated(key):
             self._client.delete_object(Bucket=self.settings.bucket, Key=key)
 
-    def delete_many(self, keys: Iterable[str]) -> dict[str, str]:
+    def delete_many(self, keys: Iterable[str]) -> dict[str, StorageError]:
         """Delete objects, 1,000 in a request; see `ObjectStore.delete_many`."""
-        failed: dict[str, str] = {}
+        failed: dict[str, StorageError] = {}
         rest = iter(keys)
-        stop = ""
+        stop: StorageError | None = None
         while batch := list(islice(rest, _KEYS_PER_DELETE)):
             if stop:
                 failed |= dict.fromkeys(batch, stop)
@@ -193,18 +193,18 @@ class S3Store(BaseStore):
             try:
                 failed |= self._delete_batch(batch)
             except StorageError as error:
-                failed |= dict.fromkeys(batch, str(error))
-                stop = str(error) if isinstance(error, _MEETS_EVERY_KEY) else ""
+                failed |= dict.fromkeys(batch, error)
+                stop = error if isinstance(error, _MEETS_EVERY_KEY) else None
         return failed
 
-    def _delete_batch(self, keys: list[str]) -> dict[str, str]:
-        failed: dict[str, str] = {}
+    def _delete_batch(self, keys: list[str]) -> dict[str, StorageError]:
+        failed: dict[str, StorageError] = {}
         given: dict[str, list[str]] = {}
         for key in keys:
             try:
                 given.setdefault(self._whole_key(key), []).append(key)
             except ObjectKeyError as error:
-                failed[key] = str(error)
+                failed[key] = error
         if given:
             with self._translated(""):
                 answer = self._client.delete_objects(
@@ -213,13 +213,14 @@ class S3Store(BaseStore):
                 )
             unsaid = given.keys() - {it.get("Key") for it in answer.get("Deleted", ())}
             reasons = dict.fromkeys(unsaid, "the store did not answer that it is deleted")
-            for fault in answer.get("Errors", ()):
-                key = fault.get("Key", "")
-                reasons[key] = f"{fault.get('Code', 'unknown')}: {fault.get('Message', '')}"
-                if fault.get("Code") == "NoSuchKey":
+            for told in answer.get("Errors", ()):
+                key = told.get("Key", "")
+                reasons[key] = f"{told.get('Code', 'unknown')}: {told.get('Message', '')}"
+                if told.get("Code") == "NoSuchKey":
                     del reasons[key]
             for key, reason in reasons.items():
-                failed |= dict.fromkeys(given.get(key, ()), reason)
+                fault = StoreFaultError(self.name, key, reason)
+                failed |= dict.fromkeys(given.get(key, ()), fault)
         return failed
 
     def presigned_url(self, key: str, *, seconds: int = 3600) -> str:

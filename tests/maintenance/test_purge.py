@@ -28,6 +28,7 @@ from tests.support.object_stores.proxy import Faults, proxy_before
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streamhub_orm.errors import StorageError
     from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage import LocalStore, ObjectStore
 
@@ -217,7 +218,7 @@ def test_vod_that_changes_while_its_objects_go_keeps_its_row(
     fill(local_store, tmp_path)
     delete_many = local_store.delete_many
 
-    def delete_slowly(keys: list[str]) -> dict[str, str]:
+    def delete_slowly(keys: list[str]) -> dict[str, StorageError]:
         failed = delete_many(keys)
         run_sql(app_db(used, "live"), VARIANT, [(4, "rec/4-1080.mp4")])
         return failed
@@ -312,6 +313,22 @@ def test_store_that_vanishes_half_way_is_finished_by_the_next_run(
     assert_rows_have_objects(used, s3_store)
     assert purge(used, "live", Scope.VODS, store=s3_store).ok
     assert left_in(s3_store) == ["rec/of-nobody.mp4"]
+
+
+def test_store_that_never_answers_is_asked_once(
+    used: Path, s3_settings: S3Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three attempts of 8 s are within the 30 s that the documents promise, six are not."""
+    assert s3_settings.endpoint is not None
+    with (
+        proxy_before(s3_settings.endpoint, Faults(swallow=True)) as proxy,
+        S3Store(replace(s3_settings, endpoint=proxy.endpoint), read_seconds=0.2) as store,
+    ):
+        monkeypatch.setattr(store, "head", None)
+        done = purge(used, "live", Scope.VODS, store=store)
+    assert "no answer in time" in str(done.error)
+    assert "were not tried" in str(done.error)
+    assert query(app_db(used, "live"), "SELECT count(*) FROM vods") == [(VODS,)]
 
 
 def assert_rows_have_objects(data_dir: Path, store: ObjectStore) -> None:

@@ -218,7 +218,7 @@ def test_delete_many_deletes_and_returns_what_cannot_be(
         object_store.put(path, key)
     failed = object_store.delete_many(iter(["a", "no/such", "../b", "", "c"]))
     assert list(failed) == ["../b", ""]
-    assert "'..'" in failed["../b"]
+    assert "'..'" in str(failed["../b"])
     assert keys_of(object_store) == ["b"]
 
 
