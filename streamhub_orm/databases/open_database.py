@@ -91,7 +91,7 @@ class OpenDatabase:
         # comes between is taken for another one, and opened anew.
         self._file = _file_at(self._place)
         with translated(path, "opening it"):
-            self._ready = [self._connect()]
+            self._ready = [engine.connect(path)]
         self._wal_file = _file_at(self._wal)
         self._look_again_at = monotonic() + REGISTRY_SECONDS
 
@@ -105,10 +105,11 @@ class OpenDatabase:
         try:
             connection = self._ready.pop()
         except IndexError:
-            with translated(self.path, "opening it"):
-                connection = self._connect()
-            if not self.is_in_place():
-                connection.close()
+            try:
+                with translated(self.path, "opening it"):
+                    # Another file read with the present -shm would cut what others have mapped.
+                    connection = self._engine.connect(self.path, check=self.require_in_place)
+            except DatabaseReplacedError:
                 return None
         connection.info[READ_ONLY] = read_only
         return connection
@@ -180,9 +181,6 @@ class OpenDatabase:
     def idle_connections(self) -> list[sqlite3.Connection]:
         """Return the connections that nobody has in hand."""
         return [raw_connection(it) for it in self._ready]
-
-    def _connect(self) -> sa.Connection:
-        return self._engine.connect(self.path)
 
     def _close_ready(self) -> None:
         while self._ready:

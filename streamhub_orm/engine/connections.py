@@ -89,9 +89,13 @@ def _retry_while_busy(
             return
 
 
-def open_for_session(path: Path) -> sqlite3.Connection:
-    """Open for services: foreign_keys=ON, synchronous=NORMAL, WAL, usable from any thread."""
-    return _set_up(path, "foreign_keys = ON", "synchronous = NORMAL", wal=True)
+def open_for_session(path: Path, *, check: Callable[[], None] = lambda: None) -> sqlite3.Connection:
+    """Open for services: foreign_keys=ON, synchronous=NORMAL, WAL, usable from any thread.
+
+    `check` may raise when the file is open and nothing of it was read yet: from its first statement
+    on a connection uses the -wal and -shm that lie beside the path, whose file it may not be.
+    """
+    return _set_up(path, "foreign_keys = ON", "synchronous = NORMAL", wal=True, check=check)
 
 
 def open_scratch(path: Path) -> sqlite3.Connection:
@@ -100,7 +104,9 @@ def open_scratch(path: Path) -> sqlite3.Connection:
     return _set_up(path, *unsafe, _LARGE_CACHE, wal=False)
 
 
-def _set_up(path: Path, *pragmas: str, wal: bool) -> sqlite3.Connection:
+def _set_up(
+    path: Path, *pragmas: str, wal: bool, check: Callable[[], None] = lambda: None
+) -> sqlite3.Connection:
     """Open to write; a file that refuses a pragma, as one that is no database, is closed again.
 
     To set WAL mode, which is final, SQLite reads the header under a shared lock and then wants it
@@ -109,6 +115,7 @@ def _set_up(path: Path, *pragmas: str, wal: bool) -> sqlite3.Connection:
     """
     connection = _connect(path, "rw")
     try:
+        check()
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
         if wal:

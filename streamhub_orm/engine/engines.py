@@ -245,9 +245,9 @@ class FileEngine:
         )
         self._engine._connection_cls = _Connection  # noqa: SLF001 - see there
 
-    def connect(self, path: Path) -> sa.Connection:
-        """Open a file for sessions."""
-        return self.connect_over(open_for_session(path))
+    def connect(self, path: Path, *, check: Callable[[], None] = lambda: None) -> sa.Connection:
+        """Open a file for sessions; see `open_for_session`."""
+        return self.connect_over(open_for_session(path, check=check))
 
     def connect_over(self, opened: sqlite3.Connection) -> sa.Connection:
         """Return an SQLAlchemy connection over one of sqlite3, which it closes with itself."""
