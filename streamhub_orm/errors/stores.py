@@ -5,7 +5,7 @@ Each names the archive, or the store and the key; none shows a credential.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from streamhub_orm.errors.base import StreamHubError
 
@@ -62,7 +62,10 @@ class StorageError(StreamHubError):
     """Base of errors of an object store; nothing was left half-done.
 
     `store` is endpoint and bucket, or folder; `key` is empty for the store as a whole.
+    `meets_every_key` is True where any other key would fare the same, so that none need be tried.
     """
+
+    meets_every_key: ClassVar[bool] = False
 
     store: str
     key: str
@@ -77,6 +80,8 @@ class StorageError(StreamHubError):
 class StoreUnreachableError(StorageError):
     """Raised when no answer comes or the connection breaks, also after the retries."""
 
+    meets_every_key: ClassVar[bool] = True
+
     found: str
     expected = "an answer of the store"
     todo = "Check the endpoint, the network and whether the store runs, then try again."
@@ -85,6 +90,8 @@ class StoreUnreachableError(StorageError):
 
 class StoreDeniedError(StorageError):
     """Raised when the store does not know the keys, or they do not allow this."""
+
+    meets_every_key: ClassVar[bool] = True
 
     code: str
     found = "a refusal ({code})"
@@ -95,6 +102,8 @@ class StoreDeniedError(StorageError):
 class ClockSkewError(StorageError):
     """Raised when the store refuses requests since its clock and this machine's differ too much."""
 
+    meets_every_key: ClassVar[bool] = True
+
     found = "clock skew: this machine's clock and the store's differ by more than 15 minutes"
     expected = "clocks that agree, since each request is signed with its time"
     todo = "Set this machine's clock (`timedatectl` shows it) or the store's, then run again."
@@ -103,6 +112,8 @@ class ClockSkewError(StorageError):
 
 class MissingBucketError(StorageError):
     """Raised when the bucket, or the folder of a local store, does not exist."""
+
+    meets_every_key: ClassVar[bool] = True
 
     key: str = ""
     found = "no such bucket or folder"

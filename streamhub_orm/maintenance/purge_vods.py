@@ -10,12 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from streamhub_orm.errors import (
-    MissingBucketError,
-    StorageError,
-    StoreDeniedError,
-    StoreUnreachableError,
-)
+from streamhub_orm.errors import StorageError, StoreDeniedError
 from streamhub_orm.maintenance.local_files import delete_local_file, local_snapshot
 
 if TYPE_CHECKING:
@@ -30,7 +25,6 @@ _BEFORE_ALL: Final = -(2**63)
 _NO_STORE: Final = "it lies in an object store, and the app's config.yaml names no bucket"
 _NO_KEYS: Final = "extra_json of its variants is no JSON object with a list of texts as segmentKeys"
 _CHANGED: Final = "it was changed meanwhile; run again"
-_DOWN: Final = (StoreUnreachableError, StoreDeniedError, MissingBucketError)
 
 
 class Recording(NamedTuple):
@@ -142,15 +136,16 @@ class VodPurge:
     def _fault(self, key: str, failed: dict[str, StorageError]) -> str | None:
         """Tell a store that is down from one that only keeps these objects."""
         assert self._store is not None  # noqa: S101 - it has just refused
-        if isinstance(failed[key], StoreUnreachableError):
-            return str(failed[key])  # to ask again would take as long again
-        try:
-            self._store.head(key)
-        except _DOWN as error:
-            return str(error)
-        except StorageError:
-            return None
-        return None
+        error = failed[key]
+        # A refusal may be of the deletion alone; otherwise to ask once more only takes time.
+        if isinstance(error, StoreDeniedError) or not error.meets_every_key:
+            try:
+                self._store.head(key)
+            except StorageError as found:
+                error = found
+            else:
+                return None
+        return str(error) if error.meets_every_key else None
 
 
 @dataclass(frozen=True)

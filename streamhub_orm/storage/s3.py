@@ -24,9 +24,7 @@ from streamhub_orm.errors import (
     ObjectExistsError,
     ObjectKeyError,
     StorageError,
-    StoreDeniedError,
     StoreFaultError,
-    StoreUnreachableError,
 )
 from streamhub_orm.settings import S3Settings
 from streamhub_orm.storage.base import BaseStore
@@ -53,7 +51,6 @@ _KEYS_PER_DELETE: Final = 1000
 _ATTEMPTS: Final = 3
 """Attempts at one request: the first and two retries, whose waits add up to a few seconds."""
 
-_MEETS_EVERY_KEY: Final = (MissingBucketError, StoreDeniedError, StoreUnreachableError)
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -194,7 +191,7 @@ class S3Store(BaseStore):
                 failed |= self._delete_batch(batch)
             except StorageError as error:
                 failed |= dict.fromkeys(batch, error)
-                stop = error if isinstance(error, _MEETS_EVERY_KEY) else None
+                stop = error if error.meets_every_key else None
         return failed
 
     def _delete_batch(self, keys: list[str]) -> dict[str, StorageError]:

@@ -29,6 +29,7 @@ from streamhub_orm.global_db import App
 from streamhub_orm.services import apps as app_service
 from streamhub_orm.services import quotas, streams, tokens, vods
 from streamhub_orm.services.quotas import Metric
+from tests.aio.work import add, read
 from tests.databases.conftest import make_fresh
 
 if TYPE_CHECKING:
@@ -41,21 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["make_fresh"]
 
 CHECKOUT = Path(__file__).parents[2]
-
-
-def add(session: Session, name: str) -> int:
-    vod = Vod(name=name)
-    session.add(vod)
-    session.flush()
-    return vod.id
-
-
-def names(session: Session) -> list[str | None]:
-    return list(session.scalars(sa.select(Vod.name).order_by(Vod.id)))
-
-
-async def read(databases: AsyncDatabases, app: str = "live") -> list[str | None]:
-    return await databases.app_session(app, read_only=True).run(names)
 
 
 def test_function_is_committed_at_its_end_and_rolled_back_on_an_error(

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.aio import AsyncDatabases
-from streamhub_orm.app_db import Vod
+from tests.aio.work import add, names, read
 from tests.databases.conftest import make_fresh
 
 if TYPE_CHECKING:
@@ -28,21 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["make_fresh"]
 
 CHECKOUT = Path(__file__).parents[2]
-
-
-def add(session: Session, name: str) -> int:
-    vod = Vod(name=name)
-    session.add(vod)
-    session.flush()
-    return vod.id
-
-
-def names(session: Session) -> list[str | None]:
-    return list(session.scalars(sa.select(Vod.name).order_by(Vod.id)))
-
-
-async def read(databases: AsyncDatabases, app: str = "live") -> list[str | None]:
-    return await databases.app_session(app, read_only=True).run(names)
 
 
 class Held:

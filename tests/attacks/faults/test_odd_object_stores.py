@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from streamhub_orm import Databases
 from streamhub_orm.errors import ClockSkewError, StorageError, StoreFaultError
 from streamhub_orm.init import make_installation as init
+from streamhub_orm.maintenance.purge import Scope, purge
+from streamhub_orm.maintenance.purge_vods import BATCH
+from streamhub_orm.services import vods
 from streamhub_orm.settings import S3Settings
 from streamhub_orm.storage import open_s3_store
 from tests.support.installations.commands import run_command
@@ -256,3 +260,21 @@ def test_backups_of_the_folder_are_listed_where_the_bucket_fails(tmp_path: Path)
     assert done.status == 1, done
     assert [it["place"] for it in done.report["backups"]] == ["local"]
     assert odd.endpoint in done.report["error"]
+
+
+def test_clock_skew_ends_a_purge_and_a_deletion_at_the_first_request(tmp_path: Path) -> None:
+    """Every other key would meet it."""
+    data_dir = init(tmp_path / "installation").root
+    with Databases(data_dir) as databases, databases.app_session("live") as session:
+        for number in range(BATCH + 1):
+            vods.create(session, name="v", file_key=f"{number}.mp4", s3_url="s3://of-nobody")
+    with (
+        serving(Odd(403, SKEWED)) as odd,
+        open_s3_store(settings_for(odd.endpoint)) as store,
+    ):
+        assert len(store.delete_many(map(str, range(1001)))) == 1001
+        assert len(odd.asked) == 1
+        purged = purge(data_dir, "live", Scope.VODS, store=store)
+    assert "clock skew" in str(purged.error)
+    assert "were not tried" in str(purged.error)
+    assert purged.kept == BATCH
