@@ -145,7 +145,7 @@ DRIFTS = {
     "COLLATE of an index": (GLOBAL, "(email COLLATE NOCASE)", "(email)", "idx_users_email_nocase"),
     "WHERE of an index": (
         APP,
-        "WHERE status = 'recording'",
+        "WHERE status IN ('recording', 'uploading')",
         "WHERE status = 'ready'",
         "idx_vods_in",
     ),
