@@ -21,11 +21,14 @@ user_version: int = 8
 
 
 def upgrade() -> None:
-    """Let idx_vods_in_progress hold both statuses."""
+    """Replace the index by one that holds both statuses, under a name of its own.
+
+    Adoption tells revisions apart by the names that each added.
+    """
     # lint: core, this index is ours; what the core asks is served by it or by idx_vods_stream
     op.drop_index("idx_vods_in_progress", table_name="vods")
     op.create_index(
-        "idx_vods_in_progress",
+        "idx_vods_stream_in_progress",
         "vods",
         ["stream_id"],
         sqlite_where=sa.text("status IN ('recording', 'uploading')"),
@@ -33,8 +36,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Let it hold those in status `recording` alone."""
-    op.drop_index("idx_vods_in_progress", table_name="vods")
+    """Put back the index of those in status `recording`."""
+    op.drop_index("idx_vods_stream_in_progress", table_name="vods")
     op.create_index(
         "idx_vods_in_progress",
         "vods",

@@ -52,7 +52,7 @@ class Vod(AppBase):
             sqlite_where=text("json_valid(metatags_json)"),
         ),
         Index(
-            "idx_vods_in_progress",
+            "idx_vods_stream_in_progress",
             "stream_id",
             sqlite_where=text("status IN ('recording', 'uploading')"),
         ),
@@ -98,7 +98,7 @@ class Vod(AppBase):
 
     @classmethod
     def in_progress(cls, stream_id: str) -> ColumnElement[bool]:
-        """Return the condition that idx_vods_in_progress serves: being recorded or uploaded.
+        """Return the condition that idx_vods_stream_in_progress serves: being recorded or uploaded.
 
         The statuses are literals: bound, SQLite cannot tell that they are those of the index.
         """

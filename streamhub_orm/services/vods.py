@@ -73,7 +73,7 @@ _BY_EGRESS: Final = PointQuery(
     .order_by(RAW_VODS.c.id.desc()),
     "egress_id",
 )
-# The condition of idx_vods_in_progress, as Vod.in_progress states it.
+# The condition of idx_vods_stream_in_progress, as Vod.in_progress states it.
 _IN_PROGRESS: Final = PointQuery(
     sa.select(RAW_VODS)
     .where(

@@ -177,7 +177,7 @@ def test_hot_lookups_use_their_index(tmp_path: Path, *, analyzed: bool) -> None:
         by_key = sa.select(IngressAuth).where(IngressAuth.stream_key == "k")
         assert "USING INDEX idx_vods_egress (<expr>=?)" in plan(session, by_egress)
         explained = plan(session, in_progress)
-        assert "USING INDEX idx_vods_in_progress (stream_id=?)" in explained
+        assert "USING INDEX idx_vods_stream_in_progress (stream_id=?)" in explained
         assert "TEMP B-TREE" not in explained
         assert "USING INDEX idx_ingress_auth_stream_key" in plan(session, by_key)
 

@@ -173,7 +173,7 @@ def test_get_of_no_recording_raises(app_session: Session) -> None:
     ("query", "parameter", "plan"),
     [
         (vods._BY_EGRESS, "egress_id", "idx_vods_egress (<expr>=?)"),
-        (vods._IN_PROGRESS, "stream_id_", "idx_vods_in_progress (stream_id=?)"),
+        (vods._IN_PROGRESS, "stream_id_", "idx_vods_stream_in_progress (stream_id=?)"),
     ],
 )
 def test_look_up_searches_its_index(
