@@ -97,7 +97,7 @@ ON_GLOBAL: dict[str, Callable[[Session, str], object]] = {
     "logs.list_": lambda s, t: logs.list_(s, LogFilter(text=t)),
     "logs.list_ app": lambda s, t: logs.list_(s, LogFilter(app=t)),
     "ip_rules.create": lambda s, t: ip_rules.create(s, "192.0.2.0/24", IpAction.BLOCK, note=t),
-    "ip_bans.record": lambda s, t: ip_bans.record(s, "192.0.2.1", t),
+    "ip_bans.ban": lambda s, t: ip_bans.ban(s, "192.0.2.1", t),
 }
 
 
