@@ -17,7 +17,7 @@ from streamhub_orm.errors import EmailError
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute
 
-__all__ = ["is_odd", "normal", "require_email"]
+__all__ = ["is_odd", "normal", "normal_of", "raw", "require_email"]
 
 _BLANKS: Final = (
     "\t\n\v\f\r \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -46,6 +46,16 @@ def require_email(email: str) -> str:
 def is_odd(column: sa.Column[Any] | InstrumentedAttribute[Any]) -> sa.ColumnElement[bool]:
     """Return the condition that an address may be stored in a form that NOCASE does not find.
 
-    Whether it is the one that is looked for, `normal` tells.
+    Whether it is the one that is looked for, `normal_of` tells.
     """
     return column.op("GLOB")(sa.literal_column(f"'{_ODD}'", sa.Text))
+
+
+def raw(column: sa.Column[Any] | InstrumentedAttribute[Any]) -> sa.Cast[bytes]:
+    """Return a column of addresses as bytes: one that is no UTF-8 must not hide the others."""
+    return sa.cast(column, sa.LargeBinary)
+
+
+def normal_of(stored: bytes) -> str:
+    """Return the normal form of an address that `raw` read."""
+    return normal(stored.decode(errors="replace"))

@@ -53,6 +53,7 @@ class TenantMember(NamedTuple):
     user_id: str
     email: str | None
     name: str | None
+    status: str
     role: Role
     created_at: datetime
 
@@ -127,7 +128,10 @@ def delete(session: Session, tenant_id: str, user_id: str) -> None:
 def list_members(session: Session, tenant_id: str) -> list[TenantMember]:
     """List the members of a tenant, in the order in which they joined."""
     statement = (
-        sa.select(User.id, User.email, User.name, Membership.role, Membership.created_at)
+        sa.select(
+            *(User.id, User.email, User.name, User.status),
+            *(Membership.role, Membership.created_at),
+        )
         .join(User, User.id == Membership.user_id)
         .where(Membership.tenant_id == tenant_id)
         .order_by(sa.literal_column("memberships.rowid"))

@@ -16,7 +16,7 @@ from streamhub_orm.global_db import User
 from streamhub_orm.schema import is_storable
 from streamhub_orm.services import memberships, passwords, sign_ins
 from streamhub_orm.services.core import get_row
-from streamhub_orm.services.emails import is_odd, normal, require_email
+from streamhub_orm.services.emails import is_odd, normal, normal_of, raw, require_email
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,11 +52,9 @@ _FIND_BY_EMAIL: Final = (
 )
 """The user whom the Node core finds: A to Z count as a to z, and of several the first one made."""
 _FIND_ODD: Final = (
-    sa.select(sa.cast(User.email, sa.LargeBinary), User.id)
-    .where(is_odd(User.email))
-    .order_by(_FIRST_MADE)
+    sa.select(raw(User.email), User.id).where(is_odd(User.email)).order_by(_FIRST_MADE)
 )
-"""The addresses in a form that the core may never find, as bytes: one may be no UTF-8."""
+"""The addresses in a form that the core may never find."""
 
 
 class UserChanges(TypedDict, total=False):
@@ -116,7 +114,7 @@ def find_by_email(session: Session, email: str) -> User | None:
     if found is not None:
         return found
     for stored, user_id in session.execute(_FIND_ODD):
-        if normal(stored.decode(errors="replace")) == wanted:
+        if normal_of(stored) == wanted:
             return session.get(User, user_id)
     return None
 
