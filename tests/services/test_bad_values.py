@@ -127,7 +127,8 @@ def test_who_asks_with_such_a_text_is_unknown(databases: Databases, text: str) -
     with databases.app_session("live") as session:
         assert ingress.find(session, text) is None
         assert ingress.find_by_key(session, text) is None
-        assert not ingress.is_authorised(session, text)
+        assert not ingress.is_authorised(session, text, strict=True)
+        assert not ingress.admit(session, text, strict=True)
 
 
 @pytest.mark.parametrize("name", ["half \ud800", "cut\0here", "live\0", "a" * 5000])
