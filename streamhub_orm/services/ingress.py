@@ -1,6 +1,6 @@
 """Credentials of publishers: their keys and passwords. Every session is the app's.
 
-The Node core registers the RTMP ingresses and the WebSocket keys that it makes. An ingress without a
+The Node core registers the RTMP ingresses and WebSocket keys that it makes. An ingress without a
 row is not governed by any of this, and may publish, unless `strict` is asked for.
 
 Hashing a password takes some 50 ms on purpose. `hash_password` and `Ingress.accepts` do it, outside

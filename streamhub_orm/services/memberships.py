@@ -53,9 +53,10 @@ class TenantMember(NamedTuple):
     user_id: str
     email: str | None
     name: str | None
-    status: str
     role: Role
     created_at: datetime
+    status: str
+    """The user's: pending for one who was invited and has not come yet."""
 
 
 class TenantOfUser(NamedTuple):
@@ -129,8 +130,8 @@ def list_members(session: Session, tenant_id: str) -> list[TenantMember]:
     """List the members of a tenant, in the order in which they joined."""
     statement = (
         sa.select(
-            *(User.id, User.email, User.name, User.status),
-            *(Membership.role, Membership.created_at),
+            *(User.id, User.email, User.name),
+            *(Membership.role, Membership.created_at, User.status),
         )
         .join(User, User.id == Membership.user_id)
         .where(Membership.tenant_id == tenant_id)
