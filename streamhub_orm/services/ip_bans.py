@@ -95,12 +95,13 @@ class Offences:
         """Record an offence; return the ban that it led to, and None for most.
 
         No statement is run, so no lock taken, until an address has offended often enough. Nothing
-        is recorded where `settings.autoban` is off. Raises `AddressError`.
+        is recorded where `settings.autoban` is off, nor of a private address. Raises
+        `AddressError`.
         """
         moment = now or utc_now()
         address = parse_address(ip)
         is_counted = offence is not Offence.NOT_FOUND or self._settings.counts_not_found
-        if not (self._settings.autoban and is_counted):
+        if not (self._settings.autoban and is_counted) or is_private(address):
             return None
         count = self._count(address, moment)
         if count < self._settings.offences or find(session, ip, now=moment) is not None:

@@ -211,6 +211,7 @@ def claim(  # noqa: PLR0913 - what a sign-in depends on
         due = None if user is None else totp.refusal(user, code, key=key, now=moment)
         if due is not None:
             return LinkClaim(LinkRefusal(due.value), found.email)
+    # Once more, for a database whose sessions do not exclude each other.
     open_one = (_LINKS.c.id == found.id) & (_LINKS.c.used == sa.literal_column("0"))
     if _mark_used(session, open_one, moment) == 0:
         return LinkClaim(LinkRefusal.USED, found.email)

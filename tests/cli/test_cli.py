@@ -84,7 +84,7 @@ sys.argv = ["streamhub-db", "--version"]
 try:
     main()
 finally:
-    print(sorted({"sqlalchemy", "alembic", "rich", "boto3", "yaml"} & sys.modules.keys()))
+    print(sorted({"sqlalchemy", "alembic", "rich", "boto3", "yaml", "cryptography"} & sys.modules.keys()))
 """
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
