@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import sqlalchemy as sa
 
-from streamhub_orm.errors import EmailTakenError, PasswordHashError, UnknownUserError
+from streamhub_orm.errors import (
+    EmailTakenError,
+    PasswordHashError,
+    StoredValueError,
+    UnknownUserError,
+)
 from streamhub_orm.global_db import User
 from streamhub_orm.schema import is_storable
 from streamhub_orm.services import memberships, passwords, sign_ins
@@ -67,6 +72,7 @@ class UserChanges(TypedDict, total=False):
     password away."""
     is_superadmin: bool
     status: str
+    """`ACTIVE` or `PENDING`: by any other the Node core would keep nobody out."""
 
 
 def create(  # noqa: PLR0913 - the columns of an account
@@ -81,7 +87,7 @@ def create(  # noqa: PLR0913 - the columns of an account
     """Add a user; `password_hash` is what `passwords.hash_` returned, None is no password.
 
     The address is kept in its normal form. Raises `EmailError`, `EmailTakenError` where anybody has
-    it in any form, and `PasswordHashError`.
+    it in any form, `PasswordHashError`, and `StoredValueError` for a status that there is not.
     """
     user = User(
         id=f"usr_{uuid.uuid4()}",
@@ -89,7 +95,7 @@ def create(  # noqa: PLR0913 - the columns of an account
         name=name,
         password_hash=_checked_hash(password_hash),
         is_superadmin=is_superadmin,
-        status=status,
+        status=_checked_status(status),
     )
     session.add(user)
     session.flush()
@@ -139,6 +145,8 @@ def update(session: Session, user_id: str, **changes: Unpack[UserChanges]) -> Us
         changes["password_hash"] = _checked_hash(changes["password_hash"])
         if changes["password_hash"] is not None:
             changes.setdefault("status", ACTIVE)
+    if "status" in changes:
+        changes["status"] = _checked_status(changes["status"])
     for column, value in changes.items():
         setattr(user, column, value)
     session.flush()
@@ -178,6 +186,13 @@ def _free_email(session: Session, email: str, owner: User | None = None) -> str:
     if found is not None and found is not owner:
         raise EmailTakenError(wanted, found.id)
     return wanted
+
+
+def _checked_status(status: str) -> str:
+    if status not in (ACTIVE, PENDING):
+        expected = "the status active or pending"
+        raise StoredValueError(expected, status)
+    return status
 
 
 def _checked_hash(password_hash: str | None) -> str | None:

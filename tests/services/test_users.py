@@ -15,6 +15,7 @@ from streamhub_orm.errors import (
     EmailTakenError,
     LastOwnerError,
     PasswordHashError,
+    StoredValueError,
     UnknownUserError,
 )
 from streamhub_orm.global_db import Membership, User
@@ -170,9 +171,9 @@ def test_update_of_the_email_to_another_case_of_ones_own_is_done(global_session:
 
 def test_update_changes_what_is_given_and_nothing_else(global_session: Session) -> None:
     ann = users.create(global_session, "ann@example.org", name="Ann", is_superadmin=True)
-    users.update(global_session, ann.id, name=None, status="disabled")
+    users.update(global_session, ann.id, name=None, status="pending")
     row = global_session.execute(sa.text("SELECT * FROM users")).mappings().one()
-    assert (row["name"], row["status"]) == (None, "disabled")
+    assert (row["name"], row["status"]) == (None, "pending")
     assert (row["email"], row["is_superadmin"]) == ("ann@example.org", 1)
 
 
@@ -219,10 +220,21 @@ def test_only_pending_blocks_a_password_login(
 ) -> None:
     """Reference, Access: only pending blocks a password login."""
     with databases.global_session() as session:
-        user = users.create(session, "ann@example.org", status=status)
-        user.password_hash = passwords.hash_("correct horse")
+        user = users.create(session, "ann@example.org")
+        user.password_hash, user.status = passwords.hash_("correct horse"), status
     found = users.authenticate(databases, "ann@example.org", "correct horse")
     assert (found is not None) is comes_in
+
+
+def test_status_that_would_keep_nobody_out_is_not_written(global_session: Session) -> None:
+    """Reference, Access: status active or pending."""
+    user = users.create(global_session, "ann@example.org")
+    with pytest.raises(StoredValueError, match="active or pending"):
+        users.update(global_session, user.id, name="Ann", status="disabled")
+    with pytest.raises(StoredValueError):
+        users.create(global_session, "bob@example.org", status="")
+    assert (user.status, user.name) == ("active", None)
+    assert len(users.list_(global_session)) == 1
 
 
 def test_password_makes_a_user_active(global_session: Session) -> None:
