@@ -145,6 +145,17 @@ class PluginInstalledError(StreamHubError):
     public_message = "This plugin is installed already."
 
 
+class NodeNameTakenError(StreamHubError):
+    """Raised when a node is renamed to the name of another, which would join as that one."""
+
+    name: str
+    node_id: str
+    found = "the name {name!r} with the node {node_id!r}"
+    expected = "no other node to have it"
+    todo = "Choose another name, or rename or delete that node first."
+    public_message = "Another node has this name. Choose another."
+
+
 class LastOwnerError(StreamHubError):
     """Raised when a tenant would be left without an owner, so with nobody to look after it."""
 
@@ -201,12 +212,12 @@ class PasswordHashError(StreamHubError, ValueError):
 
 
 class NodeNameError(StreamHubError, ValueError):
-    """Raised when a node joins by a name that is blank or no text."""
+    """Raised when a node is given a name that the Node core would not take."""
 
     name: object
     found = "the node name {name!r}"
-    expected = "text that is not blank"
-    todo = "Give the node a name."
+    expected = "1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'"
+    todo = "Give the node such a name."
     public_message = "Expected the name of a node: {expected}."
 
 
