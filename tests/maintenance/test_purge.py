@@ -146,6 +146,22 @@ def test_purge_of_logs_deletes_the_lines_of_this_app_only(used: Path) -> None:
     assert counts(app_db(used, "live")) == rows
 
 
+def test_purge_of_logs_deletes_lines_that_only_name_the_app(used: Path) -> None:
+    """Schema reference, logs: recording, restream, hls and broadcast have no app_id.
+
+    One whose JSON is malformed names nobody, and stops nothing.
+    """
+    path = used / "data" / "streamhub.db"
+    line = "INSERT INTO server_logs (level, source, message, meta_json) VALUES ('info', ?, 'm', ?)"
+    names = ('{"appName":"live"}', '{"appName":"radio"}', '{"appName":"live"', '{"app":"live"}')
+    run_sql(path, line, [("hls", meta) for meta in (*names, None)])
+    planned = purge(used, "live", Scope.LOGS, dry_run=True)
+    done = purge(used, "live", Scope.LOGS)
+    assert planned.deleted["server_logs"] == done.deleted["server_logs"] == 4
+    left = query(path, "SELECT meta_json FROM server_logs WHERE source = 'hls' ORDER BY id")
+    assert [meta for (meta,) in left] == [*names[1:], None]
+
+
 def test_purge_of_all_keeps_the_app_its_config_credentials_and_markers(
     used: Path, local_store: LocalStore
 ) -> None:
