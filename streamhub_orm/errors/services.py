@@ -156,6 +156,16 @@ class NodeNameTakenError(StreamHubError):
     public_message = "Another node has this name. Choose another."
 
 
+class TargetExistsError(StreamHubError):
+    """Raised when a room is sent to the URL of a new restream target already."""
+
+    target_id: int
+    found = "restream target {target_id} of this room, starting or active, with this URL"
+    expected = "none"
+    todo = "Stop that one first."
+    public_message = "The room is sent to this URL already."
+
+
 class LastOwnerError(StreamHubError):
     """Raised when a tenant would be left without an owner, so with nobody to look after it."""
 
@@ -263,6 +273,17 @@ class VodStateError(StreamHubError):
     public_message = "The recording is {status} and cannot become {wanted}."
 
 
+class TargetStateError(StreamHubError):
+    """Raised when a restream target cannot go from its status to the one that was asked for."""
+
+    target_id: int
+    found: str
+    expected: str
+    subject = "restream target {target_id}"
+    todo = "Look at its status again; one that is stopped stays so: make a new one."
+    public_message = "The restream target has a status from which it cannot be changed so."
+
+
 # Limits.
 
 
@@ -279,6 +300,17 @@ class TooManyLinksError(StreamHubError):
     expected = "fewer within the window"
     todo = "Ask again in {retry_after_seconds:.0f} s."
     public_message = "Too many links were asked for. {todo}"
+
+
+class TooManyTargetsError(StreamHubError):
+    """Raised when a room is sent to as many restream targets as it may be."""
+
+    used: int
+    limit: int
+    found = "{used} restream targets of this room that are starting or active"
+    expected = "fewer than {limit}"
+    todo = "Stop one of them first."
+    public_message = "The room has as many restream targets as it may have: {limit}."
 
 
 class QuotaExceededError(StreamHubError):
