@@ -190,6 +190,25 @@ def test_second_purge_changes_nothing_more(used: Path, local_store: LocalStore) 
     assert fingerprint_files(used) == before
 
 
+@pytest.mark.parametrize(
+    "extra", ['{"segmentKeys":["../other/seg_0000.ts"]}', '{"segmentKeys":["a.ts"', "7"]
+)
+def test_vod_whose_segments_are_outside_or_unknown_stays_and_the_others_go(
+    used: Path, local_store: LocalStore, tmp_path: Path, extra: str
+) -> None:
+    """Schema reference: segmentKeys. Malformed metatags are no hindrance."""
+    fill(local_store, tmp_path)
+    path = app_db(used, "live")
+    run_sql(path, RENDITION, [(3, "hls/3/720p/index.m3u8", extra)])
+    run_sql(path, "UPDATE vods SET metatags_json = '{' WHERE id = 4")
+    done = purge(used, "live", Scope.VODS, store=local_store)
+    assert (done.ok, done.kept, done.error) == (False, 1, None)
+    (kept,) = done.kept_vods
+    assert kept.id == 3
+    assert "../other/seg_0000.ts" in kept.reason or "segmentKeys" in kept.reason
+    assert query(path, "SELECT id FROM vods") == [(3,)]
+
+
 def test_purge_in_batches_misses_none(
     used: Path, local_store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,7 +146,7 @@ def test_a_number_beyond_64_bits_is_refused_in_words(databases: Databases) -> No
             lambda: vods.update(session, vod, size_bytes=HUGE),
             lambda: streams.end_by_id(session, HUGE),
             lambda: restream.get_url(session, HUGE),
-            lambda: vods.list_(session, limit=HUGE),
+            lambda: vods.list_(session, offset=HUGE),
             lambda: session.get(Vod, HUGE),
             lambda: session.connection().exec_driver_sql("SELECT ?", (HUGE,)),
         ]
