@@ -215,7 +215,8 @@ def make_folder(path: Path) -> None:
     for folder in reversed(_missing(path)):
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-            folder.chmod(file_mode(folder.parent))
+            inherited = folder.stat().st_mode & stat.S_ISGID  # of a folder that a group shares
+            folder.chmod(file_mode(folder.parent) | inherited)
             sync(folder.parent)
 
 

@@ -122,9 +122,10 @@ def _is_good(store: ObjectStore, archive: StoredArchive) -> bool:
     if not isinstance(store, LocalStore):
         return store.head(archive.key).sha256 is not None
     try:
-        return verify_archive(store.folder / archive.key, scratch=store.folder).ok
+        found = verify_archive(store.folder / archive.key, scratch=store.folder)
     except StreamHubError:
         return False
+    return found.ok and found.complete
 
 
 def _outdated(

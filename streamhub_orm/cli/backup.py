@@ -281,6 +281,7 @@ def _print_verified(invocation: Invocation, verified: Verified) -> None:
     lines = [f"{verified.archive.name}: {counts}{manifest}"]
     if not verified.complete:
         lines.append("It is incomplete: not every database was backed up.")
+    lines += [f"warning: it lacks {name}" for name in verified.lacks]
     lines.append("Every file is good." if verified.ok else f"{len(verified.faults)} faults.")
     errors = [f"{verified.archive}: {fault}" for fault in verified.faults]
     _print(invocation, verified.to_json(), lines, errors)
@@ -307,6 +308,7 @@ def _print_restored(invocation: Invocation, restored: Restored) -> None:
     lines = [f"{len(restored.files)} files of {restored.source} {would}put in place"]
     if restored.checksums is False:
         lines.append("warning: the backup has no manifest, so no checksum was compared")
+    lines += [f"warning: the backup lacks {name}, which is as it was" for name in restored.lacks]
     apps = restored.unregistered
     lines += [f"warning: app {app} is not registered in the global database" for app in apps]
     if restored.set_aside is not None:
