@@ -72,6 +72,7 @@ def make(
     with undone_by_fault(folder):
         with translated(folder, "making it"):
             furnish(folder, files.app, merged(new_app_settings(files.app), settings))
+            sync(folder)
         upgrade_app_file(app_db, files)
         if is_kept:
             with translated(config, "writing it"):
@@ -98,7 +99,7 @@ def _footprint(folder: Path) -> dict[str, tuple[int, int]] | None:
     """Return size and time of each file that holds something; None where there is no folder."""
     if not folder.is_dir():
         return None
-    found = {it.name: it.stat() for it in folder.iterdir() if not it.name.endswith("-shm")}
+    found = {it.name: it.lstat() for it in folder.iterdir() if not it.name.endswith("-shm")}
     return {
         name: (status.st_size, status.st_mtime_ns)
         for name, status in found.items()

@@ -28,8 +28,11 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: Final = {}  # type: ignore[misc] # PyYAML's interface
 
 
-class _Dumper(yaml.SafeDumper):
-    """Dumper that quotes a text which either version of YAML would take for something else."""
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc] # as built
+    """Dumper that quotes a text which either version of YAML would take for something else.
+
+    By libyaml where PyYAML was built with it: every new app has its settings written.
+    """
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:

@@ -82,7 +82,7 @@ def change_app_config(path: Path, app: str, changes: Mapping[str, Any], *, now: 
     wanted = _completed(config, app, changes)
     document = merged(config.document, wanted)
     shown_names(AppConfig(path, document), app)
-    if document != config.document:
+    if not _are_same(document, config.document):
         changed = _with_comments(path, content, wanted, document)
         content = changed or dump_document(path, document)
     return _exchange(path, content, now, warnings_of(AppConfig(path, document)))
@@ -190,9 +190,14 @@ def _with_comments(
         _merge_into(document, changes)
         yaml.dump(document, text)
         changed = text.getvalue().encode()
-        return changed if parse_document(path, changed).document == expected else None
+        return changed if _are_same(parse_document(path, changed).document, expected) else None
     except (YAMLError, ConfigFileError, ValueError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _are_same(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
+    """Compare documents by what stands in them: to Python 1 is True, and .nan is no .nan."""
+    return repr(one) == repr(other)
 
 
 def _merge_into(document: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:
@@ -222,7 +227,7 @@ def _exchange(path: Path, content: bytes, now: datetime, warnings: tuple[str, ..
     backup = None if before is None else _keep(path, before, now, mode)
     write_whole(path, content, mode=mode)
     if backup is not None:
-        _prune(path)
+        _prune(path, backup)
     return Edited(changed=True, backup=backup, warnings=warnings)
 
 
@@ -245,8 +250,9 @@ def _keep(path: Path, content: bytes, now: datetime, mode: int) -> Path:
                 return backup
 
 
-def _prune(path: Path) -> None:
-    old = list_config_backups(path)[KEPT_BACKUPS:]
+def _prune(path: Path, newest: Path) -> None:
+    """Remove all but the last names; the one just made stays, whatever a clock has said before."""
+    old = [it for it in list_config_backups(path)[KEPT_BACKUPS:] if it != newest.name]
     for name in old:
         path.with_name(name).unlink(missing_ok=True)
     if old:

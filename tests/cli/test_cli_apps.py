@@ -92,6 +92,13 @@ def test_kept_folder_is_taken_over_with_its_option(data_dir: Path) -> None:
     assert apps(data_dir, "create", "live", "--reuse-folder").status == 0
 
 
+def test_app_is_created_where_its_media_lie_on_a_disk_that_is_away(data_dir: Path) -> None:
+    (data_dir / "apps/tv-2").mkdir()
+    (data_dir / "apps/tv-2/recordings").symlink_to("/nowhere/recordings")
+    assert apps(data_dir, "create", "tv-2").status == 0
+    assert (data_dir / "apps/tv-2/app.db").exists()
+
+
 def config(data_dir: Path, *arguments: str) -> Outcome:
     return apps(data_dir, "config", *arguments)
 
