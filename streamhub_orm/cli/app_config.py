@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,16 +13,16 @@ import click
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, print_table
 from streamhub_orm.cli.sessions import opened_databases
-from streamhub_orm.errors import DatabaseFileError, UnfinishedError
+from streamhub_orm.errors import ConfigFileError, DatabaseFileError, UnfinishedError
+from streamhub_orm.owner import as_operator
 from streamhub_orm.services import app_settings as service
 from streamhub_orm.settings import PRESETS, load_app_config
-from streamhub_orm.settings.app_config import parse_value
+from streamhub_orm.settings.app_config import parse_value, read_bytes
 from streamhub_orm.settings.config_edits import warnings_of
 from streamhub_orm.settings.core_settings import merged, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
     from sqlalchemy.orm import Session
 
@@ -89,12 +91,12 @@ def preset(invocation: Invocation, name: str, preset_name: str) -> None:
 
 @config.command
 @click.argument("name")
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @global_options
 @click.pass_obj
-def write(invocation: Invocation, name: str, file: BinaryIO) -> None:
+def write(invocation: Invocation, name: str, file: Path) -> None:
     """Make FILE (`-` is standard input), to the byte, the config.yaml of the app NAME."""
-    _edit(invocation, name, service.write, file.read())
+    _edit(invocation, name, service.write, _content_of(file))
 
 
 @config.command
@@ -130,6 +132,18 @@ def _edit(invocation: Invocation, name: str, edit: Callable[..., Edited], given:
         todo = f"Run `streamhub-db apps config set {name}`: it brings the row up to the file."
         raise UnfinishedError(error.path, error, done, todo) from error
     _print(invocation, name, edited)
+
+
+def _content_of(file: Path) -> bytes:
+    """Read what the operator named; where the installation's owner can change it, as that owner."""
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    with as_operator(file):
+        content = read_bytes(file)
+    if content is None:
+        todo = "Name another file; nothing was changed."
+        raise ConfigFileError(file, "no such file", "a text of settings", todo=todo)
+    return content
 
 
 def _parsed(change: str) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def parse_document(path: Path, content: bytes, todo: str = "Correct the file.") 
     `todo` is what its errors say that is to be done.
     """
     try:
-        loader = _Loader(content.decode("utf-8-sig"))
+        loader = _Loader(text_of(content))
         root = loader.get_single_node()
         document = None if root is None else loader.construct_document(root)
     except UnicodeDecodeError as error:
@@ -148,6 +148,11 @@ def parse_document(path: Path, content: bytes, todo: str = "Correct the file.") 
     if not isinstance(document, dict | None):
         raise ConfigFileError(path, kind_of(document), "a mapping of settings", 1, todo)
     return AppConfig(path, document or {}, root, todo)
+
+
+def text_of(content: bytes) -> str:
+    """Return the text of the bytes, without a mark of their order; raises UnicodeDecodeError."""
+    return content.decode().removeprefix("\ufeff")
 
 
 def parse_value(text: str) -> object:

@@ -27,6 +27,7 @@ from streamhub_orm.settings.app_config import (
     dump_document,
     parse_document,
     read_bytes,
+    text_of,
 )
 from streamhub_orm.settings.core_settings import (
     TRANSCODING,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 KEPT_BACKUPS: Final = 20
 _BACKUP: Final = re.compile(r"config\.yaml\.bak\.\d{8}T\d{9}Z", re.ASCII)
 _MOST_CHARACTERS: Final = 100_000
-_UTF_16_UNIT: Final = 2
+_LAST_OF_ONE_UNIT: Final = "\uffff"
 _NO_WRAPPING: Final = 1 << 20
 _WHOLE_BLOCKS: Final = ("s3", "recording")
 _IN_CLEAR: Final = (("s3", "key"), ("s3", "secret"), ("mqtt", "password"))
@@ -101,7 +102,8 @@ def write_app_config(path: Path, app: str, content: bytes, *, now: datetime) -> 
     but a mapping. Raises `ConfigFileError`; nothing is changed then.
     """
     config = parse_document(path, content, todo=_UNCHANGED)
-    characters = len(content.decode("utf-8-sig").encode("utf-16-le")) // _UTF_16_UNIT
+    text = text_of(content)
+    characters = len(text) + sum(it > _LAST_OF_ONE_UNIT for it in text)  # as JavaScript counts
     if characters > _MOST_CHARACTERS:
         found, expected = f"{characters} characters", f"at most {_MOST_CHARACTERS}"
         raise ConfigFileError(path, found, expected, todo=_UNCHANGED)
@@ -186,7 +188,7 @@ def _with_comments(
     text, yaml = io.StringIO(), YAML()
     yaml.preserve_quotes, yaml.width = True, _NO_WRAPPING
     try:
-        document = yaml.load(content.decode("utf-8-sig"))
+        document = yaml.load(text_of(content))
         _merge_into(document, changes)
         yaml.dump(document, text)
         changed = text.getvalue().encode()

@@ -174,7 +174,7 @@ def test_missing_config_is_named_and_made(data_dir: Path) -> None:
         (["preset", "live", "slow"], 2, "low-latency"),
         (["revert", "live", "config.yaml"], 3, "one of none"),
         (["show", "tv-2"], 3, "no app 'tv-2'"),
-        (["write", "live", "/nowhere.yaml"], 2, "nowhere.yaml"),
+        (["write", "live", "/nowhere.yaml"], 3, "/nowhere.yaml: found no such file"),
     ],
 )
 def test_refused_settings_change_nothing(
