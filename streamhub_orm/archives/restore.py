@@ -72,6 +72,8 @@ class Restored:
     """The folder of the files before; None in a dry run."""
     unregistered: list[str] = field(default_factory=list)
     """Restored apps that the global database does not know."""
+    lacks: list[str] = field(default_factory=list)
+    """What is not in the archive of an installation; in the target it is as it was."""
     dry_run: bool = False
     checksums: bool | None = None
     """True where the archive had checksums to compare the files with; None for an undo."""
@@ -95,6 +97,7 @@ class Restored:
             "files": self.files,
             "set_aside": None if self.set_aside is None else str(self.set_aside),
             "unregistered": self.unregistered,
+            "lacks": self.lacks,
             "dry_run": self.dry_run,
             "checksums": self.checksums,
             "failed": self.failed,
@@ -191,6 +194,7 @@ def restore_archive(  # noqa: PLR0913 - one keyword for each option of the comma
             place.root,
             str(archive),
             [each.name for each in parts],
+            lacks=found.lacks,
             dry_run=dry_run,
             checksums=found.manifest is not None,
         )
@@ -318,8 +322,8 @@ def _require_wanted(
             "Use another backup, or pass --no-manifest: every database is checked all the same, "
             "but no checksum is compared.",
         )
-    if app is None and not found.complete and not allow_incomplete:
-        lacking = ", ".join(found.manifest.failures) if found.manifest else ""
+    if app is None and found.manifest and not found.complete and not allow_incomplete:
+        lacking = ", ".join(found.manifest.failures)
         raise UnusableArchiveError(
             archive,
             f"an incomplete backup, which lacks {lacking}",

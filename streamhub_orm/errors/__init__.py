@@ -74,6 +74,8 @@ from streamhub_orm.errors.installation import (
     StrayRowError,
     UnforeseenError,
     UnknownAppError,
+    UnknownConfigBackupError,
+    UnknownPresetError,
     UnknownRevisionError,
 )
 from streamhub_orm.errors.services import (
@@ -237,11 +239,13 @@ __all__ = [
     "UnfinishedError",
     "UnforeseenError",
     "UnknownAppError",
+    "UnknownConfigBackupError",
     "UnknownIngressError",
     "UnknownIpRuleError",
     "UnknownMembershipError",
     "UnknownNodeError",
     "UnknownPluginError",
+    "UnknownPresetError",
     "UnknownRevisionError",
     "UnknownRowError",
     "UnknownStructureError",

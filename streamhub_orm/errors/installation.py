@@ -359,6 +359,26 @@ class ConfigFileError(SettingsError):
     todo: str = "Correct the file."
 
 
+class UnknownPresetError(StreamHubError):
+    """Raised when no preset of settings has this name."""
+
+    name: str
+    known: Sequence[str]
+    found = "no preset {name!r}"
+    expected = "one of {known}"
+    todo = "Name one of them; nothing was changed."
+
+
+class UnknownConfigBackupError(SettingsError):
+    """Raised when no kept config.yaml of an app has this name."""
+
+    name: str
+    known: Sequence[str]
+    found = "no {name!r} beside it"
+    expected = "one of {known}"
+    todo = "Name one of them; nothing was changed."
+
+
 class SecretsFileError(SettingsError):
     """Raised when secrets.json is no flat JSON object of texts; `found` shows no value."""
 
