@@ -34,16 +34,6 @@ def test_version_is_that_of_the_installed_package() -> None:
     assert version("streamhub-orm") == streamhub_orm.__version__
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the sdist, and from what it holds the wheel."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = (sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
-
-
 @pytest.mark.slow
 def test_wheel_holds_the_package_with_both_histories_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
