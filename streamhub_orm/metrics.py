@@ -1,10 +1,19 @@
-"""Counters of the cache of apps, for Prometheus. Needs the extra `metrics`."""
+"""Metrics for Prometheus: of the cache of apps, and of what the databases hold.
+
+Needs the extra `metrics`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import sqlalchemy as sa
 
 from streamhub_orm.errors import MissingExtraError
+from streamhub_orm.fleet import count_active_streams, list_app_names, read_apps
+from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
+from streamhub_orm.services import quotas
 
 try:
     from prometheus_client import REGISTRY
@@ -16,11 +25,12 @@ except ImportError as error:
     raise MissingExtraError(module, package, extra="metrics") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlite3
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client import CollectorRegistry, Metric
 
-    from streamhub_orm.databases import Counters
+    from streamhub_orm.databases import Counters, Databases
 
 _COUNTERS: Final = {
     "hits": "Sessions on an app that was open.",
@@ -30,6 +40,9 @@ _COUNTERS: Final = {
     "migrated": "Opens that created or upgraded an app's file, or imported into it.",
 }
 _PREFIX: Final = "streamhub_databases"
+_STATUSES: Final = ("recording", "uploading", "ready", "failed")
+_QUEUE: Final = _STATUSES[:2]
+_VODS_BY_STATUS: Final = "SELECT status, count(*) FROM vods GROUP BY status"
 
 
 class HasCounters(Protocol):
@@ -62,6 +75,104 @@ class DatabasesCollector(Collector):
     def describe(self) -> Iterator[Metric]:
         """Yield the same, so that a registry notices a second collector."""
         return self.collect()
+
+
+class InstallationCollector(Collector):
+    """Collector of what the databases of an installation hold when it is scraped.
+
+    Gauges `streamhub_active_streams`, `streamhub_upload_queue_depth` (recordings that are under way
+    or being uploaded), `streamhub_vods` by `status`, `streamhub_apps` by `tenant`, and
+    `streamhub_tenant_quota` and `streamhub_tenant_usage` by `tenant` and `metric`, in the unit of
+    the limit; a quota of -1 is unlimited, and what nothing measures has no usage.
+    `streamhub_unread_apps` is the number of apps that the others leave out, since they cannot be
+    read. Every app's file is read for a scrape, about 1 ms each.
+    """
+
+    def __init__(self, databases: Databases) -> None:
+        """Keep `databases`, which must be open when it is scraped."""
+        self._databases = databases
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each gauge with its present value."""
+        held = _read_apps(self._databases)
+        queue = sum(held.vods[status] for status in _QUEUE)
+        yield GaugeMetricFamily("streamhub_active_streams", "Streams that are live.", held.streams)
+        yield GaugeMetricFamily(
+            "streamhub_upload_queue_depth", "Recordings that are not yet uploaded.", queue
+        )
+        vods = {status: held.vods[status] for status in (*_STATUSES, *held.vods)}
+        yield _by_label("vods", "Recordings.", "status", vods)
+        yield GaugeMetricFamily(
+            "streamhub_unread_apps", "Apps that could not be read.", held.unread
+        )
+        yield from self._tenants()
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield nothing: to be registered, it reads no database."""
+        return iter(())
+
+    def _tenants(self) -> Iterator[Metric]:
+        owner = sa.func.coalesce(App.tenant_id, PLATFORM_TENANT)
+        with self._databases.global_session(read_only=True) as session:
+            ids = session.scalars(sa.select(Tenant.id).order_by(Tenant.id)).all()
+            apps = session.execute(sa.select(owner, sa.func.count()).group_by(owner)).tuples()
+            yield _by_label("apps", "Apps.", "tenant", dict(apps.all()))
+        labels = ("tenant", "metric")
+        quota = GaugeMetricFamily(
+            "streamhub_tenant_quota", "Limits of a tenant; -1 is unlimited.", labels=labels
+        )
+        used = GaugeMetricFamily(
+            "streamhub_tenant_usage", "Use of a tenant, in the unit of the limit.", labels=labels
+        )
+        for tenant in ids:
+            usage = quotas.measure(self._databases, tenant)
+            for metric, value in usage_of(usage).items():
+                name = metric.removeprefix("max_")
+                quota.add_metric((tenant, name), getattr(usage.limits, metric))
+                if value is not None:
+                    used.add_metric((tenant, name), value)
+        yield quota
+        yield used
+
+
+def usage_of(usage: quotas.Usage) -> dict[quotas.Metric, float | None]:
+    """Return what is used by metric, in the unit of its limit; None where nothing measures it."""
+    egress = usage.egress_bytes
+    return {
+        quotas.Metric.APPS: usage.apps,
+        quotas.Metric.CONCURRENT_STREAMS: usage.concurrent_streams,
+        quotas.Metric.RECORDING_MINUTES: usage.recording_minutes,
+        quotas.Metric.EGRESS_GB: None if egress is None else egress / quotas.GIB,
+        quotas.Metric.STORAGE_GB: usage.storage_bytes / quotas.GIB,
+    }
+
+
+class _Held(NamedTuple):
+    streams: int
+    vods: Counter[str]
+    unread: int
+
+
+def _read_apps(databases: Databases) -> _Held:
+    streams, unread, vods = 0, 0, Counter[str]()
+    place = databases.place
+    for reading in read_apps(place, list_app_names(place), _read_app):
+        unread += reading.error is not None
+        if reading.value is not None:
+            streams += reading.value[0]
+            vods.update(reading.value[1])
+    return _Held(streams, vods, unread)
+
+
+def _read_app(connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
+    return count_active_streams(connection), dict(connection.execute(_VODS_BY_STATUS))
+
+
+def _by_label(name: str, meaning: str, label: str, values: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(f"streamhub_{name}", meaning, labels=(label,))
+    for each, value in values.items():
+        family.add_metric((each,), value)
+    return family
 
 
 def register(databases: HasCounters, registry: CollectorRegistry = REGISTRY) -> DatabasesCollector:

@@ -187,7 +187,7 @@ class MissingExtraError(StreamHubError, ImportError):
     subject = "{module}"
     found = "no {packages}"
     expected = "it to be installed"
-    todo = "Install this package with its extra: streamhub-orm[{extra}]."
+    todo = "Install this package with its extra: pip install 'streamhub-orm[{extra}]'"
 
 
 class OutputError(StreamHubError):
@@ -198,6 +198,17 @@ class OutputError(StreamHubError):
     found = "output that cannot be written ({fault})"
     expected = "a place for what is shown this once"
     todo = "Nothing was kept of it: give it such a place, then run again."
+
+
+class ListenError(StreamHubError):
+    """Raised when a server cannot take connections at an address."""
+
+    address: str
+    fault: str
+    subject = "{address}"
+    found = "an address that cannot be listened at ({fault})"
+    expected = "one of this machine that nobody else listens at"
+    todo = "Name another by --host and --port, or end what listens there."
 
 
 class UnforeseenError(StreamHubError):

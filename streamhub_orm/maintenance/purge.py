@@ -59,6 +59,8 @@ class Purge:
     dry_run: bool
     deleted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     """Rows by table; `objects` are those that the store has no more."""
+    local_files: int = 0
+    """Recordings and snapshots that were deleted from the disk; 0 in a dry run."""
     kept: int = 0
     """Recordings whose rows stay, since something of them could not be deleted."""
     kept_vods: list[Kept] = field(default_factory=list)
@@ -66,6 +68,8 @@ class Purge:
     backups: list[Path] = field(default_factory=list)
     error: str | None = None
     """Reason why the run ended early; the same command takes up what is left."""
+    fault: StreamHubError | None = None
+    """The same, where it was no fault of the store."""
 
     @property
     def ok(self) -> bool:
@@ -82,6 +86,7 @@ class Purge:
             "scope": str(self.scope),
             "dry_run": self.dry_run,
             "deleted": self.deleted,
+            "local_files": self.local_files,
             "kept": self.kept,
             "kept_vods": [vod._asdict() for vod in self.kept_vods],
             "backups": [str(path) for path in self.backups],
@@ -155,7 +160,7 @@ class _Run:
                 with translated(place.global_db, "purging its log lines"):
                     self._delete_logs()
         except StreamHubError as error:
-            self.result.error = str(error)
+            self.result.error, self.result.fault = str(error), error
 
     def _delete_from_app(self, planned: dict[str, int], store: ObjectStore | None) -> None:
         """Delete recordings first, since they may meet a fault of the store."""
@@ -191,6 +196,7 @@ class _Run:
             deleted["vods"] += batch.vods
             deleted["vod_variants"] += batch.variants
             deleted["objects"] += batch.objects
+            self.result.local_files += batch.local_files
             self.result.kept += len(batch.kept)
             room = LISTED - len(self.result.kept_vods)
             self.result.kept_vods += batch.kept[:room]

@@ -1,0 +1,100 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+
+from streamhub_orm.admin.answers import RefusedError, answer, answer_error, answer_refusal
+from streamhub_orm.admin.endpoints import Endpoints
+from streamhub_orm.admin.page import Page
+from streamhub_orm.admin.threads import Threads
+from streamhub_orm.aio import AsyncDatabases
+from streamhub_orm.errors import StreamHubError, UnforeseenError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+PREFIX: Final = "/api/v1"
+_CLOSE_SECONDS: Final = 0.5
+"""Seconds that changes at work have to end when the application does."""
+_CODES: Final = {404: ("not_found", "There is nothing here.", "Correct the path.")}
+_METHOD: Final = ("method_not_allowed", "This is asked for otherwise.", "See the header Allow.")
+_logger: Final = logging.getLogger(__name__)
+
+
+def application(
+    databases: AsyncDatabases | str | os.PathLike[str],
+    *,
+    prefix: str = PREFIX,
+    metrics_token: str | None = None,
+    with_page: bool = False,
+) -> Starlette:
+    """Return the application: the endpoints below `prefix`, and `/metrics` beside it.
+
+    `databases` are open ones of the event loop that it will run in, which stay the caller's; or the
+    folder of an installation, which it then opens itself without upgrading anything, and closes at
+    the end of its lifespan. A program that mounts it has to run that lifespan, or hand databases
+    over: a mounted application's is not run by itself.
+
+    `metrics_token` is who may ask for `/metrics`, by default METRICS_TOKEN of the environment;
+    empty, there is no such path. With `with_page` the report on all databases is at `/`. Raises
+    `DataDirError` where the folder holds no installation.
+    """
+    own = None if isinstance(databases, AsyncDatabases) else _open(databases)
+    used = databases if isinstance(databases, AsyncDatabases) else own
+    assert used is not None  # noqa: S101 - one of both
+    threads = Threads()
+    token = os.environ.get("METRICS_TOKEN") if metrics_token is None else metrics_token
+    routes = Endpoints(used, threads, token).routes(prefix)
+    if with_page:
+        routes += Page(used, threads).routes()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            for work in await threads.close(_CLOSE_SECONDS):
+                _logger.warning("%s was still at work when the server ended", work)
+            if own is not None:
+                await own.close()
+
+    made = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={
+            HTTPException: _answer_http,
+            RefusedError: answer_refusal,
+            StreamHubError: answer_error,
+            Exception: _answer_unforeseen,
+        },
+    )
+    made.router.redirect_slashes = False  # else by an address that the client made up
+    made.state.threads = threads
+    return made
+
+
+def _open(data_dir: str | os.PathLike[str]) -> AsyncDatabases:
+    return AsyncDatabases(data_dir, auto_upgrade=False)
+
+
+async def _answer_http(_: Request, error: Exception) -> Response:
+    """Answer what Starlette itself refuses: a path or a method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this one
+    code, message, todo = _CODES.get(error.status_code, _METHOD)
+    document: dict[str, Any] = {"code": code, "message": message, "todo": todo}
+    return answer({"error": document}, error.status_code, error.headers)
+
+
+async def _answer_unforeseen(request: Request, error: Exception) -> Response:
+    fault = UnforeseenError(f"{type(error).__name__}: {error}")
+    return await answer_error(request, fault)

@@ -1,0 +1,138 @@
+"""The server of `streamhub-db serve`: the application with its page, at one address."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from contextlib import closing, contextmanager
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import uvicorn
+
+# By name uvicorn would import them late: a process that became another user may not be able to.
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from streamhub_orm.admin.answers import answer
+from streamhub_orm.admin.application import application
+from streamhub_orm.databases import Databases
+from streamhub_orm.errors import ListenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+_GRACE_SECONDS: Final = 1
+"""Seconds that requests have to be answered when the server ends."""
+_MOST_CONNECTIONS: Final = 200
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_logger: Final = logging.getLogger(__name__)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself, and nobody else's way to it."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(data_dir: Path, host: str, port: int, *, ready: Callable[[str], None]) -> list[str]:
+    """Serve an installation until SIGINT or SIGTERM; port 0 is any free one.
+
+    `ready` is told the URL once connections are taken. Returns the changes that were cut off at the
+    end, such as `optimize of live`: their files are whole. Raises `ListenError`, `DataDirError`, or
+    a `DatabaseFileError` where the global database is not at head.
+    """
+    with Databases(data_dir, auto_upgrade=False) as databases, databases.global_session() as it:
+        it.connection()
+    app = application(data_dir, with_page=True)
+    with closing(_listen(host, port)) as listening:
+        shown = f"[{host}]" if ":" in host else host
+        server = _Server(
+            uvicorn.Config(
+                OwnHosts(app) if is_loopback(host) else app,
+                http=H11Protocol,
+                lifespan="on",
+                loop="asyncio",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                # The client's address opens doors, so nobody may make one up.
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=_MOST_CONNECTIONS,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            ),
+            lambda: ready(f"http://{shown}:{listening.getsockname()[1]}/"),
+        )
+        server.run(sockets=[listening])
+    cut_off: list[str] = app.state.threads.at_work
+    return cut_off
+
+
+class OwnHosts:
+    """Refuses requests to another host than this machine: a page elsewhere may rebind its name."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        """Stand before the application."""
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on, or refuse it."""
+        if scope["type"] == "http":
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            if len(hosts) != 1 or not is_loopback(_name_of(hosts[0])):
+                error = {
+                    "code": "other_host",
+                    "message": "This server answers to the names of its own machine only.",
+                    "todo": "Ask for it at 127.0.0.1 or localhost.",
+                }
+                await answer({"error": error}, 421)(scope, receive, send)
+                return
+        await self._inner(scope, receive, send)
+
+
+def _name_of(host: bytes) -> str:
+    try:
+        return urlsplit(f"//{host.decode('latin-1')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+class _Server(uvicorn.Server):
+    """One that tells when it is ready, and whose signals end it and not the process."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError, UnicodeError) as error:
+        fault = getattr(error, "strerror", None) or str(error)
+        address = f"{host}:{port}"
+        raise ListenError(address, fault) from error

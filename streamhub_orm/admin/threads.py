@@ -1,0 +1,155 @@
+"""Threads for the work of requests: readings side by side, one change per database at a time.
+
+They are daemons. SQLite may be in one statement for minutes (VACUUM, a count of every page), and a
+process that ends waits for every other kind of thread. What ends with it is what a killed process
+leaves: every file whole, and the next run removes what is left over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from streamhub_orm.admin.answers import RefusedError
+from streamhub_orm.databases.stopping import Stopped, Work
+from streamhub_orm.errors import (
+    DatabasesClosedError,
+    MaintenanceRunningError,
+    StreamHubError,
+    UnforeseenError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+T = TypeVar("T")
+
+_READINGS: Final = 4
+_PURGES: Final = 4
+_logger: Final = logging.getLogger(__name__)
+
+
+class Change(StrEnum):
+    """Kinds of work that change a database for longer than a moment."""
+
+    OPTIMIZE = "optimize"
+    PURGE = "purge"
+
+
+class Threads:
+    """Runs functions off the event loop. A task that is cancelled leaves its function at work."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._readings = asyncio.Semaphore(_READINGS)
+        # The lock of the installation admits one optimize anyway; here the others wait for it.
+        self._turns = {
+            Change.OPTIMIZE: asyncio.Semaphore(1),
+            Change.PURGE: asyncio.Semaphore(_PURGES),
+        }
+        self._shared: dict[Hashable, asyncio.Future[Any]] = {}
+        self._changes: dict[str, tuple[Change, Work]] = {}
+        self._ended = asyncio.Condition()
+        self._closed = False
+
+    @property
+    def at_work(self) -> list[str]:
+        """The changes that are under way, in words: `optimize of live`."""
+        return [f"{kind} of {name}" for name, (kind, _) in self._changes.items()]
+
+    async def read(self, function: Callable[[], T], *, key: Hashable = None) -> T:
+        """Return what the function returns; a few run at once.
+
+        Of readings with one `key`, those that come while it is at work get the same result.
+        """
+        if key is None:
+            return await asyncio.shield(self._begin_reading(function))
+        if key not in self._shared:
+            begun = self._shared[key] = self._begin_reading(function)
+            begun.add_done_callback(lambda _: self._shared.pop(key))
+        result: T = await asyncio.shield(self._shared[key])
+        return result
+
+    async def change(self, kind: Change, name: str, function: Callable[[], T]) -> T:
+        """Return what the function returns; raises `MaintenanceRunningError` beside another.
+
+        The turn of the database `name` ends when the function has, also where nobody waits for it.
+        """
+        self._require_open()
+        if name in self._changes:
+            raise MaintenanceRunningError(name, self._changes[name][0])
+        self._changes[name] = kind, Work()
+        return await asyncio.shield(asyncio.ensure_future(self._run_change(name, function)))
+
+    async def close(self, seconds: float) -> list[str]:
+        """Begin nothing more, let changes end where they can, and return those still at work."""
+        self._closed = True
+        for _, work in self._changes.values():
+            work.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._ended:
+                await self._ended.wait_for(lambda: not self._changes)
+        return self.at_work
+
+    def _begin_reading(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        self._require_open()
+
+        async def run() -> T:
+            async with self._readings:
+                return await _in_thread("reading", function)
+
+        return asyncio.ensure_future(run())
+
+    async def _run_change(self, name: str, function: Callable[[], T]) -> T:
+        kind, work = self._changes[name]
+        try:
+            async with self._turns[kind]:
+                self._require_open()
+                return await _in_thread(f"{kind}-{name}", lambda: work.do(function))
+        except StreamHubError as error:
+            _logger.warning("%s of app %s: %s", kind, name, error)
+            raise
+        finally:
+            del self._changes[name]
+            async with self._ended:
+                self._ended.notify_all()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise DatabasesClosedError
+
+
+async def _in_thread(name: str, function: Callable[[], T]) -> T:
+    """Call a function in a thread of its own; what nobody foresaw is an `UnforeseenError`."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        result: Any = None
+        fault: Exception | None = None
+        try:
+            result = function()
+        except (StreamHubError, RefusedError) as error:
+            fault = error
+        except Stopped:
+            fault = DatabasesClosedError()
+        except BaseException as error:
+            _logger.debug("unforeseen", exc_info=True)
+            fault = UnforeseenError(f"{type(error).__name__}: {error}")
+        with suppress(RuntimeError):  # the loop has ended before
+            loop.call_soon_threadsafe(tell, result, fault)
+
+    def tell(result: T, fault: Exception | None) -> None:
+        if ended.cancelled():
+            return
+        if fault is None:
+            ended.set_result(result)
+        else:
+            ended.set_exception(fault)
+
+    threading.Thread(target=run, name=f"streamhub-admin-{name}", daemon=True).start()
+    return await ended
