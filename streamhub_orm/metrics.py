@@ -6,13 +6,15 @@ Needs the extra `metrics`.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
 from streamhub_orm.errors import MissingExtraError
-from streamhub_orm.fleet import count_active_streams, list_app_names, read_apps
+from streamhub_orm.fleet import count_active_streams, read_apps
 from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
+from streamhub_orm.migrations.states import State, look_at_app
+from streamhub_orm.registry import read_registry
 from streamhub_orm.services import quotas
 
 try:
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry, Metric
 
+    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.databases import Counters, Databases
+    from streamhub_orm.fleet import Reading
+    from streamhub_orm.registry import Registry
 
 _COUNTERS: Final = {
     "hits": "Sessions on an app that was open.",
@@ -115,8 +120,9 @@ class InstallationCollector(Collector):
         owner = sa.func.coalesce(App.tenant_id, PLATFORM_TENANT)
         with self._databases.global_session(read_only=True) as session:
             ids = session.scalars(sa.select(Tenant.id).order_by(Tenant.id)).all()
-            apps = session.execute(sa.select(owner, sa.func.count()).group_by(owner)).tuples()
-            yield _by_label("apps", "Apps.", "tenant", dict(apps.all()))
+            owned = session.execute(sa.select(owner, sa.func.count()).group_by(owner))
+            apps = {str(tenant): count for tenant, count in owned}
+        yield _by_label("apps", "Apps.", "tenant", apps)
         labels = ("tenant", "metric")
         quota = GaugeMetricFamily(
             "streamhub_tenant_quota", "Limits of a tenant; -1 is unlimited.", labels=labels
@@ -133,6 +139,15 @@ class InstallationCollector(Collector):
                     used.add_metric((tenant, name), value)
         yield quota
         yield used
+
+
+def is_unread(reading: Reading[Any], registry: Registry, place: DataDir) -> bool:
+    """Tell whether an app has something that could not be read; a lost database counts as well."""
+    if not reading.missing:
+        return reading.error is not None
+    app = reading.app
+    recorded = registry.is_recorded(app)
+    return look_at_app(place.app_db(app), app, recorded=recorded).state is State.LOST
 
 
 def usage_of(usage: quotas.Usage) -> dict[quotas.Metric, float | None]:
@@ -156,8 +171,9 @@ class _Held(NamedTuple):
 def _read_apps(databases: Databases) -> _Held:
     streams, unread, vods = 0, 0, Counter[str]()
     place = databases.place
-    for reading in read_apps(place, list_app_names(place), _read_app):
-        unread += reading.error is not None
+    registry = read_registry(place.global_db)
+    for reading in read_apps(place, registry.ids, _read_app):
+        unread += is_unread(reading, registry, place)
         if reading.value is not None:
             streams += reading.value[0]
             vods.update(reading.value[1])

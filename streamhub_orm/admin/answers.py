@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -69,6 +70,7 @@ class _Kind(NamedTuple):
     todo: str
 
 
+_BODY_SECONDS: Final = 10
 _AGAIN: Final = "Ask again in a moment."
 _WAIT: Final = "Wait until that has ended, then ask again."
 _LOOK: Final = "See the server's log, and what `streamhub-db check` says."
@@ -148,14 +150,18 @@ def code_of(kind: type[StreamHubError]) -> str:
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:
-    """Return the body of a request, of which no more than that is kept."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most_bytes:
-            message = f"The body has more than {most_bytes} bytes."
-            code, close = "body_too_large", {"Connection": "close"}
-            raise RefusedError(413, code, message, "Send less.", headers=close)
+    """Return the body of a request, of which no more than that is kept, nor waited for longer."""
+    body, close = bytearray(), {"Connection": "close"}
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most_bytes:
+                    code, message = "body_too_large", f"The body has more than {most_bytes} bytes."
+                    raise RefusedError(413, code, message, "Send less.", headers=close)
+    except TimeoutError:
+        code, message = "body_too_slow", f"The body took more than {_BODY_SECONDS} s."
+        raise RefusedError(408, code, message, "Send it at once.", headers=close) from None
     return bytes(body)
 
 

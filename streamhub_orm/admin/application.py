@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 PREFIX: Final = "/api/v1"
-_CLOSE_SECONDS: Final = 0.5
+CLOSE_SECONDS: Final = 0.5
 """Seconds that changes at work have to end when the application does."""
 _CODES: Final = {404: ("not_found", "There is nothing here.", "Correct the path.")}
 _METHOD: Final = ("method_not_allowed", "This is asked for otherwise.", "See the header Allow.")
-_logger: Final = logging.getLogger(__name__)
 
 
 def application(
@@ -63,8 +61,7 @@ def application(
         try:
             yield
         finally:
-            for work in await threads.close(_CLOSE_SECONDS):
-                _logger.warning("%s was still at work when the server ended", work)
+            await threads.close(CLOSE_SECONDS)
             if own is not None:
                 await own.close()
 

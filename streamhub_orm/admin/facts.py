@@ -19,7 +19,7 @@ from streamhub_orm.admin.answers import camel
 from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.fleet import VodTotals, read_apps, vod_totals
 from streamhub_orm.global_db import ServerLog
-from streamhub_orm.metrics import usage_of
+from streamhub_orm.metrics import is_unread, usage_of
 from streamhub_orm.migrations.states import State, look_at_app
 from streamhub_orm.registry import read_registry
 from streamhub_orm.schema import TimeRange
@@ -124,11 +124,11 @@ def app_stats(databases: Databases, app: str, *, now: datetime) -> dict[str, Any
 def server_stats(databases: Databases, *, now: datetime) -> dict[str, Any]:
     """Return the answer of `stats`; apps that cannot be read are counted as `unread`."""
     place = databases.place
-    names = list(read_registry(place.global_db).ids)
+    registry = read_registry(place.global_db)
     global_bytes, app_bytes, unread = bytes_on_disk(place.global_db), 0, 0
     vods, streams, rooms = VodTotals(), 0, 0
-    for reading in read_apps(place, names, _read):
-        if reading.error is not None:
+    for reading in read_apps(place, registry.ids, _read):
+        if is_unread(reading, registry, place):
             unread += 1
             continue
         app_bytes += bytes_on_disk(place.app_db(reading.app))
@@ -136,7 +136,12 @@ def server_stats(databases: Databases, *, now: datetime) -> dict[str, Any]:
         vods, streams, rooms = vods + found.vods, streams + found.streams, rooms + found.rooms
     return {
         "ts": _iso(now),
-        "counts": {"apps": len(names), "rooms": rooms, "activeStreams": streams, "unread": unread},
+        "counts": {
+            "apps": len(registry.ids),
+            "rooms": rooms,
+            "activeStreams": streams,
+            "unread": unread,
+        },
         "storage": {
             "dbSizeBytes": global_bytes,
             "appsDbSizeBytes": app_bytes,
@@ -202,7 +207,8 @@ def _count_events(databases: Databases, app: str, now: datetime) -> dict[str, in
         .group_by(ServerLog.level)
     )
     with databases.global_session(read_only=True) as session:
-        found = dict(session.execute(statement, {"app_id": app_id, "app": app}).tuples().all())
+        rows = session.execute(statement, {"app_id": app_id, "app": app})
+        found = {level: count for level, count in rows}  # noqa: C416 - as mypy has it
     return {level: found.get(level, 0) for level in _LEVELS}
 
 

@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from streamhub_orm.admin.answers import answer
-from streamhub_orm.admin.application import application
+from streamhub_orm.admin.application import CLOSE_SECONDS, application
 from streamhub_orm.databases import Databases
 from streamhub_orm.errors import ListenError
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from streamhub_orm.admin.threads import Threads
 
 _GRACE_SECONDS: Final = 1
 """Seconds that requests have to be answered when the server ends."""
@@ -53,6 +55,7 @@ def serve(data_dir: Path, host: str, port: int, *, ready: Callable[[str], None])
     with Databases(data_dir, auto_upgrade=False) as databases, databases.global_session() as it:
         it.connection()
     app = application(data_dir, with_page=True)
+    threads: Threads = app.state.threads
     with closing(_listen(host, port)) as listening:
         shown = f"[{host}]" if ":" in host else host
         server = _Server(
@@ -71,10 +74,10 @@ def serve(data_dir: Path, host: str, port: int, *, ready: Callable[[str], None])
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             ),
             lambda: ready(f"http://{shown}:{listening.getsockname()[1]}/"),
+            threads,
         )
         server.run(sockets=[listening])
-    cut_off: list[str] = app.state.threads.at_work
-    return cut_off
+    return threads.cut_off
 
 
 class OwnHosts:
@@ -109,14 +112,20 @@ def _name_of(host: bytes) -> str:
 class _Server(uvicorn.Server):
     """One that tells when it is ready, and whose signals end it and not the process."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], threads: Threads) -> None:
         super().__init__(config)
         self._ready = ready
+        self._threads = threads
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Before uvicorn waits for the requests: those that would take long are answered now.
+        await self._threads.close(CLOSE_SECONDS)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

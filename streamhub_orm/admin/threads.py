@@ -55,11 +55,9 @@ class Threads:
         self._changes: dict[str, tuple[Change, Work]] = {}
         self._ended = asyncio.Condition()
         self._closed = False
-
-    @property
-    def at_work(self) -> list[str]:
-        """The changes that are under way, in words: `optimize of live`."""
-        return [f"{kind} of {name}" for name, (kind, _) in self._changes.items()]
+        self._giving_up = asyncio.Event()
+        self.cut_off: list[str] = []
+        """The changes that were still at work when all was to end, such as `optimize of live`."""
 
     async def read(self, function: Callable[[], T], *, key: Hashable = None) -> T:
         """Return what the function returns; a few run at once.
@@ -67,11 +65,11 @@ class Threads:
         Of readings with one `key`, those that come while it is at work get the same result.
         """
         if key is None:
-            return await asyncio.shield(self._begin_reading(function))
+            return await self._wait(self._begin_reading(function))
         if key not in self._shared:
             begun = self._shared[key] = self._begin_reading(function)
             begun.add_done_callback(lambda _: self._shared.pop(key))
-        result: T = await asyncio.shield(self._shared[key])
+        result: T = await self._wait(self._shared[key])
         return result
 
     async def change(self, kind: Change, name: str, function: Callable[[], T]) -> T:
@@ -83,17 +81,37 @@ class Threads:
         if name in self._changes:
             raise MaintenanceRunningError(name, self._changes[name][0])
         self._changes[name] = kind, Work()
-        return await asyncio.shield(asyncio.ensure_future(self._run_change(name, function)))
+        return await self._wait(asyncio.ensure_future(self._run_change(name, function)))
 
-    async def close(self, seconds: float) -> list[str]:
-        """Begin nothing more, let changes end where they can, and return those still at work."""
+    async def close(self, seconds: float) -> None:
+        """Begin nothing more, and let changes end where they can; those that cannot are `cut_off`.
+
+        Who still waits then gets `DatabasesClosedError`. A second call does nothing.
+        """
+        if self._closed:
+            return
         self._closed = True
         for _, work in self._changes.values():
             work.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._ended:
                 await self._ended.wait_for(lambda: not self._changes)
-        return self.at_work
+        self.cut_off = [f"{kind} of {name}" for name, (kind, _) in self._changes.items()]
+        for each in self.cut_off:
+            _logger.warning("%s was still at work at the end", each)
+        self._giving_up.set()
+
+    async def _wait(self, work: asyncio.Future[T]) -> T:
+        """Wait for work that goes on where the waiting ends: cancelled, or at the end of all."""
+        giving_up = asyncio.ensure_future(self._giving_up.wait())
+        try:
+            await asyncio.wait((work, giving_up), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            giving_up.cancel()
+            work.add_done_callback(_heard)
+        if not work.done():
+            raise DatabasesClosedError
+        return work.result()
 
     def _begin_reading(self, function: Callable[[], T]) -> asyncio.Future[T]:
         self._require_open()
@@ -121,6 +139,12 @@ class Threads:
     def _require_open(self) -> None:
         if self._closed:
             raise DatabasesClosedError
+
+
+def _heard(work: asyncio.Future[Any]) -> None:
+    """Take notice of an error that nobody may have waited for: asyncio would log it."""
+    if not work.cancelled():
+        work.exception()
 
 
 async def _in_thread(name: str, function: Callable[[], T]) -> T:

@@ -195,5 +195,5 @@ def test_metrics_are_at_the_root_for_its_own_token(served: Served) -> None:
     assert found["streamhub_tenant_usage", "concurrent_streams", "platform"] == 2
     assert ("streamhub_tenant_usage", "egress_gb_month", "acme") not in found
     assert found["streamhub_unread_apps",] == 0
-    for refused in ("scrape-me", "", served.tokens["global"]):
+    for refused in ("scrape-me", "x", served.tokens["global"]):
         assert ask(refused).status_code == 401
