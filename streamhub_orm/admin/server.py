@@ -140,8 +140,12 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
     except (OSError, OverflowError, UnicodeError) as error:
         fault = getattr(error, "strerror", None) or str(error)
         address = f"{host}:{port}"
         raise ListenError(address, fault) from error
+    # Head and body are two writes, and the second would wait 40 ms for the client's word of the
+    # first. asyncio sees to that only for sockets that name their protocol.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
