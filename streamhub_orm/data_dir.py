@@ -10,10 +10,11 @@ import os
 import re
 import stat
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.durable_files import irregularity
+from streamhub_orm.durable_files import irregularity, kind_of
 from streamhub_orm.errors import (
     AppNameError,
     DataDirError,
@@ -82,7 +83,7 @@ class DataDir:
         require_owner(root)
         return cls(root, root / "data" / GLOBAL_DB_NAME)
 
-    @property
+    @cached_property
     def apps(self) -> Path:
         """The folder that holds one folder per app."""
         return self.root / "apps"
@@ -183,10 +184,9 @@ class DataDir:
                     "the app's own folder and file, as no link is followed",
                     "Move the real one here, then run again.",
                 )
-        kind = irregularity(path)
-        if kind is not None:
+        if not stat.S_ISREG(mode):
             todo = "Move it away, then run again."
-            raise NotADatabaseError(path, kind, "a SQLite database file", todo)
+            raise NotADatabaseError(path, kind_of(mode), "a SQLite database file", todo)
 
 
 def _absolute(root: Path) -> Path:

@@ -156,7 +156,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise IrregularFileError(path, _kind_of(mode))
+        raise IrregularFileError(path, kind_of(mode))
     return descriptor
 
 
@@ -172,10 +172,11 @@ def irregularity(path: Path | str) -> str | None:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return None if stat.S_ISREG(mode) else _kind_of(mode)
+    return None if stat.S_ISREG(mode) else kind_of(mode)
 
 
-def _kind_of(mode: int) -> str:
+def kind_of(mode: int) -> str:
+    """Name what a mode stands for where that is no regular file."""
     return _KINDS.get(stat.S_IFMT(mode), "a special file")
 
 

@@ -52,7 +52,9 @@ class Vod(AppBase):
             sqlite_where=text("json_valid(metatags_json)"),
         ),
         Index(
-            "idx_vods_in_progress", "stream_id", "status", sqlite_where=text("status = 'recording'")
+            "idx_vods_stream_in_progress",
+            "stream_id",
+            sqlite_where=text("status IN ('recording', 'uploading')"),
         ),
         {"sqlite_autoincrement": True},
     )
@@ -96,11 +98,14 @@ class Vod(AppBase):
 
     @classmethod
     def in_progress(cls, stream_id: str) -> ColumnElement[bool]:
-        """Return the condition that idx_vods_in_progress serves.
+        """Return the condition that idx_vods_stream_in_progress serves: being recorded or uploaded.
 
-        The status is a literal: bound, SQLite prepares the statement anew at each run.
+        The statuses are literals: bound, SQLite cannot tell that they are those of the index.
         """
-        return and_(cls.stream_id == stream_id, cls.status == literal_column("'recording'"))
+        return and_(
+            cls.stream_id == stream_id,
+            cls.status.in_([literal_column("'recording'"), literal_column("'uploading'")]),
+        )
 
 
 class VodVariant(AppBase):

@@ -32,7 +32,11 @@ class RowCounts:
 
     def __add__(self, other: RowCounts) -> RowCounts:
         """Add table by table."""
-        return RowCounts(*(getattr(self, name) + getattr(other, name) for name in TABLES))
+        return RowCounts(
+            self.streams + other.streams,
+            self.vods + other.vods,
+            self.ingress_auth + other.ingress_auth,
+        )
 
     @property
     def total(self) -> int:

@@ -63,7 +63,7 @@ class FileState:
         """Return the state alone, which a fleet has few different ones of."""
         if self.account is None:
             return self
-        return _found(self.state, self.revision, " ".join(sorted(self.markers)), None)
+        return _found(self.state, self.revision, self.markers, None)
 
 
 def look_at(path: Path, world: World) -> FileState:
@@ -165,15 +165,20 @@ def read_state(connection: sqlite3.Connection, world: World, path: Path) -> File
         if "no such table" not in str(error):
             raise
         rows = []
-    if len(rows) > 1:
+    if not rows:
+        rows = _read_piecemeal(connection)
+    revisions = {revision for revision, _, _ in rows}
+    if len(revisions) > 1:
         raise CorruptDatabaseError(
             path,
-            f"{len(rows)} rows in alembic_version",
+            f"{len(revisions)} rows in alembic_version",
             "one row",
             RESTORE_BACKUP,
         )
-    revision, version, markers, account = rows[0] if rows else _read_piecemeal(connection)
-    _require_known_version(path, version)
+    (revision,) = revisions
+    markers = frozenset(key for _, key, value in rows if value == "1")
+    account = next((value for _, key, value in rows if key == ACCOUNT_KEY), None)
+    _require_known_version(path, connection.execute("PRAGMA user_version").fetchone()[0])
     if revision is not None and not world.knows(revision):
         for other in (GLOBAL, APP):
             if other.knows(revision):
@@ -182,35 +187,42 @@ def read_state(connection: sqlite3.Connection, world: World, path: Path) -> File
         raise newer(path, f"revision {revision}", f"a revision of the {world.name} history")
     if revision is None and not _has_tables(connection):
         return FileState(State.MISSING, error=missing(path))
-    return _found(_state_at(revision, world), revision, markers or "", account)
+    return _found(_state_at(revision, world), revision, markers, account)
 
 
 @lru_cache(maxsize=64)
-def _found(state: State, revision: str | None, markers: str, account: str | None) -> FileState:
+def _found(
+    state: State, revision: str | None, markers: frozenset[str], account: str | None
+) -> FileState:
     """Return the same object for files in the same state: a fleet has few different ones."""
-    return FileState(state, revision, frozenset(markers.split()), account)
+    return FileState(state, revision, markers, account)
 
 
-# One statement for the common case: a fleet at head is opened, asked this, and closed.
-_MARKERS: Final = "(SELECT group_concat(key, ' ') FROM _streamhub_meta WHERE value = '1')"
-_ACCOUNT: Final = f"(SELECT value FROM _streamhub_meta WHERE key = '{ACCOUNT_KEY}')"  # noqa: S608
+_KNOWN_KEYS: Final = f"value = '1' OR key = '{ACCOUNT_KEY}'"
+# One statement for the common case: a fleet at head is opened, asked this, and closed. Revision
+# and markers are of one moment by it.
 _ADOPTED: Final = f"""
-    SELECT version_num, user_version, {_MARKERS}, {_ACCOUNT}
-    FROM alembic_version, pragma_user_version"""  # noqa: S608 - constants of this module
+    SELECT version_num, key, value
+    FROM alembic_version LEFT JOIN _streamhub_meta ON {_KNOWN_KEYS}"""  # noqa: S608 - constants
 
 
 def _read_piecemeal(
     connection: sqlite3.Connection,
-) -> tuple[str | None, int, str | None, str | None]:
+) -> list[tuple[str | None, str | None, str | None]]:
     """Read the same where alembic_version or `_streamhub_meta` is missing or empty."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    revision = markers = account = None
+    revisions: list[tuple[str | None]] = [(None,)]
+    entries: list[tuple[str | None, str | None]] = [(None, None)]
     if "alembic_version" in tables:
-        revision = connection.execute("SELECT max(version_num) FROM alembic_version").fetchone()[0]
+        revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     if "_streamhub_meta" in tables:
-        markers, account = connection.execute(f"SELECT {_MARKERS}, {_ACCOUNT}").fetchone()
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    return revision, version, markers, account
+        query = f"SELECT key, value FROM _streamhub_meta WHERE {_KNOWN_KEYS}"  # noqa: S608
+        entries = connection.execute(query).fetchall()
+    return [
+        (revision, *entry)
+        for (revision,) in revisions or [(None,)]
+        for entry in entries or [(None, None)]
+    ]
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:

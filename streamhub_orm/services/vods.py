@@ -73,12 +73,12 @@ _BY_EGRESS: Final = PointQuery(
     .order_by(RAW_VODS.c.id.desc()),
     "egress_id",
 )
-# The condition of idx_vods_in_progress, as Vod.in_progress states it.
+# The condition of idx_vods_stream_in_progress, as Vod.in_progress states it.
 _IN_PROGRESS: Final = PointQuery(
     sa.select(RAW_VODS)
     .where(
         RAW_VODS.c.stream_id == sa.bindparam("stream_id_"),
-        RAW_VODS.c.status == sa.literal_column("'recording'"),
+        RAW_VODS.c.status.in_([sa.literal_column("'recording'"), sa.literal_column("'uploading'")]),
     )
     .order_by(RAW_VODS.c.id.desc()),
     "stream_id_",
@@ -135,7 +135,7 @@ def find_by_egress(session: Session, egress_id: str) -> VodRow | None:
 
 
 def find_in_progress(session: Session, stream_id: str) -> VodRow | None:
-    """Return the newest recording of the stream that is still in status `recording`."""
+    """Return the stream's recording in progress: recorded or uploaded, of the highest id."""
     return _find(session, _IN_PROGRESS, stream_id)
 
 

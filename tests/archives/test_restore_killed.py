@@ -12,6 +12,7 @@ import pytest
 
 from streamhub_orm.archives.restore import restore_archive, undo_restore
 from tests.archives.test_restore import contents_of, spoil
+from tests.support.faults.sampling import sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.installations import Installation
 
 FEWEST_POINTS = 50
-EVERY = 8
+EVERY = 17
 
 KILLED_AT = """
 import os, signal, sys
@@ -70,7 +71,7 @@ def test_killed_restore_can_be_undone_and_can_be_done_again(
     assert done.returncode == 0, done.stderr
     before, after, points = contents_of(original), contents_of(whole), int(done.stdout)
     assert points > FEWEST_POINTS
-    for point in range(1, points + 1, EVERY):
+    for point in sample(points, EVERY):
         attempt = copy_of(original, tmp_path / "attempt")
         assert run_killed_at(point, archive, attempt).returncode == -signal.SIGKILL
         assert_nothing_is_lost(before, attempt)
@@ -89,7 +90,7 @@ def test_killed_restore_into_a_new_folder_can_be_done_again(
     done = run_killed_at(0, created.archive, tmp_path / "whole")
     assert done.returncode == 0, done.stderr
     whole, points = contents_of(tmp_path / "whole"), int(done.stdout)
-    for point in range(1, points + 1, EVERY):
+    for point in sample(points, EVERY):
         folder = tmp_path / f"new-{point}"
         assert run_killed_at(point, created.archive, folder).returncode == -signal.SIGKILL
         restore_archive(created.archive, folder)

@@ -62,7 +62,7 @@ def touch_all(data_dir: Path, count: int) -> dict[str, Any]:
     return left
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [400, pytest.param(1500, marks=pytest.mark.slow)])
 def test_many_apps_touched_by_eight_threads_under_256_open_files(
     make_fresh: MakeFresh, count: int
 ) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SECTIONS: Final = {GLOBAL: "alembic", APP: "app"}
 """The section of alembic.ini, so the value of -n, of each world."""
 
-EDITED: Final = {GLOBAL: "g0014", APP: "a0009"}
+EDITED: Final = {GLOBAL: "g0014", APP: "a0010"}
 """The revisions whose text the edits were written for; a later one adds nothing in their way."""
 
 

@@ -25,8 +25,8 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-revision = "a0010"
-down_revision = "a0009"
+revision = "a0011"
+down_revision = "a0010"
 branch_labels = None
 depends_on = None
 
@@ -60,9 +60,9 @@ MISTAKES = {
     "model": ("imports", "import json", "from streamhub_orm.app_db import Vod"),
     "relative import": ("imports", "import json", "from . import shared"),
     "package": ("imports", "import json", "import click"),
-    "hash": ("id", '"a0010"', '"1975ea83b712"'),
-    "other file": ("id", '"a0010"', '"a0011"'),
-    "gap": ("linear", '"a0009"', '"a0007"'),
+    "hash": ("id", '"a0011"', '"1975ea83b712"'),
+    "other file": ("id", '"a0011"', '"a0012"'),
+    "gap": ("linear", '"a0010"', '"a0007"'),
     "branch": ("linear", "branch_labels = None", 'branch_labels = ("mine",)'),
     "dependency": ("linear", "depends_on = None", 'depends_on = "a0004"'),
     "commit": ("transaction", DROP, f"{DROP}    op.get_bind().commit()\n"),
@@ -133,10 +133,10 @@ MISTAKES = {
 }
 
 
-def written(folder: Path, text: str, name: str = "a0010_codec.py") -> Path:
+def written(folder: Path, text: str, name: str = "a0011_codec.py") -> Path:
     versions = folder / "alembic_app" / "versions"
     versions.mkdir(parents=True)
-    (versions / "a0009_hot_lookups.py").touch()
+    (versions / "a0010_vods_in_progress.py").touch()
     path = versions / name
     path.write_text(text, encoding="utf-8")
     return path
@@ -181,7 +181,7 @@ def test_reason_lets_a_line_break_a_rule(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "binary"])
 def test_file_that_cannot_be_read_is_a_finding(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "a0010_x.py"
+    path = tmp_path / "a0011_x.py"
     if kind == "folder":
         path.mkdir()
     elif kind == "binary":
@@ -206,14 +206,14 @@ def test_suite_tells_the_mistake_first_and_alone(tmp_path: Path, mistake: str) -
     for name in ("alembic", "alembic_app", "streamhub_orm", "tests"):
         shutil.copytree(CHECKOUT / name, tmp_path / name)
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
-    world, name, text = APP, "a0010_codec.py", GOOD
+    world, name, text = APP, "a0011_codec.py", GOOD
     if mistake == "folder":
         world = GLOBAL
     elif mistake == "batch":
         text = text.replace(*MISTAKES["batch"][1:])
     else:
-        name = "a0011_codec.py"
-        text = text.replace("a0010", "a0011").replace("a0009", "a0010")
+        name = "a0012_codec.py"
+        text = text.replace("a0011", "a0012").replace("a0010", "a0011")
     path = tmp_path / world.checkout_folder / "versions" / name
     path.write_text(text, encoding="utf-8")
     done = subprocess.run(

@@ -260,7 +260,7 @@ def test_revision_of_plain_alembic_is_numbered(
         ("revision", "-m", "x", "--head", "a0008"),
         ("revision", "-m", "x", "--branch-label", "mine"),
         ("merge", "-m", "x", "heads"),
-        ("merge", "-m", "x", "a0008", "a0009"),
+        ("merge", "-m", "x", "a0009", "a0010"),
     ],
     ids=" ".join,
 )
@@ -276,9 +276,9 @@ def test_revision_beside_the_line_is_refused_and_not_written(
 
 def test_two_revisions_after_the_same_one_are_not_merged(checkout: Path) -> None:
     versions = checkout / "alembic_app" / "versions"
-    for number in ("a0010", "a0011"):
-        text = next(versions.glob("a0009*")).read_text()
-        text = text.replace('"a0009"', f'"{number}"').replace('"a0008"', '"a0009"')
+    for number in ("a0011", "a0012"):
+        text = next(versions.glob("a0010*")).read_text()
+        text = text.replace('"a0010"', f'"{number}"').replace('"a0009"', '"a0010"')
         (versions / f"{number}_x.py").write_text(text)
     status, said = run_in_checkout(checkout, "-n", "app", "merge", "-m", "x", "heads")
     assert status != 0

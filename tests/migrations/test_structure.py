@@ -145,9 +145,9 @@ DRIFTS = {
     "COLLATE of an index": (GLOBAL, "(email COLLATE NOCASE)", "(email)", "idx_users_email_nocase"),
     "WHERE of an index": (
         APP,
-        "WHERE status = 'recording'",
+        "WHERE status IN ('recording', 'uploading')",
         "WHERE status = 'ready'",
-        "idx_vods_in",
+        "idx_vods_stream_in",
     ),
     "WHERE gone": (APP, " WHERE json_valid(metatags_json)", "", "index idx_vods_egress"),
     "path of an expression": (APP, "'$.egressId'", "'$.egressid'", "index idx_vods_egress"),
@@ -171,7 +171,7 @@ MISSING = {
         ["table app_plugins", "index idx_app_plugins_enabled"],
     ),
     "column": (GLOBAL, "ALTER TABLE users DROP totp_secret", ["column users.totp_secret"]),
-    "index": (APP, "DROP INDEX idx_vods_in_progress", ["index idx_vods_in_progress"]),
+    "index": (APP, "DROP INDEX idx_vods_stream_in_progress", ["index idx_vods_stream_in_progress"]),
     "renamed index": (
         APP,
         "DROP INDEX idx_vods_room; CREATE INDEX vods_by_room ON vods (room)",

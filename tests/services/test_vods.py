@@ -147,10 +147,16 @@ def test_recording_is_found_by_its_egress(app_session: Session) -> None:
     assert vods.find_by_egress(app_session, "EG_3") is None
 
 
-def test_recording_in_progress_is_the_newest_one_of_the_stream(app_session: Session) -> None:
+@pytest.mark.parametrize("status", [VodStatus.RECORDING, VodStatus.UPLOADING])
+def test_recording_in_progress_is_the_newest_that_is_recorded_or_uploaded(
+    app_session: Session, status: VodStatus
+) -> None:
+    """Active VOD of a stream: status recording or uploading, highest id."""
     insert(app_session, stream_id="stage/ann")
-    newest = insert(app_session, stream_id="stage/ann")
     insert(app_session, VodStatus.UPLOADING, stream_id="stage/ann")
+    newest = insert(app_session, status, stream_id="stage/ann")
+    insert(app_session, VodStatus.READY, stream_id="stage/ann")
+    insert(app_session, VodStatus.FAILED, stream_id="stage/ann")
     insert(app_session, stream_id="stage/ben")
     found = vods.find_in_progress(app_session, "stage/ann")
     assert found is not None
@@ -167,7 +173,7 @@ def test_get_of_no_recording_raises(app_session: Session) -> None:
     ("query", "parameter", "plan"),
     [
         (vods._BY_EGRESS, "egress_id", "idx_vods_egress (<expr>=?)"),
-        (vods._IN_PROGRESS, "stream_id_", "idx_vods_in_progress (stream_id=? AND status=?)"),
+        (vods._IN_PROGRESS, "stream_id_", "idx_vods_stream_in_progress (stream_id=?)"),
     ],
 )
 def test_look_up_searches_its_index(

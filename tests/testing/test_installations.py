@@ -84,7 +84,7 @@ def test_global_databases_of_any_revision_come_to_head(
 
 
 def test_what_is_not_there_is_refused(make_streamhub: MakeStreamHub) -> None:
-    with pytest.raises(UnknownRevisionError, match="a0009"):
+    with pytest.raises(UnknownRevisionError, match="a0010"):
         make_streamhub("one", app_revision="a0099")
     with pytest.raises(ValueError, match="expected one of monolith"):
         make_streamhub("two", era="future")

@@ -15,6 +15,7 @@ from tests.support.faults import scenarios
 from tests.support.faults.fork_server import upgrade
 from tests.support.faults.full_disk import leave_room
 from tests.support.faults.kill_points import Attack, attack_at, calls_of, fault_numbers
+from tests.support.faults.sampling import sample
 from tests.support.faults.scenarios import assert_rows_accounted
 from tests.support.faults.shim import Mode
 from tests.support.installations import Options, build_installation
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
         pytest.param(Mode.FAIL_ON, errno.EIO, id="bad from then on"),
     ],
 )
-@pytest.mark.parametrize(("era", "every"), [("monolith", 31), ("pre_tenancy", 71)])
+@pytest.mark.parametrize(("era", "every"), [("monolith", 61), ("pre_tenancy", 151)])
 def test_upgrade_on_a_disk_that_fails_changes_nothing_by_halves(  # noqa: PLR0913, PLR0917
     server: ForkServer, preparations: Preparations, era: str, every: int, mode: Mode, error: int
 ) -> None:
@@ -63,11 +64,11 @@ def test_upgrade_on_a_disk_that_fails_changes_nothing_by_halves(  # noqa: PLR091
 @pytest.mark.parametrize(
     ("make", "every"),
     [
-        (scenarios.lazy_open_of_new_app, 3),
-        (scenarios.lazy_open_of_old_app, 23),
-        (scenarios.backup_alone, 3),
-        (scenarios.fresh_installation, 3),
-        (scenarios.rollback, 9),
+        (scenarios.lazy_open_of_new_app, 7),
+        (scenarios.lazy_open_of_old_app, 47),
+        (scenarios.backup_alone, 7),
+        (scenarios.fresh_installation, 7),
+        (scenarios.rollback, 19),
     ],
     ids=lambda it: getattr(it, "__name__", None),
 )
@@ -83,8 +84,7 @@ def test_other_work_on_a_disk_that_fails_changes_nothing_by_halves(  # noqa: PLR
     if not server.has_shim:
         pytest.skip("no C compiler, so no failing disk")
     prepared = preparations.get(make())
-    first = 1 + (mode + error) % every
-    numbers = fault_numbers(server, prepared, first=first, every=every)
+    numbers = fault_numbers(server, prepared, first=1 + mode + error, every=every)
     violations = attack_at(server, prepared, numbers, Attack(mode, error))
     assert not violations, "\n".join(map(str, violations))
 
@@ -92,9 +92,9 @@ def test_other_work_on_a_disk_that_fails_changes_nothing_by_halves(  # noqa: PLR
 @pytest.mark.parametrize(
     ("era", "mode", "error", "every"),
     [
-        pytest.param("monolith", Mode.FAIL_ON, errno.ENOSPC, 3, id="monolith-full"),
-        pytest.param("monolith", Mode.FAIL_ONCE, errno.EIO, 3, id="monolith-bad"),
-        pytest.param("node_split", Mode.FAIL_ON, errno.EIO, 7, id="node_split-bad"),
+        pytest.param("monolith", Mode.FAIL_ON, errno.ENOSPC, 5, id="monolith-full"),
+        pytest.param("monolith", Mode.FAIL_ONCE, errno.EIO, 7, id="monolith-bad"),
+        pytest.param("node_split", Mode.FAIL_ON, errno.EIO, 11, id="node_split-bad"),
     ],
 )
 def test_upgrade_whose_syncs_and_new_files_fail_changes_nothing_by_halves(  # noqa: PLR0913, PLR0917
@@ -110,7 +110,8 @@ def test_upgrade_whose_syncs_and_new_files_fail_changes_nothing_by_halves(  # no
         for number, call in enumerate(calls, 1)
         if call.startswith(("fsync ", "create ", "link ", "truncate "))
     ]
-    violations = attack_at(server, prepared, numbers[::every], Attack(mode, error))
+    chosen = [numbers[number - 1] for number in sample(len(numbers), every)]
+    violations = attack_at(server, prepared, chosen, Attack(mode, error))
     assert not violations, "\n".join(map(str, violations))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.faults import scenarios
 from tests.support.faults.kill_points import Attack, attack_at
+from tests.support.faults.sampling import sample
 from tests.support.faults.shim import Mode
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def assert_survives(violations: list[Violation]) -> None:
     assert not violations, "\n".join(map(str, violations))
 
 
-def numbers(prepared: Prepared, *, slice_: int = 0, of: int = 1) -> range:
-    """List every `of`-th point, beginning with the `slice_`-th; the report shows how many."""
-    chosen = range(1 + slice_, prepared.points + 1, of)
+def numbers(prepared: Prepared, every: int, *, first: int = 1) -> range:
+    """Take a sample of the points; the report shows how many."""
+    chosen = sample(prepared.points, every, first=first)
     print(f"{prepared.scenario.name}: {len(chosen)} of {prepared.points} points")  # noqa: T201
     return chosen
 
@@ -53,29 +54,29 @@ def test_upgrade_killed_at_any_point_of_one_era_is_finished_by_the_next_run(
     """All slices together try every call of the split and upgrade of a monolith."""
     prepared = preparations.get(scenarios.upgrade_of("monolith"))
     assert prepared.points >= (FEWEST_POINTS[prepared.scenario.name] if server.has_shim else 1)
-    chosen = numbers(prepared, slice_=slice_, of=SLICES)
+    chosen = range(1 + slice_, prepared.points + 1, SLICES)
     assert_survives(attack_at(server, prepared, chosen, Attack()))
 
 
 @pytest.mark.parametrize(
     ("make", "every"),
     [
-        (scenarios.lazy_open_of_new_app, 1),
-        (scenarios.lazy_open_of_old_app, 7),
-        (scenarios.backup_alone, 1),
-        (scenarios.fresh_installation, 1),
-        (scenarios.rollback, 5),
-        (scenarios.split_cleanup, 7),
+        (scenarios.lazy_open_of_new_app, 3),
+        (scenarios.lazy_open_of_old_app, 19),
+        (scenarios.backup_alone, 3),
+        (scenarios.fresh_installation, 3),
+        (scenarios.rollback, 11),
+        (scenarios.split_cleanup, 19),
     ],
     ids=lambda it: getattr(it, "__name__", None),
 )
-def test_other_work_killed_at_any_point_is_finished_by_the_next_run(
+def test_other_work_that_is_killed_is_finished_by_the_next_run(
     server: ForkServer, preparations: Preparations, make: Callable[[], Scenario], every: int
 ) -> None:
     """Lazy opens, `init`, `rollback` and a single backup leave nothing half done."""
     prepared = preparations.get(make())
     assert prepared.points >= (FEWEST_POINTS[prepared.scenario.name] if server.has_shim else 1)
-    assert_survives(attack_at(server, prepared, numbers(prepared, of=every), Attack()))
+    assert_survives(attack_at(server, prepared, numbers(prepared, every), Attack()))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_upgrade_of_any_era_killed_at_some_points_is_finished_by_the_next_run(
 ) -> None:
     """A sample here; every point in the longer run."""
     prepared = preparations.get(make())
-    assert_survives(attack_at(server, prepared, numbers(prepared, slice_=5, of=36), Attack()))
+    assert_survives(attack_at(server, prepared, numbers(prepared, 60, first=6), Attack()))
 
 
 def test_upgrade_killed_in_the_middle_of_a_write_is_finished_by_the_next_run(
@@ -103,7 +104,7 @@ def test_upgrade_killed_in_the_middle_of_a_write_is_finished_by_the_next_run(
     if not server.has_shim:
         pytest.skip("no C compiler, so no half writes")
     prepared = preparations.get(scenarios.upgrade_of("monolith"))
-    chosen = numbers(prepared, slice_=3, of=9)
+    chosen = numbers(prepared, 19, first=4)
     assert_survives(attack_at(server, prepared, chosen, Attack(Mode.TORN)))
 
 
@@ -112,5 +113,5 @@ def test_upgrade_killed_before_some_statements_is_finished_by_the_next_run(
 ) -> None:
     """The boundaries that Python sees: SQLite's trace, and the calls of `os`."""
     prepared = preparations.get(scenarios.upgrade_of("monolith"), by_python=True)
-    chosen = numbers(prepared, slice_=4, of=12)
+    chosen = numbers(prepared, 25, first=5)
     assert_survives(attack_at(server, prepared, chosen, Attack(by_python=True)))

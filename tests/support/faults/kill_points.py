@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.support import figures
 from tests.support.faults.fork_server import upgrade
+from tests.support.faults.sampling import sample
 from tests.support.faults.scenarios import is_split_early
 from tests.support.faults.shim import Mode
 from tests.support.faults.state import names_of, shared_inodes
@@ -83,7 +84,7 @@ def fault_numbers(
     server: ForkServer, prepared: Prepared, *, first: int = 1, every: int = 1
 ) -> range:
     """List points at which a call may fail: those of a -shm too, which kills do not count."""
-    return range(first, len(calls_of(server, prepared)) + 1, every)
+    return sample(len(calls_of(server, prepared)), every, first=first)
 
 
 def _attack_at(
