@@ -145,7 +145,7 @@ def _in_threads(root: Path, apps: list[str], clients: list[list[_Call]]) -> Samp
                     assert tokens.verify(session, what, address=_ADDRESS)  # noqa: S101
             elif kind == "page":
                 with databases.app_session(app, read_only=True) as session:
-                    vods.list_(session, limit=_PAGE)
+                    vods.list_(session, order=vods.VodOrder.NEWEST, limit=_PAGE)
             else:
                 with databases.app_session(app) as session:
                     streams.upsert(session, room="stage", participant=what, type=StreamType.WHIP)
@@ -166,7 +166,8 @@ async def _in_tasks(root: Path, apps: list[str], clients: list[list[_Call]]) -> 
                 session = databases.global_session(read_only=True)
                 assert await session.run(tokens.verify, what, address=_ADDRESS)  # noqa: S101
             elif kind == "page":
-                await databases.app_session(app, read_only=True).run(vods.list_, limit=_PAGE)
+                session = databases.app_session(app, read_only=True)
+                await session.run(vods.list_, order=vods.VodOrder.NEWEST, limit=_PAGE)
             else:
                 await databases.app_session(app).run(
                     streams.upsert, room="stage", participant=what, type=StreamType.WHIP

@@ -146,9 +146,10 @@ def _leaf_plainly(connection: sqlite3.Connection, pages: int) -> None:
 
 
 def _leaf(session: Session, pages: int) -> None:
-    rows = vods.list_(session, limit=_PAGE)
+    newest = partial(vods.list_, session, order=vods.VodOrder.NEWEST, limit=_PAGE)
+    rows = newest()
     for _ in range(pages - 1):
-        rows = vods.list_(session, limit=_PAGE, after=rows[-1].key)
+        rows = newest(after=rows[-1].key)
 
 
 BENCHMARKS: Final = (

@@ -145,6 +145,27 @@ class PluginInstalledError(StreamHubError):
     public_message = "This plugin is installed already."
 
 
+class NodeNameTakenError(StreamHubError):
+    """Raised when a node is renamed to the name of another, which would join as that one."""
+
+    name: str
+    node_id: str
+    found = "the name {name!r} with the node {node_id!r}"
+    expected = "no other node to have it"
+    todo = "Choose another name, or rename or delete that node first."
+    public_message = "Another node has this name. Choose another."
+
+
+class TargetExistsError(StreamHubError):
+    """Raised when a room is sent to the URL of a new restream target already."""
+
+    target_id: int
+    found = "restream target {target_id} of this room, starting or active, with this URL"
+    expected = "none"
+    todo = "Stop that one first."
+    public_message = "The room is sent to this URL already."
+
+
 class LastOwnerError(StreamHubError):
     """Raised when a tenant would be left without an owner, so with nobody to look after it."""
 
@@ -201,12 +222,12 @@ class PasswordHashError(StreamHubError, ValueError):
 
 
 class NodeNameError(StreamHubError, ValueError):
-    """Raised when a node joins by a name that is blank or no text."""
+    """Raised when a node is given a name that the Node core would not take."""
 
     name: object
     found = "the node name {name!r}"
-    expected = "text that is not blank"
-    todo = "Give the node a name."
+    expected = "1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'"
+    todo = "Give the node such a name."
     public_message = "Expected the name of a node: {expected}."
 
 
@@ -252,6 +273,17 @@ class VodStateError(StreamHubError):
     public_message = "The recording is {status} and cannot become {wanted}."
 
 
+class TargetStateError(StreamHubError):
+    """Raised when a restream target cannot go from its status to the one that was asked for."""
+
+    target_id: int
+    found: str
+    expected: str
+    subject = "restream target {target_id}"
+    todo = "Look at its status again; one that is stopped stays so: make a new one."
+    public_message = "The restream target has a status from which it cannot be changed so."
+
+
 # Limits.
 
 
@@ -268,6 +300,17 @@ class TooManyLinksError(StreamHubError):
     expected = "fewer within the window"
     todo = "Ask again in {retry_after_seconds:.0f} s."
     public_message = "Too many links were asked for. {todo}"
+
+
+class TooManyTargetsError(StreamHubError):
+    """Raised when a room is sent to as many restream targets as it may be."""
+
+    used: int
+    limit: int
+    found = "{used} restream targets of this room that are starting or active"
+    expected = "fewer than {limit}"
+    todo = "Stop one of them first."
+    public_message = "The room has as many restream targets as it may have: {limit}."
 
 
 class QuotaExceededError(StreamHubError):

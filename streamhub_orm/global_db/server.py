@@ -21,12 +21,15 @@ from streamhub_orm.schema import (
 
 
 class NodeStatus(StrEnum):
-    """Words that the services write into `Node.status`. No CHECK holds the column to them."""
+    """Words of `Node.status`. No CHECK holds the column to them."""
 
     UNKNOWN = "unknown"
+    """Of a row that no node has confirmed yet: the default."""
     ACTIVE = "active"
     DRAINING = "draining"
     DISABLED = "disabled"
+    DOWN = "down"
+    """Known to the Node core, and written by nobody. A heartbeat makes it active, as `unknown`."""
 
 
 class Node(GlobalBase):

@@ -14,6 +14,7 @@ from streamhub_orm.errors import StreamHubError
 from streamhub_orm.maintenance.purge_vods import SEGMENTS, Kept, VodPurge
 from streamhub_orm.maintenance.selection import FirstBackup, back_up_first
 from streamhub_orm.registry import read_registry
+from streamhub_orm.services.logs import NAMES_APP
 from streamhub_orm.storage import store_for_app
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Scope(StrEnum):
     VODS = "vods"
     """Recordings and their variants, with objects, snapshots and local files."""
     LOGS = "logs"
-    """The app's lines in the server's log."""
+    """The app's lines in the server's log, those that only name it among them."""
     ALL = "all"
     """Both, and the rows of streams and restream targets."""
 
@@ -143,9 +144,14 @@ class _Run:
                     counts[table] = _number(connection, f"SELECT count(*) FROM {table}")  # noqa: S608
         if scope is not Scope.VODS:
             with self.databases.global_connection(read_only=True) as connection:
-                query = "SELECT count(*) FROM server_logs WHERE app_id = ?"
-                counts["server_logs"] = _number(connection, query, self.app_id)
+                for condition, value in self.lines():
+                    query = f"SELECT count(*) FROM server_logs WHERE {condition}"  # noqa: S608
+                    counts["server_logs"] += _number(connection, query, value)
         return counts
+
+    def lines(self) -> tuple[tuple[str, object], ...]:
+        """Return conditions for the app's log lines: by its id, and by its name without one."""
+        return ("app_id = ?", self.app_id), (f"{NAMES_APP} = ?", self.result.app)
 
     def delete(self, planned: dict[str, int], store: ObjectStore | None) -> None:
         """Back up, then delete; a fault after the backups ends the run and is in the result."""
@@ -173,10 +179,10 @@ class _Run:
                     self.result.deleted[table] += rows
 
     def _delete_logs(self) -> None:
-        for rows in _delete_rows(
-            self.databases.global_connection, "server_logs", "app_id = ?", self.app_id
-        ):
-            self.result.deleted["server_logs"] += rows
+        for condition, value in self.lines():
+            begin = self.databases.global_connection
+            for rows in _delete_rows(begin, "server_logs", condition, value):
+                self.result.deleted["server_logs"] += rows
 
     def _back_up(self, paths: list[Path]) -> None:
         """Back all files up, or none: a purge that is refused leaves nothing new."""

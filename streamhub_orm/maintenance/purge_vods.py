@@ -189,6 +189,7 @@ _LIST: Final = "(SELECT value FROM json_each(?))"
 _NAMES_SEGMENTS: Final = """
     CASE WHEN v.extra_json IS NULL THEN TRUE
          WHEN NOT json_valid(v.extra_json) THEN FALSE
+         WHEN json_type(v.extra_json) NOT IN ('object', 'array', 'null') THEN FALSE
          ELSE CASE coalesce(json_type(v.extra_json, '$.segmentKeys'), 'null')
               WHEN 'null' THEN TRUE
               WHEN 'array' THEN NOT EXISTS (

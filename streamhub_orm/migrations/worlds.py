@@ -37,6 +37,9 @@ class World:
     """The table that every file of this kind has from its first step on, and no other kind."""
     late_columns: frozenset[tuple[str, str]]
     """Columns that older cores did not create with their table yet; adoption adds them."""
+    known_extras: frozenset[str] = frozenset()
+    """Tables and columns that are not ours, but that the Node core reads where somebody made them:
+    of no interest to a check."""
 
     @property
     def folder(self) -> Path:
@@ -88,6 +91,7 @@ GLOBAL: Final = World(
     foreign_tables=frozenset({"streams", "vods"}),
     first_table="apps",
     late_columns=frozenset({("magic_tokens", "kind")}),
+    known_extras=frozenset({"table quota_usage", "column tenants.quotas_json"}),
 )
 APP: Final = World(
     name="app",

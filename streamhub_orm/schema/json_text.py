@@ -138,13 +138,63 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else json_from_text(value)
 
 
+class _Malformed(MutableDict[str, Any]):
+    """A stored text that is no JSON object or list: whoever uses it gets the error of its row.
+
+    It can be replaced, and the rows beside it are read.
+    """
+
+    column = "a column"
+
+    def __init__(self, error: HiddenValueError) -> None:
+        """Keep what was expected and found."""
+        super().__init__(error=error)  # empty, it would be written as {}
+        self.expected, self.described = error.kind, error.value
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same, which SQLAlchemy asks when it is replaced."""
+        return self is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Show that there is nothing to show."""
+        return f"<{self.described}; expected {self.expected}>"
+
+    def _refuse(self, *_: object, **__: object) -> Any:  # noqa: ANN401 - it never returns
+        expected = f"{self.expected} in {self.column}"
+        raise HiddenValueError(expected, self.described)
+
+    __getitem__ = __setitem__ = __delitem__ = __contains__ = __iter__ = __len__ = _refuse
+    get = keys = values = items = copy = __or__ = __ror__ = __ior__ = _refuse
+    setdefault = update = pop = popitem = clear = __reversed__ = _refuse
+
+
+class _TrackedText(JsonText):
+    """JSON text of an object or list; what is malformed is refused where it is used."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
+        """Read JSON; NULL is None."""
+        try:
+            found = super().process_result_value(value, dialect)
+        except HiddenValueError as error:
+            return _Malformed(error)
+        if found is None or isinstance(found, dict | list):
+            return found
+        expected = "a JSON object or list"
+        return _Malformed(HiddenValueError(expected, f"a value of type {type(found).__name__}"))
+
+
 class _Tracked(Mutable):
     """An object or list whose changes are seen."""
 
     @classmethod
     def coerce(cls, key: str, value: Any) -> Any:  # noqa: ANN401 - any JSON
         """Return what is assigned or loaded as one that tells of its changes."""
-        del key
+        if isinstance(value, _Malformed):
+            value.column = key
         if value is None or isinstance(value, MutableDict | MutableList):
             return value
         if isinstance(value, dict):
@@ -159,6 +209,7 @@ def tracked_json() -> TypeEngine[Any]:
     """Return the type of a JSON column that holds an object or a list, and follows its changes.
 
     The row must be held meanwhile: a session forgets one that nobody holds. A change inside a value
-    that lies in it goes unseen: assign that value anew.
+    that lies in it goes unseen: assign that value anew. What is stored and no such JSON raises
+    `HiddenValueError` where it is used, not where its row is loaded.
     """
-    return _Tracked.as_mutable(JsonText)
+    return _Tracked.as_mutable(_TrackedText)

@@ -58,7 +58,7 @@ def connection_of(session: Session) -> sa.Connection:
 
 def rows_of(
     session: Session,
-    statement: sa.Select[Any],
+    statement: sa.Select[Any] | sa.CompoundSelect[Any],
     values: dict[str, Any],
     decode: Callable[[bytes], object],
 ) -> tuple[Sequence[sa.Row[Any]], bool]:

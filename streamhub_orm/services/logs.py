@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHUNK_ROWS",
+    "LEVELS",
+    "NAMES_APP",
     "RETENTION_DAYS",
+    "SOURCES",
     "LogEntry",
     "LogFilter",
     "PageKey",
@@ -39,6 +42,13 @@ __all__ = [
     "purge",
 ]
 
+LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
+"""Words of the Node core and of the handler; no CHECK holds the column to them."""
+SOURCES: Final = (
+    *("logs", "livekit", "livekit-webhook", "callbacks", "mqtt", "transcoding", "system"),
+    *("recording", "restream", "hls", "broadcast"),  # without app_id
+)
+"""Sources of the Node core, besides `plugin:<id>` for each plugin; others may be in the table."""
 RETENTION_DAYS: Final = 30
 """Days for which lines are kept where LOG_RETENTION_DAYS does not say."""
 CHUNK_ROWS: Final = 5_000
@@ -58,6 +68,14 @@ _LOGS: Final = sa.table(
     sa.column("meta_json", sa.Text),
 )
 _ANY_TIME: Final = datetime.fromtimestamp(0, UTC)
+NAMES_APP: Final = """app_id IS NULL AND CASE
+    WHEN instr(meta_json, '"appName"') AND json_valid(meta_json)
+    THEN json_extract(meta_json, '$.appName') END"""
+"""SQL for the app that a line without `app_id` names: those of recording, restream, hls, broadcast.
+
+The index of `app_id` leads to the lines without one; the text is looked at before it is parsed, and
+a malformed one names no app.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +83,9 @@ class LogFilter:
     """Conditions on lines: all that are given must hold."""
 
     levels: Collection[str] = ()
-    """Any of these words; the handler writes trace, debug, info, warn, error and fatal."""
+    """Any of these words; see `LEVELS`."""
     app: str | None = None
+    """Lines of the app, by its id or, where they have none, by the `appName` of their meta."""
     source: str | None = None
     since: datetime | None = None
     """Inclusive."""
@@ -84,7 +103,7 @@ class LogEntry(NamedTuple):
     level: str
     source: str | None
     app: str | None
-    """None also where the app has been deleted since."""
+    """None also where the app has been deleted since, unless the line has its name in its meta."""
     message: str
     meta: Any
     """Value of `meta_json`; its text where that is not JSON."""
@@ -108,11 +127,12 @@ def list_(
     """
     check_page(limit, after=after)
     filter_ = filter_ or LogFilter()
-    values: dict[str, Any] = {"limit": limit, **_times(filter_).parameters(_LOGS.c.ts)}
+    times = TimeRange(filter_.since, filter_.until)
+    values: dict[str, Any] = {"limit": limit, **times.parameters(_LOGS.c.ts)}
     if filter_.levels:
         values["levels"] = list(filter_.levels)
     if filter_.app is not None:
-        values["app_id"] = apps.get_id(session, filter_.app)
+        values |= {"app_id": apps.get_id(session, filter_.app), "app_name": filter_.app}
     if filter_.source is not None:
         values["source"] = filter_.source
     if filter_.text is not None:
@@ -218,12 +238,26 @@ def _shape(filter_: LogFilter, after: PageKey | None) -> _Shape:
 
 
 @cache
-def _page(shape: _Shape) -> sa.Select[Any]:
-    """Build the statement of a shape, once."""
+def _page(shape: _Shape) -> sa.CompoundSelect[Any] | sa.Select[Any]:
+    """Build the statement of a shape, once.
+
+    The two kinds of lines of an app are read in the order of the index, each, and merged: by an OR
+    SQLite would collect and sort all of them for one page.
+    """
+    if shape.app:
+        by_id = _LOGS.c.app_id == sa.bindparam("app_id", type_=sa.Integer)
+        by_name = sa.literal_column(NAMES_APP) == sa.bindparam("app_name", type_=sa.Text)
+        both = sa.union_all(_lines(shape, by_id), _lines(shape, by_name))
+        ordered = both.order_by(sa.text("2 DESC"), sa.text("1 DESC"))  # both tables have an id
+        return ordered.limit(sa.bindparam("limit", type_=sa.Integer))
+    lines = _lines(shape, sa.true()).order_by(_LOGS.c.ts.desc(), _LOGS.c.id.desc())
+    return lines.limit(sa.bindparam("limit", type_=sa.Integer))
+
+
+def _lines(shape: _Shape, of_app: sa.ColumnElement[bool]) -> sa.Select[Any]:
     logs = _LOGS.c
     terms = [
         (shape.levels, logs.level.in_(sa.bindparam("levels", expanding=True, type_=sa.Text))),
-        (shape.app, logs.app_id == sa.bindparam("app_id", type_=sa.Integer)),
         (shape.source, logs.source == sa.bindparam("source", type_=sa.Text)),
         (shape.text, logs.message.like(sa.bindparam("text", type_=sa.Text), escape="/")),
         (shape.after, sa.tuple_(logs.ts, logs.id) < sa.tuple_(*_KEY)),
@@ -238,23 +272,19 @@ def _page(shape: _Shape) -> sa.Select[Any]:
     return (
         sa.select(*shown)
         .select_from(_LOGS.outerjoin(_APPS, _APPS.c.id == logs.app_id))
-        .where(*(term for asked, term in terms if asked), times.within(logs.ts))
-        .order_by(logs.ts.desc(), logs.id.desc())
-        .limit(sa.bindparam("limit", type_=sa.Integer))
+        .where(of_app, *(term for asked, term in terms if asked), times.within(logs.ts))
     )
 
 
 _KEY: Final = (sa.bindparam("key_ts", type_=sa.Text), sa.bindparam("key_id", type_=sa.Integer))
 
 
-def _times(filter_: LogFilter) -> TimeRange:
-    return TimeRange(filter_.since, filter_.until)
-
-
 def _entry(row: Sequence[Any]) -> LogEntry:
     number, ts_text, level, source, app, message, meta_json = row
     key = PageKey(ts_text, number)
     meta = _meta(meta_json)
+    if app is None and isinstance(meta, dict) and isinstance(meta.get("appName"), str):
+        app = meta["appName"]
     return LogEntry(number, utc_from_text(ts_text), level, source, app, message, meta, key)
 
 

@@ -37,18 +37,26 @@ class PageKey(NamedTuple):
 
 
 def check_page(
-    limit: int, *, after: PageKey | None = None, offset: int = 0, untimed: bool = False
+    limit: int,
+    *,
+    most: int | None = None,
+    after: PageKey | None = None,
+    offset: int = 0,
+    untimed: bool = False,
 ) -> None:
     """Refuse what gives no page; raises `StoredValueError`.
 
-    That is a limit below 1, an offset below 0 or from a key, and a key that no row has: one
-    without a time, unless rows may be `untimed`, or with an empty one. Whatever follows such a
-    key, it would be the wrong page.
+    That is a limit below 1 or above `most`, an offset below 0 or from a key, and a key that no row
+    has: one without a time, unless rows may be `untimed`, or with an empty one. Whatever follows
+    such a key, it would be the wrong page.
     """
     for kind, number, least in (("a limit", limit, 1), ("an offset", offset, 0)):
         if type(number) is not int or number < least:
             expected = f"{kind} that is a whole number from {least}"
             raise StoredValueError(expected, number)
+    if most is not None and limit > most:
+        expected = f"a limit that is at most {most}"
+        raise StoredValueError(expected, limit)
     if after is None:
         return
     if offset:

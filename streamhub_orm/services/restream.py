@@ -1,21 +1,28 @@
 """Restream targets: platforms that a room is sent on to. Every session is the app's.
 
+    starting -> active -> failed -> starting (three times at most)
+        any of them -> stopped
+
 The URL of a target holds the platform's stream key. No row that leaves this module has it: only
 `get_url` returns it, to the process that sends the stream.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
-from urllib.parse import unquote
 
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import RestreamStatus, RestreamTarget
-from streamhub_orm.errors import UnknownTargetError
-from streamhub_orm.schema import utc_now
+from streamhub_orm.errors import (
+    TargetExistsError,
+    TargetStateError,
+    TooManyTargetsError,
+    UnknownTargetError,
+)
+from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services.core import connection_of, table_of
+from streamhub_orm.services.restream_urls import PRESETS, mask_url, target_url, without_secrets
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,10 +30,15 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 __all__ = [
+    "MOST_OF_A_ROOM",
+    "PRESETS",
+    "RETRY_SECONDS",
+    "Followed",
     "TargetRow",
     "create",
     "delete",
     "find_by_egress",
+    "follow_egress",
     "get",
     "get_url",
     "list_",
@@ -37,18 +49,28 @@ __all__ = [
 
 _TABLE: Final = table_of(RestreamTarget)
 _ENDED_TYPE: Final = _TABLE.c.ended_at.type
-_OVER: Final = frozenset({RestreamStatus.FAILED, RestreamStatus.STOPPED})
+MOST_OF_A_ROOM: Final = 10
+"""Targets of one room that are starting or active, at most."""
+RETRY_SECONDS: Final = (5, 10, 20)
+"""Pauses before the relaunches of a target whose sending has failed; after the last it stays so."""
 
-_HIDDEN: Final = "***"
-
-_URL: Final = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<credentials>[^/?#@\\]*@)?"
-    r"(?P<address>(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?)(?P<rest>[/?#][^@]*)?",
-    re.ASCII | re.IGNORECASE,
-)
-_BETWEEN_PARTS: Final = re.compile(r"[/?#&=;:@,\s]+")
-_SHORTEST_SECRET: Final = 6
-"""A shorter part of a URL, such as `live`, is no key, but may well be a word of a message."""
+_STARTING, _ACTIVE, _FAILED, _STOPPED = RestreamStatus
+_OVER: Final = frozenset({_FAILED, _STOPPED})
+_SOURCES: Final = {
+    _STARTING: frozenset[RestreamStatus](),
+    _ACTIVE: frozenset({_STARTING}),
+    _FAILED: frozenset({_STARTING, _ACTIVE}),
+    _STOPPED: frozenset({_STARTING, _ACTIVE, _FAILED}),
+}
+"""For each status, those that `set_status` takes a target from."""
+_OF_EGRESS: Final = {
+    "EGRESS_ACTIVE": _ACTIVE,
+    "EGRESS_COMPLETE": _STOPPED,
+    "EGRESS_ABORTED": _STOPPED,
+    "EGRESS_FAILED": _FAILED,
+    "EGRESS_LIMIT_REACHED": _FAILED,
+}
+"""What a status of the media server's egress makes of its target."""
 
 
 class TargetRow(NamedTuple):
@@ -69,6 +91,14 @@ class TargetRow(NamedTuple):
     ended_at: datetime | None
 
 
+class Followed(NamedTuple):
+    """Target of an egress that has changed its status."""
+
+    target: TargetRow
+    retry_after_seconds: int | None
+    """Pause after which the sending is to be relaunched, and `record_retry` called; or None."""
+
+
 _SHOWN: Final = [_TABLE.c[name] for name in TargetRow._fields]
 _BY_ID: Final = _TABLE.c.id == sa.bindparam("id_")
 _SELECT: Final = sa.select(*_SHOWN)
@@ -77,13 +107,17 @@ _GET_URL: Final = sa.select(_TABLE.c.url).where(_BY_ID)
 _BY_EGRESS: Final = _SELECT.where(_TABLE.c.egress_id == sa.bindparam("egress_id_")).order_by(
     _TABLE.c.id.desc()
 )
+_IN_USE: Final = sa.select(_TABLE.c.id, _TABLE.c.url).where(
+    _TABLE.c.room == sa.bindparam("room_"), _TABLE.c.status.in_([_STARTING, _ACTIVE])
+)
 
 
 def create(  # noqa: PLR0913 - what a row is made of
     session: Session,
     *,
     room: str,
-    url: str,
+    url: str | None = None,
+    key: str | None = None,
     app: str | None = None,
     platform: str = "custom",
     name: str | None = None,
@@ -91,10 +125,21 @@ def create(  # noqa: PLR0913 - what a row is made of
     egress_id: str | None = None,
     now: datetime | None = None,
 ) -> TargetRow:
-    """Add a target in status `starting`; `url` is the full one, with its key.
+    """Add a target in status `starting`.
 
-    `app` is the session's app; another one raises `StrayRowError`.
+    `platform` is one of `PRESETS`, with the stream key, or `url` says where; a key is appended to
+    either. Raises `TargetExistsError` where the room is sent to this URL already,
+    `TooManyTargetsError` beyond `MOST_OF_A_ROOM`, and `StoredValueError` for a key with a space or
+    a slash and where nothing says where. `app` is the session's app; another one raises
+    `StrayRowError`.
     """
+    url = target_url(platform, url, key)
+    in_use = connection_of(session).execute(_IN_USE, {"room_": room}).all()
+    same = next((row.id for row in in_use if row.url == url), None)
+    if same is not None:
+        raise TargetExistsError(same)
+    if len(in_use) >= MOST_OF_A_ROOM:
+        raise TooManyTargetsError(len(in_use), MOST_OF_A_ROOM)
     target = RestreamTarget(
         app=app,
         room=room,
@@ -102,7 +147,7 @@ def create(  # noqa: PLR0913 - what a row is made of
         name=name,
         platform=platform,
         url=url,
-        url_masked=_mask_url(url),
+        url_masked=mask_url(url),
         egress_id=egress_id,
         status=RestreamStatus.STARTING,
         started_at=now or utc_now(),
@@ -145,7 +190,7 @@ def list_(
 
 def set_egress(session: Session, target_id: int, egress_id: str | None) -> TargetRow:
     """Note which egress sends to the target; raises `UnknownTargetError`."""
-    return _update(session, target_id, egress_id=egress_id)
+    return _made(target_id, _update(session, target_id, sa.true(), {"egress_id": egress_id}))
 
 
 def set_status(
@@ -156,23 +201,60 @@ def set_status(
     error: str | None = None,
     now: datetime | None = None,
 ) -> TargetRow:
-    """Set how the sending goes, with the reason where it failed; raises `UnknownTargetError`.
+    """Set how the sending goes, with the reason where it failed.
 
-    `failed` and `stopped` end the target, the first time they are set; any other status opens it
-    again. The URL and its parts are hidden in `error`.
+    `failed` and `stopped` end the target; `stopped` is final, `failed` may be relaunched and
+    stopped. The URL and its parts are hidden in `error`. Raises `UnknownTargetError`, and
+    `TargetStateError` for another move, with nothing changed.
     """
-    ended_at: Any = None
-    if status in _OVER:
-        ended_at = sa.func.coalesce(_TABLE.c.ended_at, sa.literal(now or utc_now(), _ENDED_TYPE))
-    if error is not None:
-        error = _without_secrets(error, get_url(session, target_id))
-    return _update(session, target_id, status=status, error=error, ended_at=ended_at)
+    to = member_of(RestreamStatus, status)
+    row = _move(session, target_id, to, _SOURCES[to], error=error, now=now)
+    if row is None:
+        found = get(session, target_id).status
+        raise TargetStateError(target_id, found, f"a status that leads to {to}")
+    return row
 
 
-def record_retry(session: Session, target_id: int) -> TargetRow:
-    """Count one more attempt and set the target to `starting`; raises `UnknownTargetError`."""
-    starting = {"status": RestreamStatus.STARTING, "ended_at": None}
-    return _update(session, target_id, retries=_TABLE.c.retries + 1, **starting)
+def follow_egress(
+    session: Session, egress_id: str, status: str, *, now: datetime | None = None
+) -> Followed | None:
+    """Do what a status of its egress means for a target; None where no target has this egress.
+
+    EGRESS_ACTIVE is active, EGRESS_FAILED failed and to be relaunched, EGRESS_LIMIT_REACHED failed
+    for good, EGRESS_COMPLETE and EGRESS_ABORTED are stopped, unless it has failed. Any other
+    status, and one that comes a second time or late, changes nothing.
+    """
+    target = find_by_egress(session, egress_id)
+    to = _OF_EGRESS.get(status)
+    if target is None or to is None:
+        return None if target is None else Followed(target, None)
+    error = f"egress {status.lower()}" if to is _FAILED else None
+    row = _move(session, target.id, to, _SOURCES[to] - {_FAILED}, error=error, now=now)
+    if row is None:
+        return Followed(target, None)
+    is_retried = status == "EGRESS_FAILED" and row.retries < len(RETRY_SECONDS)
+    return Followed(row, RETRY_SECONDS[row.retries] if is_retried else None)
+
+
+def record_retry(session: Session, target_id: int, egress_id: str | None) -> TargetRow:
+    """Count one more relaunch of a target that has failed, by a new egress; it is `starting`.
+
+    Raises `UnknownTargetError`, and `TargetStateError` for another status and beyond the third.
+    """
+    values = {
+        "status": _STARTING,
+        "egress_id": egress_id,
+        "retries": _TABLE.c.retries + 1,
+        "error": None,
+        "ended_at": None,
+    }
+    may_be = (_TABLE.c.status == _FAILED) & (_TABLE.c.retries < len(RETRY_SECONDS))
+    row = _update(session, target_id, may_be, values)
+    if row is None:
+        found = get(session, target_id)
+        expected = f"failed, and relaunched less than {len(RETRY_SECONDS)} times"
+        raise TargetStateError(target_id, f"{found.status} after {found.retries}", expected)
+    return row
 
 
 def delete(session: Session, target_id: int) -> None:
@@ -182,40 +264,34 @@ def delete(session: Session, target_id: int) -> None:
         raise UnknownTargetError(target_id)
 
 
-def _update(session: Session, target_id: int, **values: Any) -> TargetRow:  # noqa: ANN401 - values and expressions
-    statement = sa.update(_TABLE).where(_BY_ID).values(values).returning(*_SHOWN)
-    return _made(target_id, connection_of(session).execute(statement, {"id_": target_id}).first())
+def _move(  # noqa: PLR0913 - what a move is made of
+    session: Session,
+    target_id: int,
+    to: RestreamStatus,
+    sources: frozenset[RestreamStatus],
+    *,
+    error: str | None,
+    now: datetime | None,
+) -> TargetRow | None:
+    """Move a target from one of the statuses to another; None where it has none of them."""
+    ended_at: Any = None
+    if to in _OVER:
+        ended_at = sa.func.coalesce(_TABLE.c.ended_at, sa.literal(now or utc_now(), _ENDED_TYPE))
+    if error is not None:
+        error = without_secrets(error, get_url(session, target_id))
+    values = {"status": to, "error": error, "ended_at": ended_at}
+    return _update(session, target_id, _TABLE.c.status.in_(sorted(sources)), values)
 
 
-def _made(target_id: int, row: sa.Row[Any] | None) -> TargetRow:
+def _update(
+    session: Session, target_id: int, condition: sa.ColumnElement[bool], values: dict[str, Any]
+) -> TargetRow | None:
+    statement = sa.update(_TABLE).where(_BY_ID, condition).values(values).returning(*_SHOWN)
+    row = connection_of(session).execute(statement, {"id_": target_id}).first()
+    return None if row is None else TargetRow._make(row)
+
+
+def _made(target_id: int, row: Any | None) -> TargetRow:  # noqa: ANN401 - a row of either kind
     if row is None:
         raise UnknownTargetError(target_id)
     return TargetRow._make(row)
-
-
-def _mask_url(url: str) -> str:
-    """Return scheme, host and port; everything else may be, or hold, a stream key and is hidden.
-
-    `rtmp://live.example.com:1935/app/key?token=x` becomes `rtmp://live.example.com:1935/***`. What
-    is not plainly a URL with a host is hidden as a whole.
-    """
-    match = _URL.fullmatch(url)
-    if match is None:
-        return _HIDDEN
-    shown = f"{match['scheme']}://{match['address']}"
-    hides = match["credentials"] or (match["rest"] or "").strip("/")
-    return f"{shown}/{_HIDDEN}" if hides else shown
-
-
-def _without_secrets(text: str, url: str) -> str:
-    """Return a message in which the URL, and what `_mask_url` hides of it, is hidden.
-
-    Media servers and encoders like to repeat the URL in their errors, whole or in part.
-    """
-    shown = _BETWEEN_PARTS.split(_mask_url(url))
-    parts = {part for part in _BETWEEN_PARTS.split(url) if part not in shown}
-    parts |= {unquote(part) for part in parts}
-    secrets = [url, *(part for part in parts if len(part) >= _SHORTEST_SECRET)]
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
-    return text

@@ -32,6 +32,7 @@ __all__ = [
     "find",
     "list_active",
     "reconcile",
+    "stop",
     "update_stats",
     "upsert",
 ]
@@ -73,6 +74,14 @@ _END_BY_STREAM_ID: Final = PointQuery(
 )
 _END_BY_ID: Final = PointQuery(
     _END.where(_STREAMS.c.id == sa.bindparam("id_")).returning(_STREAMS.c.id), "now", "id_"
+)
+_STOP: Final = PointQuery(
+    sa.update(_STREAMS)
+    .where(_STREAMS.c.stream_id == sa.bindparam("stream_id_"))
+    .values(status=sa.literal_column("'ended'"), ended_at=sa.bindparam("now"))
+    .returning(_STREAMS.c.id),
+    "now",
+    "stream_id_",
 )
 _MISSING: Final = (
     sa.func.json_each(sa.bindparam("missing", type_=sa.Text)).table_valued("value").alias("missing")
@@ -152,6 +161,11 @@ def upsert(  # noqa: PLR0913 - what a row is made of
 def end(session: Session, stream_id: str, *, now: datetime | None = None) -> bool:
     """End an active stream; tell whether there was one. An ended one keeps its `ended_at`."""
     return _END_BY_STREAM_ID.first(session, now or utc_now(), stream_id) is not None
+
+
+def stop(session: Session, stream_id: str, *, now: datetime | None = None) -> bool:
+    """End a stream at an operator's wish; tell whether there is one. Its `ended_at` is set anew."""
+    return _STOP.first(session, now or utc_now(), stream_id) is not None
 
 
 def end_by_id(session: Session, row_id: int, *, now: datetime | None = None) -> bool:

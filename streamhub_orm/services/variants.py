@@ -7,18 +7,27 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import VariantKind, Vod, VodVariant
-from streamhub_orm.errors import StoredValueError, UnknownVariantError, UnknownVodError
+from streamhub_orm.errors import (
+    HiddenValueError,
+    StoredValueError,
+    UnknownVariantError,
+    UnknownVodError,
+)
 from streamhub_orm.services.core import get_row
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 __all__ = [
+    "FORMATS",
     "create",
     "delete",
     "delete_all",
     "list_",
 ]
+
+FORMATS: Final = ("hls", "hls-h264", "webm-vp8")
+"""Formats that the Node core makes; no CHECK holds the column to them."""
 
 _PLACE: Final = sa.case(
     {kind.value: place for place, kind in enumerate(VariantKind)},
@@ -31,7 +40,6 @@ _LIST: Final = (
     .order_by(
         _PLACE,
         VodVariant.height.desc().nulls_last(),
-        VodVariant.bitrate_kbps.desc().nulls_last(),
         VodVariant.id,
     )
 )
@@ -51,8 +59,11 @@ def create(  # noqa: PLR0913 - what a row is made of
 ) -> VodVariant:
     """Add a file of a recording; raises `UnknownVodError` where there is no such recording.
 
-    No foreign key holds the two together, so whoever deletes a recording calls `vods.delete`.
+    A rendition of `FORMATS` that is HLS names its segments: `{"segmentKeys": [key, …]}` as
+    `extra_json`; `StoredValueError` is raised for what is no list of keys. No foreign key holds the
+    two together, so whoever deletes a recording calls `vods.delete`.
     """
+    _segment_keys(extra_json, "extra_json")
     if session.scalar(sa.select(Vod.id).where(Vod.id == vod_id)) is None:
         raise UnknownVodError(vod_id)
     variant = VodVariant(
@@ -73,8 +84,8 @@ def create(  # noqa: PLR0913 - what a row is made of
 def list_(session: Session, vod_id: int) -> list[VodVariant]:
     """Return a recording's files as a player offers them.
 
-    The master first, then renditions from the highest picture to the lowest, then alternates; of
-    one height the higher bitrate first; what has no height or bitrate comes last of its kind.
+    The master first, then renditions from the highest picture to the lowest, then alternates; those
+    of one height in the order in which they came, and what has no height last of its kind.
     """
     return list(session.scalars(_LIST, {"vod_id_": vod_id}))
 
@@ -83,7 +94,8 @@ def delete(session: Session, variant_id: int) -> list[str]:
     """Delete one file's row; return its object keys, for the caller to delete the objects.
 
     Those are its own and those of its segments. Raises `UnknownVariantError`, and
-    `StoredValueError` where `extra_json` does not say what the segments are.
+    `StoredValueError` where `extra_json` does not say what the segments are, or names one outside
+    of the app's prefix, such as `../other/seg_0000.ts`; then nothing is deleted.
     """
     variant = get_row(session, VodVariant, variant_id, UnknownVariantError)
     keys = _object_keys(variant)
@@ -104,11 +116,22 @@ def delete_all(session: Session, vod_id: int) -> list[str]:
 
 def _object_keys(variant: VodVariant) -> list[str]:
     """Return the key of a file, then those of its segments, as the Node core stores them."""
-    extra = variant.extra_json
-    segments = extra.get("segmentKeys") if isinstance(extra, dict) else None
-    if not isinstance(segments, list | None) or not all(
-        isinstance(key, str) for key in segments or ()
-    ):
-        expected = f"a list of texts as segmentKeys in extra_json of variant {variant.id}"
+    segments = _segment_keys(variant.extra_json, f"extra_json of variant {variant.id}")
+    return [key for key in (variant.file_key, *segments) if key]
+
+
+def _segment_keys(extra: object, place: str) -> list[str]:
+    if not isinstance(extra, dict):
+        return []
+    try:
+        segments = extra.get("segmentKeys") or []
+    except HiddenValueError as error:
+        raise HiddenValueError(error.kind.replace("extra_json", place), error.value) from None
+    if not isinstance(segments, list) or not all(isinstance(key, str) for key in segments):
+        expected = f"a list of texts as segmentKeys in {place}"
         raise StoredValueError(expected, type(segments).__name__)
-    return [key for key in (variant.file_key, *(segments or ())) if key]
+    outside = next((key for key in segments if ".." in key.split("/")), None)
+    if outside is not None:
+        expected = f"keys of objects below the app's prefix as segmentKeys in {place}"
+        raise StoredValueError(expected, outside)
+    return segments

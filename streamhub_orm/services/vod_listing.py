@@ -101,6 +101,7 @@ class _Shape(NamedTuple):
     large_room: bool
 
 
+_LONGEST_PAGE: Final = 1000
 _LARGE_ROOM: Final = 2000
 """So many recordings cost as much to sort as a page costs to find in the order of all rooms."""
 # No index holds a room's recordings by time, and SQLite does not know how many there are.
@@ -118,19 +119,19 @@ def list_(  # noqa: PLR0913 - each is one choice of the caller
     session: Session,
     filter_: VodFilter | None = None,
     *,
-    order: VodOrder = VodOrder.NEWEST,
-    limit: int = 50,
+    order: VodOrder = VodOrder.ID_DESCENDING,
+    limit: int = 200,
     after: PageKey | None = None,
     offset: int = 0,
 ) -> list[VodRow]:
-    """Return one page of recordings.
+    """Return one page of recordings: 200, or `limit`, which is 1 to 1000.
 
     `after` is the `key` of the last row of the page before: the next page costs as much as the
     first, and rows that come or go meanwhile neither repeat nor hide others. `offset` leaves so
     many rows out instead, at the price of walking over them. Raises `StoredValueError` where both
-    are given, `limit` is not above 0 or `offset` below it, and for a key that no row has.
+    are given, `limit` is out of its range or `offset` below 0, and for a key that no row has.
     """
-    check_page(limit, after=after, offset=offset, untimed=True)
+    check_page(limit, most=_LONGEST_PAGE, after=after, offset=offset, untimed=True)
     filter_ = filter_ or VodFilter()
     values = _values(filter_, after) | {"offset": offset}
     large = (

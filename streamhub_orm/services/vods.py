@@ -6,8 +6,8 @@ Every session is the app's.
          |         |  ^
          +-> failed <-+
 
-`failed` may be uploaded again. No other move is legal, and none to the status that a recording has:
-of two workers that claim an upload, one is refused.
+`failed` may be uploaded again; its row and its file stay. No other move is legal, and none to the
+status that a recording has: of two workers that claim an upload, one is refused.
 """
 
 from __future__ import annotations
@@ -110,10 +110,12 @@ def create(
 ) -> VodRow:
     """Add a recording in status `recording`, begun `now` unless `started_at` says otherwise.
 
-    `app_id` is that of the session's app; another one raises `StrayRowError`. Raises
-    `VodFieldError` for a column that is not in `VodFields`.
+    `stream_id` is the room where it is not given. `recordings` makes names and metatags. `app_id`
+    is that of the session's app; another one raises `StrayRowError`. Raises `VodFieldError` for a
+    column that is not in `VodFields`.
     """
     _check(fields)
+    stream_id = fields.get("room") if stream_id is None else stream_id
     values = {"started_at": now or utc_now(), **fields}
     vod = Vod(app_id=app_id, name=name, stream_id=stream_id, status=VodStatus.RECORDING, **values)
     session.add(vod)
@@ -155,18 +157,29 @@ def update(session: Session, vod_id: int, /, **changes: Unpack[VodChanges]) -> N
 
 
 def set_status(
-    session: Session, vod_id: int, to: VodStatus, /, **changes: Unpack[VodChanges]
+    session: Session,
+    vod_id: int,
+    to: VodStatus,
+    /,
+    *,
+    now: datetime | None = None,
+    **changes: Unpack[VodChanges],
 ) -> None:
     """Move a recording to a status, and change it in the same statement.
 
-    Raises `VodStateError` where the move is not legal, with nothing changed, and
-    `UnknownVodError` where there is no such recording, `StoredValueError` for an invalid
-    status. Of two that try the same move at once, one succeeds.
+    Where it leaves `recording`, it has ended `now`, unless `ended_at` says otherwise. Raises
+    `VodStateError` where the move is not legal, with nothing changed, `UnknownVodError` where there
+    is no such recording, and `StoredValueError` for an invalid status. Of two that try the same
+    move at once, one succeeds.
     """
     _check(changes)
     to = member_of(VodStatus, to)
     comes_from = Vod.status.in_(sorted(_SOURCES[to]))
-    if _update(session, vod_id, comes_from, {**changes, "status": to}) == 0:
+    values: dict[str, Any] = {**changes, "status": to}
+    if VodStatus.RECORDING in _SOURCES[to]:
+        end = sa.literal(now or utc_now(), Vod.ended_at.type)
+        values.setdefault("ended_at", sa.func.coalesce(Vod.ended_at, end))
+    if _update(session, vod_id, comes_from, values) == 0:
         found = get(session, vod_id).status
         raise VodStateError(vod_id, found, to, _SOURCES[to])
 
@@ -185,7 +198,7 @@ def delete(session: Session, vod_id: int) -> DeletedVod:
     """Delete a recording and its variants; return what is left of it outside the database.
 
     Raises `UnknownVodError`, and `StoredValueError` where a variant does not say what its segments
-    are; then nothing is deleted.
+    are, or names one outside of the app's prefix; then nothing is deleted.
     """
     vod = get_row(session, Vod, vod_id, UnknownVodError)
     keys = [vod.file_key, vod.snapshot_key, *variants.delete_all(session, vod_id)]

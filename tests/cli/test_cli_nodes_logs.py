@@ -34,7 +34,8 @@ def fresh(tmp_path: Path) -> Path:
             connection.execute(insert, (ts, level, app_id, message))
         connection.execute(
             "INSERT INTO nodes (id, name, status, last_seen_at, stats_json)"
-            " VALUES ('n-1', 'edge', 'active', datetime('now', '-2 minutes'), '{\"cpu\":1}')"
+            " VALUES ('n-1', 'edge', 'active', datetime('now', '-2 minutes'),"
+            ' \'{"cpu":1,"role":"edge"}\')'
         )
     return place.root
 
@@ -49,10 +50,37 @@ def test_nodes_list_shows_who_is_stale(fresh: Path) -> None:
     assert outcome.status == 0
     (node,) = outcome.report["nodes"]
     assert (node["id"], node["status"], node["stale"]) == ("n-1", "active", True)
-    assert node["stats"] == {"cpu": 1}
+    assert (node["stats"], node["stats_error"]) == ({"cpu": 1, "role": "edge"}, None)
     assert node["last_seen_at"].endswith("Z")
     plain = run_in_process("--data-dir", fresh, "nodes", "list").stdout.splitlines()
-    assert plain[1].split("\t")[:6] == ["n-1", "edge", "-", "-", "active", "stale"]
+    assert plain[1].split("\t")[:7] == ["n-1", "edge", "-", "-", "edge", "active", "stale"]
+
+
+def test_nodes_list_shows_a_node_whose_statistics_are_malformed(fresh: Path) -> None:
+    with closing(sqlite3.connect(fresh / "data" / "streamhub.db")) as connection, connection:
+        connection.execute("UPDATE nodes SET stats_json = '{\"SECRET'")
+    outcome = run_in_process("--data-dir", fresh, "nodes", "list", "--json")
+    (node,) = outcome.report["nodes"]
+    assert (outcome.status, node["stats"], node["role"]) == (0, None, None)
+    assert "JSON text in stats_json" in node["stats_error"]
+    plain = run_in_process("--data-dir", fresh, "nodes", "list")
+    assert "n-1: its statistics cannot be read" in plain.stderr
+    assert "SECRET" not in outcome.stdout + plain.stdout + plain.stderr
+
+
+def test_node_is_renamed_pinned_and_deleted(fresh: Path) -> None:
+    base = ("--data-dir", fresh, "--json", "nodes")
+    (taken,) = run_in_process(*base, "list").report["nodes"]
+    assert run_in_process(*base, "rename", "n-1", "main").report["name"] == "main"
+    assert run_in_process(*base, "set-status", "n-1", "draining").report["status"] == "draining"
+    (node,) = run_in_process(*base, "list").report["nodes"]
+    assert node == {**taken, "name": "main", "status": "draining"}
+    assert run_in_process(*base, "rename", "n-1", "no name").status == 3
+    assert run_in_process(*base, "set-status", "n-1", "down").status == 2
+    assert run_in_process(*base, "delete", "n-1").status == 0
+    gone = run_in_process(*base, "delete", "n-1")
+    assert (gone.status, gone.report["ok"]) == (3, False)
+    assert run_in_process(*base, "list").report["nodes"] == []
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,22 @@ def test_purge_of_logs_deletes_the_lines_of_this_app_only(used: Path) -> None:
     assert counts(app_db(used, "live")) == rows
 
 
+def test_purge_of_logs_deletes_lines_that_only_name_the_app(used: Path) -> None:
+    """Schema reference, logs: recording, restream, hls and broadcast have no app_id.
+
+    One whose JSON is malformed names nobody, and stops nothing.
+    """
+    path = used / "data" / "streamhub.db"
+    line = "INSERT INTO server_logs (level, source, message, meta_json) VALUES ('info', ?, 'm', ?)"
+    names = ('{"appName":"live"}', '{"appName":"radio"}', '{"appName":"live"', '{"app":"live"}')
+    run_sql(path, line, [("hls", meta) for meta in (*names, None)])
+    planned = purge(used, "live", Scope.LOGS, dry_run=True)
+    done = purge(used, "live", Scope.LOGS)
+    assert planned.deleted["server_logs"] == done.deleted["server_logs"] == 4
+    left = query(path, "SELECT meta_json FROM server_logs WHERE source = 'hls' ORDER BY id")
+    assert [meta for (meta,) in left] == [*names[1:], None]
+
+
 def test_purge_of_all_keeps_the_app_its_config_credentials_and_markers(
     used: Path, local_store: LocalStore
 ) -> None:
@@ -172,6 +188,25 @@ def test_second_purge_changes_nothing_more(used: Path, local_store: LocalStore) 
     again = purge(used, "live", Scope.ALL, store=local_store)
     assert (again.ok, sum(again.deleted.values()), again.backups) == (True, 0, [])
     assert fingerprint_files(used) == before
+
+
+@pytest.mark.parametrize(
+    "extra", ['{"segmentKeys":["../other/seg_0000.ts"]}', '{"segmentKeys":["a.ts"', "7"]
+)
+def test_vod_whose_segments_are_outside_or_unknown_stays_and_the_others_go(
+    used: Path, local_store: LocalStore, tmp_path: Path, extra: str
+) -> None:
+    """Schema reference: segmentKeys. Malformed metatags are no hindrance."""
+    fill(local_store, tmp_path)
+    path = app_db(used, "live")
+    run_sql(path, RENDITION, [(3, "hls/3/720p/index.m3u8", extra)])
+    run_sql(path, "UPDATE vods SET metatags_json = '{' WHERE id = 4")
+    done = purge(used, "live", Scope.VODS, store=local_store)
+    assert (done.ok, done.kept, done.error) == (False, 1, None)
+    (kept,) = done.kept_vods
+    assert kept.id == 3
+    assert "../other/seg_0000.ts" in kept.reason or "segmentKeys" in kept.reason
+    assert query(path, "SELECT id FROM vods") == [(3,)]
 
 
 def test_purge_in_batches_misses_none(

@@ -239,7 +239,7 @@ def test_json_of_the_app_commands(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nodes list", "logs list", "logs purge"])
 def test_json_of_nodes_and_logs(upgraded: Path, name: str) -> None:
     with Databases(upgraded) as databases, databases.global_session() as session:
-        nodes.register_origin(session, stats={"cpu": 0.25})
+        nodes.register_origin(session, stats={"cpu": 0.25, "role": "origin"})
         session.add(ServerLog(level="warn", message="slow", meta_json={"seconds": 41}))
     (example,) = blocks(section(name), "json")
     limit = ["--limit", "1"] if name == "logs list" else []

@@ -12,9 +12,10 @@ from sqlalchemy.orm import aliased
 
 from streamhub_orm import Databases
 from streamhub_orm.app_db import AppPlugin, Stream, StreamType, Vod
-from streamhub_orm.errors import StoredValueError
+from streamhub_orm.errors import HiddenValueError, StoredValueError
 from streamhub_orm.global_db import ApiToken, App, Node, ServerLog
 from streamhub_orm.init import make_installation
+from streamhub_orm.schema import json_to_text
 from streamhub_orm.services import vods
 
 if TYPE_CHECKING:
@@ -38,6 +39,52 @@ def add(databases: Databases, **values: Any) -> None:  # noqa: ANN401 - any colu
 def stored(databases: Databases) -> object:
     with databases.app_session("live", read_only=True) as session:
         return session.connection().exec_driver_sql("SELECT metatags_json FROM vods").scalar_one()
+
+
+# --- what is malformed -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ['{"password":"SECRET"', "SECRET", '"SECRET"', "7", "", b"\xff"])
+def test_malformed_json_is_refused_where_it_is_used_and_spoils_no_other_row(
+    databases: Databases, text: object
+) -> None:
+    """Neither an empty object nor a NULL is made of it, and its row can be changed."""
+    with databases.app_session("live") as session:
+        session.add_all(
+            AppPlugin(plugin_id=name, config_json={"a": 1}) for name in ("radio", "yolo")
+        )
+        session.flush()
+        spoil = sa.text("UPDATE app_plugins SET config_json = :text WHERE plugin_id = 'radio'")
+        session.execute(spoil, {"text": text})
+    with databases.app_session("live") as session:
+        bad, good = session.scalars(sa.select(AppPlugin).order_by(AppPlugin.plugin_id))
+        bad.enabled = False
+    assert good.config_json == {"a": 1}
+    uses: list[Callable[[Any], object]] = [
+        lambda it: it["a"],
+        lambda it: it.get("a"),
+        list,
+        dict,
+        bool,
+        lambda it: "a" in it,
+        lambda it: it.update(a=1),
+        lambda it: it | {},
+        copy.deepcopy,
+        json_to_text,
+    ]
+    for use in uses:
+        with pytest.raises(HiddenValueError) as raised:
+            use(bad.config_json)
+        assert "SECRET" not in str(raised.value) + repr(bad.config_json)
+    with pytest.raises(HiddenValueError, match=r"JSON .*in config_json"):
+        bad.config_json["a"]  # type: ignore[index]
+    with databases.app_session("live") as session:
+        bad = session.get_one(AppPlugin, "radio")
+        raw = session.execute(sa.text("SELECT config_json FROM app_plugins ORDER BY plugin_id"))
+        assert (raw.scalars().first(), bad.enabled) == (text, False)
+        bad.config_json = {"b": 2}
+    with databases.app_session("live") as session:
+        assert session.get_one(AppPlugin, "radio").config_json == {"b": 2}
 
 
 # --- changes in place ---------------------------------------------------------------------------
@@ -149,17 +196,6 @@ def test_stored_object_list_or_null_is_read_whatever_was_expected(
         session.execute(sa.text("UPDATE vods SET metatags_json = :text"), {"text": text})
     with databases.app_session("live", read_only=True) as session:
         assert session.get_one(Vod, 1).metatags_json == {"[1]": [1], "{}": {}, "null": None}[text]
-
-
-def test_stored_number_is_no_object(databases: Databases) -> None:
-    add(databases)
-    with databases.app_session("live") as session:
-        session.execute(sa.text("UPDATE vods SET metatags_json = '5'"))
-    with (
-        databases.app_session("live", read_only=True) as session,
-        pytest.raises(StoredValueError, match="expected a JSON object or list, found 5"),
-    ):
-        session.get(Vod, 1)
 
 
 def test_value_that_is_no_object_is_refused_where_it_is_assigned() -> None:

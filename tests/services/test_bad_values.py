@@ -70,7 +70,7 @@ ON_APPS: dict[str, Callable[[Session, str], object]] = {
     "vods.list_": lambda s, t: vods.list_(s, VodFilter(room=t)),
     "vods.count": lambda s, t: vods.count(s, VodFilter(room=t)),
     "variants.create": lambda s, t: variants.create(s, vods.create(s, name="v").id, format=t),
-    "plugins.install": plugins.install,
+    "plugins.install": lambda s, t: plugins.install(s, t, config={}),
     "plugins.find": plugins.find,
     "plugins.delete": plugins.delete,
     "ingress.register": lambda s, t: ingress.register(s, ingress_id=t),
@@ -146,7 +146,7 @@ def test_a_number_beyond_64_bits_is_refused_in_words(databases: Databases) -> No
             lambda: vods.update(session, vod, size_bytes=HUGE),
             lambda: streams.end_by_id(session, HUGE),
             lambda: restream.get_url(session, HUGE),
-            lambda: vods.list_(session, limit=HUGE),
+            lambda: vods.list_(session, offset=HUGE),
             lambda: session.get(Vod, HUGE),
             lambda: session.connection().exec_driver_sql("SELECT ?", (HUGE,)),
         ]
@@ -201,26 +201,27 @@ def test_json_that_cannot_be_written_is_refused_and_not_told(
     secret = "pa55word"  # noqa: S105
     config = {"password": secret, "value": value}
     with databases.app_session("live") as session:
-        plugins.install(session, "chat", config={"a": 1})
+        plugins.install(session, "radio", config={"a": 1} | dict.fromkeys(config))
     with pytest.raises(Exception, match="JSON") as raised, databases.app_session("live") as session:
-        plugins.configure(session, "chat", config)
+        plugins.configure(session, "radio", config)
     error: BaseException | None = raised.value
     while error is not None:
         assert secret not in str(error) + repr(error)
         error = error.__cause__
     with databases.app_session("live") as session:
-        assert session.get_one(AppPlugin, "chat").config_json == {"a": 1}
+        kept = {"a": 1} | dict.fromkeys(config)
+        assert session.get_one(AppPlugin, "radio").config_json == kept
 
 
 def test_json_of_many_levels_that_python_writes_is_changed_too(databases: Databases) -> None:
     levels = 900
     with databases.app_session("live") as session:
-        plugins.install(session, "chat", config=nested(levels))
-    for config in (nested(levels), nested(levels) | {"b": 1}, {"b": 1}):
+        plugins.install(session, "radio", config={"a": nested(levels), "b": 0})
+    for config in ({"a": nested(levels)}, {"a": nested(levels), "b": 1}, {"a": 1}):
         with databases.app_session("live") as session:
-            plugins.configure(session, "chat", config)
+            plugins.configure(session, "radio", config)
     with databases.app_session("live") as session:
-        assert session.get_one(AppPlugin, "chat").config_json == {"b": 1}
+        assert session.get_one(AppPlugin, "radio").config_json == {"a": 1, "b": 1}
 
 
 @pytest.mark.parametrize(
@@ -236,9 +237,9 @@ def test_stored_json_that_cannot_be_read_is_not_told(databases: Databases, store
 
 def test_json_with_half_a_pair_or_nul_is_kept(app_session: Session) -> None:
     config = {"a": SURROGATE, "b": NUL}
-    plugins.install(app_session, "chat", config=config)
+    plugins.install(app_session, "radio", config=config)
     app_session.expire_all()
-    assert app_session.get_one(AppPlugin, "chat").config_json == config
+    assert app_session.get_one(AppPlugin, "radio").config_json == config
     assert json_from_text(json_to_text(config)) == config
 
 

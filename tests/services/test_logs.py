@@ -88,6 +88,47 @@ def test_filter_leaves_just_the_lines_that_hold(
     assert messages(session, **filters) == expected
 
 
+NAMELESS = (
+    ("recording", '{"appName":"live","egressId":"EG_1"}'),
+    ("restream", '{"appName":"tv-2"}'),
+    ("hls", '{"appName":"live"'),
+    ("broadcast", '{"appName":{"a":"live"}}'),
+    ("system", '{"other":"appName","app":"live"}'),
+    ("hls", '["appName", "live"]'),
+    ("broadcast", '{"appName":"live"}'),
+)
+
+
+@pytest.fixture
+def nameless(session: Session) -> Session:
+    """Besides, lines without `app_id`, one an hour from 09:30 on; that of 11:30 is malformed."""
+    for hour, (source, meta) in enumerate(NAMELESS, 9):
+        ts = f"2026-01-31T{hour:02}:30:00.000Z"
+        write(session, ts, f"{source} {hour}", source=source, meta_json=meta)
+    return session
+
+
+def test_line_without_an_app_id_is_found_by_the_name_in_its_meta(nameless: Session) -> None:
+    """Schema reference, logs: recording, restream, hls and broadcast write `appName`."""
+    found = logs.list_(nameless, logs.LogFilter(app="live"))
+    assert [line.message for line in found] == ["broadcast 15", "two", "recording 9", "one"]
+    assert {line.app for line in found} == {"live"}
+    assert messages(nameless, app="tv-2") == ["restream 10", "three", "yesterday"]
+    assert messages(nameless, app="live", source="recording") == ["recording 9"]
+    assert messages(nameless, app="live", since=NOW) == ["broadcast 15"]
+    assert len(logs.list_(nameless)) == 6 + len(NAMELESS)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_pages_of_an_app_together_are_the_whole_list(nameless: Session, limit: int) -> None:
+    which = logs.LogFilter(app="live", until=NOW + timedelta(days=1))
+    found, after = [], None
+    while page := logs.list_(nameless, which, limit=limit, after=after):
+        found += page
+        after = page[-1].key
+    assert found == logs.list_(nameless, which)
+
+
 @pytest.mark.parametrize("filters", [{}, {"until": NOW + timedelta(days=1)}, {"levels": ["info"]}])
 @pytest.mark.parametrize("limit", [1, 2, 4])
 def test_pages_together_are_the_whole_list(

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from contextlib import closing, nullcontext
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import Stream, StreamStatus, StreamType, Vod
+from streamhub_orm.check import check_installation
 from streamhub_orm.errors import (
+    EnvironmentSettingError,
     QuotaExceededError,
     StoredValueError,
     UnknownTenantError,
     UsageUnknownError,
 )
 from streamhub_orm.global_db import App
-from streamhub_orm.services import apps, quotas
-from streamhub_orm.services.quotas import FREE, GIB, Limits, Metric, reserve
+from streamhub_orm.services import apps, limits, quotas, usage
+from streamhub_orm.services.quotas import (
+    FREE,
+    GIB,
+    Caller,
+    Decision,
+    Enforcement,
+    Limits,
+    Metric,
+    Recorded,
+    Verdict,
+    reserve,
+)
 from streamhub_orm.testing.checks import plan_of, plans_of
 from tests.services.racing import race
 
@@ -33,9 +46,9 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
 
 
-def limit(databases: Databases, **limits: int) -> None:
+def limit(databases: Databases, **values: int) -> None:
     with databases.global_session() as session:
-        quotas.update(session, "acme", Limits(**limits))
+        quotas.update(session, "acme", Limits(**values))
 
 
 def test_tenant_without_a_row_has_the_limits_of_the_free_plan(acme: Databases) -> None:
@@ -51,10 +64,100 @@ def test_limits_are_those_of_the_row(acme: Databases) -> None:
     assert [limits.of(metric) for metric in Metric] == [None, 2, 300, 5, 5]
 
 
-def test_minus_one_alone_is_unlimited() -> None:
-    assert Limits(max_apps=-1).of(Metric.APPS) is None
-    assert Limits(max_apps=-2).of(Metric.APPS) == -2
-    assert Limits(max_apps=0).of(Metric.APPS) == 0
+def test_minus_one_in_the_row_is_unlimited_and_lower_ones_are_the_default(acme: Databases) -> None:
+    """Schema reference, quotas: -1 = unlimited, other negatives = default."""
+    row = "INSERT INTO quotas VALUES ('acme', -1, -2, -300, 0, 7)"
+    with acme.global_session() as session:
+        session.execute(sa.text(row))
+        limits = quotas.get(session, "acme")
+    assert [limits.of(metric) for metric in Metric] == [None, 2, 300, 0, 7]
+
+
+JSON_LIMITS = [
+    (None, [2, 2, 300, 5, 5]),
+    ("{}", [2, 2, 300, 5, 5]),
+    ('{"max_apps": 7, "maxConcurrentStreams": 8, "max_storage_gb": null}', [7, 8, 300, 5, 5]),
+    ('{"maxApps": 9, "max_apps": 7, "other": "x"}', [7, 2, 300, 5, 5]),
+    ('{"maxRecordingMinutesMonth": -7, "max_egress_gb_month": -1}', [2, 2, None, None, 5]),
+    ('{"maxEgressGbMonth": 0, "maxStorageGb": 2.5}', [2, 2, 300, 0, 2.5]),
+]
+
+
+def set_json(databases: Databases, text: object) -> None:
+    """Add the column that the core reads and never makes."""
+    with closing(sqlite3.connect(databases.place.global_db)) as connection, connection:
+        connection.execute("ALTER TABLE tenants ADD COLUMN quotas_json TEXT")
+        connection.execute("UPDATE tenants SET quotas_json = ?", (text,))
+
+
+@pytest.mark.parametrize(("text", "expected"), JSON_LIMITS)
+def test_limits_without_a_row_are_those_of_quotas_json(
+    acme: Databases, text: str | None, expected: list[float | None]
+) -> None:
+    """Schema reference, quotas: snake or camel keys, any negative = unlimited."""
+    set_json(acme, text)
+    with acme.global_session(read_only=True) as session:
+        limits = quotas.get(session, "acme")
+        assert [limits.of(metric) for metric in Metric] == expected
+        assert quotas.get(session, "platform") == quotas.PLATFORM  # the row comes first
+        assert quotas.get(session, "nobody") == FREE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "SECRET",
+        "[]",
+        "7",
+        '{"max_apps": "7"}',
+        '{"maxApps": true}',
+        '{"max_apps": NaN}',
+        b"\xff",
+    ],
+)
+def test_malformed_quotas_json_is_an_error_of_its_tenant(acme: Databases, text: object) -> None:
+    """Nobody is let in by it, and nobody else is kept out."""
+    set_json(acme, text)
+    with pytest.raises(StoredValueError, match=r"tenants\.quotas_json"):
+        quotas.measure(acme, "acme")
+    with (
+        pytest.raises(StoredValueError, match=r"tenants\.quotas_json"),
+        reserve(acme, "acme", Metric.APPS),
+    ):
+        pytest.fail("let in")
+    assert quotas.measure(acme, "platform").limits == quotas.PLATFORM
+    limit(acme, max_apps=7)
+    assert quotas.measure(acme, "acme").limits.max_apps == 7
+
+
+def test_row_with_a_limit_that_is_no_number_is_refused(acme: Databases) -> None:
+    row = "INSERT INTO quotas (tenant_id, max_apps) VALUES ('acme', 'many')"
+    with acme.global_session() as session:
+        session.execute(sa.text(row))
+        with pytest.raises(StoredValueError, match="a number as max_apps of the table quotas"):
+            quotas.get(session, "acme")
+
+
+@pytest.mark.parametrize("wrong", [-2, 2.5, True, "7"])
+def test_limit_that_no_row_should_have_is_not_written(acme: Databases, wrong: Any) -> None:  # noqa: ANN401
+    limit(acme, max_apps=7)
+    with pytest.raises(StoredValueError, match="a limit that is a whole number"):
+        limit(acme, max_apps=8, max_storage_gb=wrong)
+    assert quotas.measure(acme, "acme").limits == Limits(max_apps=7)
+
+
+@pytest.mark.parametrize("has_column", [False, True])
+def test_installation_with_what_the_core_reads_and_never_makes_has_no_drift(
+    acme: Databases, *, has_column: bool
+) -> None:
+    """Schema reference: table `quota_usage`, column `tenants.quotas_json`."""
+    if has_column:
+        set_json(acme, "{}")
+        meter(acme, "tenant_id, period, recording_minutes_month, egress_gb_month, storage_gb")
+    (checked, *_) = check_installation(acme.place.root)
+    assert (checked.ok, checked.drift, checked.extras) == (True, [], [])
+    assert quotas.measure(acme, "acme").limits == FREE
 
 
 def test_limits_are_written_and_written_over(acme: Databases) -> None:
@@ -67,7 +170,7 @@ def test_limits_are_written_and_written_over(acme: Databases) -> None:
 
 
 def test_limits_are_searched_by_the_primary_key(global_session: Session) -> None:
-    plan = plan_of(global_session, quotas._FIND_LIMITS.statement, {"tenant": "platform"})
+    plan = plan_of(global_session, limits._FIND.statement, {"tenant": "platform"})
     assert plan == "SEARCH quotas USING INDEX sqlite_autoindex_quotas_1 (tenant_id=?)"
 
 
@@ -105,7 +208,7 @@ def test_usage_is_counted_over_all_apps_of_the_tenant(acme: Databases) -> None:
     assert (usage.apps, usage.concurrent_streams) == (2, 2)
     assert usage.recording_minutes == 240
     assert usage.storage_bytes == 4 * GIB
-    assert usage.egress_bytes is None
+    assert usage.recorded is None
     assert usage.unread == ()
 
 
@@ -154,7 +257,7 @@ def test_usage_of_a_month_takes_both_formats_at_both_ends(acme: Databases) -> No
     ],
 )
 def test_month_ends_where_the_next_begins(moment: datetime, first: str, following: str) -> None:
-    assert quotas._month_of(moment) == (first, following)
+    assert usage._month_of(moment) == (first, following)
 
 
 def test_reserve_takes_the_text_of_a_metric(acme: Databases) -> None:
@@ -320,40 +423,132 @@ def meter(databases: Databases, ddl: str, *rows: tuple[object, ...]) -> None:
             connection.execute(f"INSERT INTO quota_usage VALUES ({marks})", row)
 
 
+MONTH = "tenant_id, period, recording_minutes_month, egress_gb_month, storage_gb"
+
+
+def test_what_a_meter_has_recorded_is_shown_apart(acme: Databases) -> None:
+    """Schema reference, quotas: `quota_usage`, period `YYYY-MM` in UTC; absent = 0."""
+    fill(acme)
+    meter(acme, MONTH, ("acme", "2026-12", 7, 3.5, 9), ("acme", "2026-11", 70, 35, 90))
+    found = quotas.measure(acme, "acme", now=NOW)
+    assert found.recorded == Recorded(7, 3.5, 9)
+    assert (found.recording_minutes, found.storage_bytes) == (240, 4 * GIB)
+    assert quotas.measure(acme, "platform", now=NOW).recorded == Recorded(0, 0, 0)
+    new_year_there = datetime(2027, 1, 1, 0, 30, tzinfo=timezone(timedelta(hours=1)))
+    assert quotas.measure(acme, "acme", now=new_year_there).recorded == Recorded(7, 3.5, 9)
+
+
+def test_limit_is_held_against_the_greater_of_what_is_counted_and_recorded(acme: Databases) -> None:
+    fill(acme)
+    meter(acme, MONTH, ("acme", "2026-12", 250, 5, 3))
+    found = quotas.measure(acme, "acme", now=NOW)
+    assert [found.used(metric) for metric in Metric] == [2, 2, 250, 5, 4]
+    assert found.exceeded == [Metric.APPS, Metric.CONCURRENT_STREAMS, Metric.EGRESS_GB]
+    limit(acme, max_recording_minutes_month=250)
+    for metric in [*found.exceeded, Metric.RECORDING_MINUTES]:
+        with (
+            pytest.raises(QuotaExceededError) as caught,
+            reserve(acme, "acme", metric, now=NOW),
+        ):
+            pytest.fail("let in")
+        assert (caught.value.metric, caught.value.used) == (metric, found.used(metric))
+
+
+@pytest.mark.parametrize("ddl", [None, "tenant_id, something", "tenant_id, period, storage_gb"])
+def test_egress_that_nothing_records_is_none(acme: Databases, ddl: str | None) -> None:
+    """As in the core: without the table, its row or its column it counts as 0."""
+    if ddl is not None:
+        meter(acme, ddl)
+    with reserve(acme, "acme", Metric.EGRESS_GB, 5):
+        pass
+    limit(acme, max_egress_gb_month=0)
+    with pytest.raises(QuotaExceededError), reserve(acme, "acme", Metric.EGRESS_GB):
+        pytest.fail("let in")
+
+
+# --- who is refused -----------------------------------------------------------------------------
+
+PASSES, REFUSED, WOULD_BE = Verdict.PASSES, Verdict.REFUSED, Verdict.WOULD_BE_REFUSED
+
+
+def decision(databases: Databases, who: Caller | str, **options: Any) -> Decision:  # noqa: ANN401
+    with databases.global_session(read_only=True) as session:
+        return quotas.decide(databases, session, who, Metric.APPS, **options)
+
+
 @pytest.mark.parametrize(
-    ("ddl", "amount"),
+    ("setting", "verdict"),
+    [(None, REFUSED), ("", REFUSED), ("on", REFUSED), ("log", WOULD_BE), (" OFF", PASSES)],
+)
+def test_limit_does_what_the_setting_says(
+    acme: Databases, monkeypatch: pytest.MonkeyPatch, setting: str | None, verdict: Verdict
+) -> None:
+    """Schema reference, quotas: STREAMHUB_AUTHZ_ENFORCE off/log/on, default on."""
+    monkeypatch.delenv("STREAMHUB_AUTHZ_ENFORCE", raising=False)
+    if setting is not None:
+        monkeypatch.setenv("STREAMHUB_AUTHZ_ENFORCE", setting)
+    found = decision(acme, "acme")  # two apps of two
+    assert (found.verdict, bool(found)) == (verdict, verdict is not REFUSED)
+    if verdict is PASSES:
+        assert found == Decision(PASSES)
+        return
+    assert (found.limit, found.used) == (2, 2)
+    assert isinstance(found.error, QuotaExceededError)
+    with (
+        pytest.raises(QuotaExceededError) if verdict is REFUSED else nullcontext(),
+        reserve(acme, "acme", Metric.APPS) as session,
+    ):
+        session.add(App(name="tv-4", tenant_id="acme"))
+    assert quotas.measure(acme, "acme").apps == (2 if verdict is REFUSED else 3)
+
+
+def test_setting_of_another_word_lets_nobody_in(
+    acme: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMHUB_AUTHZ_ENFORCE", "yes")
+    with pytest.raises(EnvironmentSettingError, match="one of off, log, on"):
+        decision(acme, "acme")
+
+
+@pytest.mark.parametrize(
+    ("who", "verdict"),
     [
-        ("tenant_id, month, egress_bytes", 3 * GIB),
-        ("tenant_id, period, egress_gb", 3),
+        (Caller("acme"), REFUSED),
+        ("acme", REFUSED),
+        (Caller("acme", is_superadmin=True), PASSES),
+        (Caller("acme", is_api_token=True), PASSES),
+        (Caller(None), PASSES),
     ],
 )
-def test_egress_is_what_the_meter_says(acme: Databases, ddl: str, amount: int) -> None:
-    meter(
-        acme,
-        ddl,
-        ("acme", "2026-12", amount),
-        ("acme", "2026-11", amount * 9),
-        ("platform", "2026-12", amount * 9),
-    )
-    assert quotas.measure(acme, "acme", now=NOW).egress_bytes == 3 * GIB
-    assert quotas.measure(acme, "nobody", now=NOW).egress_bytes == 0
-    with reserve(acme, "acme", Metric.EGRESS_GB, 2, now=NOW):
-        pass
-    with (
-        pytest.raises(QuotaExceededError),
-        reserve(acme, "acme", Metric.EGRESS_GB, 2.5, now=NOW),
-    ):
-        pytest.fail("let in")
+def test_superadmins_tokens_and_callers_without_a_tenant_are_exempt(
+    acme: Databases, who: Caller | str, verdict: Verdict
+) -> None:
+    """Schema reference, quotas. A tenant alone, as at a WebSocket's connect, is not."""
+    assert decision(acme, who, enforcement=Enforcement.ON).verdict is verdict
 
 
-def test_egress_that_nothing_measures_is_unknown_and_its_gate_closed(acme: Databases) -> None:
-    meter(acme, "tenant_id, something")
-    assert quotas.measure(acme, "acme", now=NOW).egress_bytes is None
-    with (
-        pytest.raises(UsageUnknownError, match="quota_usage"),
-        reserve(acme, "acme", Metric.EGRESS_GB),
-    ):
-        pytest.fail("let in")
+@pytest.mark.parametrize(
+    ("most", "verdict"), [(1, REFUSED), (2, REFUSED), (3, PASSES), (-1, PASSES)]
+)
+def test_refused_is_who_has_used_as_much_as_the_limit(
+    acme: Databases, most: int, verdict: Verdict
+) -> None:
+    """Schema reference, quotas: refused when used >= limit."""
+    limit(acme, max_apps=most)
+    assert decision(acme, "acme").verdict is verdict
+
+
+def test_app_that_cannot_be_counted_stops_nobody_where_limits_are_only_told(
+    acme: Databases,
+) -> None:
+    damage(acme)
+    with acme.global_session(read_only=True) as session:
+        found = [
+            quotas.decide(acme, session, "acme", Metric.CONCURRENT_STREAMS, enforcement=mode)
+            for mode in (Enforcement.LOG, Enforcement.ON)
+        ]
+    assert [it.verdict for it in found] == [WOULD_BE, REFUSED]
+    assert all(isinstance(it.error, UsageUnknownError) for it in found)
 
 
 LAST_STREAM = """
@@ -373,6 +568,7 @@ except QuotaExceededError:
 """
 LAST_APP = """
 from streamhub_orm.errors import QuotaExceededError
+from streamhub_orm.check import check_installation
 from streamhub_orm.global_db import App
 from streamhub_orm.services.quotas import Metric, reserve
 import os, time
@@ -413,7 +609,7 @@ def test_apps_of_a_tenant_are_searched_by_its_index(acme: Databases, tenant: str
 def test_readings_of_an_app_use_their_indices(acme: Databases) -> None:
     with acme.app_session("tv-2", read_only=True) as session:
         plan = session.connection().exec_driver_sql(
-            f"EXPLAIN QUERY PLAN {quotas._RECORDED_SECONDS}", quotas._month_of(NOW)
+            f"EXPLAIN QUERY PLAN {usage._RECORDED_SECONDS}", usage._month_of(NOW)
         )
         (step,) = plan.all()
     assert step.detail == (

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import Stream, StreamStatus, StreamType
-from streamhub_orm.errors import StoredValueError
+from streamhub_orm.errors import HiddenValueError, StoredValueError
 from streamhub_orm.services import streams
 from streamhub_orm.testing.checks import plan_of, plans_of
 
@@ -121,6 +121,31 @@ def test_end_says_whether_the_stream_was_active(app_session: Session) -> None:
     assert (row["status"], row["ended_at"]) == ("ended", "2026-01-31 13:00:00")
 
 
+def test_stop_sets_the_end_anew(app_session: Session) -> None:
+    """Schema reference, streams. End: only active rows; stop: always sets ended_at anew."""
+    row_id, other = upsert(app_session), upsert(app_session, participant="ben")
+    for hours in (1, 2):
+        assert streams.stop(app_session, "stage/ann", now=NOON + hours * HOUR)
+        row = raw(app_session, row_id)
+        assert (row["status"], row["ended_at"]) == ("ended", f"2026-01-31 {12 + hours}:00:00")
+    assert not streams.stop(app_session, "stage/nobody")
+    assert raw(app_session, other)["status"] == "active"
+
+
+def test_figures_that_are_malformed_hide_no_other_stream(app_session: Session) -> None:
+    for participant in ("ann", "ben"):
+        upsert(app_session, participant=participant)
+        streams.update_stats(app_session, f"stage/{participant}", {"fps": 25})
+    spoil = "UPDATE streams SET last_stats_json = '{' WHERE participant = 'ann'"
+    app_session.execute(sa.text(spoil))
+    bad, good = streams.list_active(app_session)
+    assert good.last_stats_json == {"fps": 25}
+    with pytest.raises(HiddenValueError, match="JSON text in last_stats_json"):
+        dict(bad.last_stats_json or {})
+    streams.update_stats(app_session, "stage/ann", {"fps": 30})
+    assert streams.list_active(app_session)[0].last_stats_json == {"fps": 30}
+
+
 def test_end_by_id_ends_that_stream_only(app_session: Session) -> None:
     ann, ben = upsert(app_session), upsert(app_session, participant="ben")
     assert streams.end_by_id(app_session, ann, now=NOON + HOUR)
@@ -223,6 +248,7 @@ BY_STREAM_ID = "USING INDEX sqlite_autoindex_streams_1 (stream_id=?)"
     ("query", "values", "plan"),
     [
         (streams._END_BY_STREAM_ID, {"now": NOON, "stream_id_": "stage/ann"}, BY_STREAM_ID),
+        (streams._STOP, {"now": NOON, "stream_id_": "stage/ann"}, BY_STREAM_ID),
         (streams._SET_STATS, {"stats": {}, "stream_id_": "stage/ann"}, BY_STREAM_ID),
         (streams._END_BY_ID, {"now": NOON, "id_": 1}, "USING INTEGER PRIMARY KEY (rowid=?)"),
     ],

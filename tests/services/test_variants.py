@@ -21,19 +21,19 @@ def vod_id(app_session: Session) -> int:
     return vods.create(app_session, app_id=1, name="opening").id
 
 
-def test_variants_are_listed_as_a_player_offers_them(app_session: Session, vod_id: int) -> None:
-    """By kind, then height, then bitrate, all descending; the unknown last of its kind."""
+def test_variants_are_listed_as_the_core_lists_them(app_session: Session, vod_id: int) -> None:
+    """Schema reference, VODs: master, renditions by height descending, alternates; ties by id."""
     expected = [
         (VariantKind.MASTER, None, None),
-        (VariantKind.RENDITION, 1080, 4000),
         (VariantKind.RENDITION, 1080, 3000),
+        (VariantKind.RENDITION, 1080, 4000),
         (VariantKind.RENDITION, 1080, None),
         (VariantKind.RENDITION, 720, 9000),
         (VariantKind.RENDITION, None, 9000),
         (VariantKind.ALTERNATE, 2160, None),
         (VariantKind.ALTERNATE, None, None),
     ]
-    for kind, height, bitrate in reversed(expected):
+    for kind, height, bitrate in [*expected[4:], *expected[:4]]:
         variants.create(
             app_session, vod_id, kind=kind, format="hls", height=height, bitrate_kbps=bitrate
         )
@@ -102,18 +102,44 @@ def test_deleted_variants_leave_the_keys_of_their_segments(
     assert deleted.object_keys == ("master.m3u8", "720p/index.m3u8", "720p/0.ts", "720p/1.ts")
 
 
-@pytest.mark.parametrize("segments", ["seg.ts", ["seg.ts", 5], {"a": "seg.ts"}])
+BAD_EXTRA = [
+    '{"segmentKeys":"seg.ts"}',
+    '{"segmentKeys":["seg.ts",5]}',
+    '{"segmentKeys":{"a":"seg.ts"}}',
+    '{"segmentKeys":["hls/0.ts","../other/0.ts"]}',
+    '{"segmentKeys":["hls/../../0.ts"]}',
+    '{"segmentKeys":["hls/0.ts"]',
+    "7",
+]
+
+
+@pytest.mark.parametrize("extra", BAD_EXTRA)
 def test_variant_that_does_not_name_its_segments_stays(
-    app_session: Session, vod_id: int, segments: object
+    app_session: Session, vod_id: int, extra: str
 ) -> None:
-    """Its segments would lie in the store for ever, known to nobody."""
-    extra = {"segmentKeys": segments}
-    variant = variants.create(app_session, vod_id, format="hls", extra_json=extra)
+    """Its segments would lie in the store for ever, known to nobody. Others are deleted."""
+    variant = variants.create(app_session, vod_id, format="hls").id
+    other = vods.create(app_session, name="closing").id
+    variants.create(app_session, other, format="hls", extra_json={"segmentKeys": ["b.ts"]})
+    spoil = sa.text("UPDATE vod_variants SET extra_json = :extra WHERE id = :id")
+    app_session.execute(spoil, {"extra": extra, "id": variant})
+    app_session.expire_all()
     for delete in (
-        lambda: variants.delete(app_session, variant.id),
+        lambda: variants.delete(app_session, variant),
         lambda: vods.delete(app_session, vod_id),
     ):
-        with pytest.raises(StoredValueError, match="segmentKeys in extra_json of variant 1"):
+        with pytest.raises(StoredValueError, match=r"in extra_json of variant 1\b"):
             delete()
-    assert variants.list_(app_session, vod_id) == [variant]
+    assert [it.id for it in variants.list_(app_session, vod_id)] == [variant]
     assert vods.get(app_session, vod_id).name == "opening"
+    assert vods.delete(app_session, other).object_keys == ("b.ts",)
+
+
+@pytest.mark.parametrize("segments", ["seg.ts", ["seg.ts", 5], {"a": "b"}, ["../0.ts"]])
+def test_segments_that_are_no_keys_are_not_stored(
+    app_session: Session, vod_id: int, segments: object
+) -> None:
+    extra = {"segmentKeys": segments}
+    with pytest.raises(StoredValueError, match="as segmentKeys in extra_json"):
+        variants.create(app_session, vod_id, format="hls", extra_json=extra)
+    assert variants.list_(app_session, vod_id) == []

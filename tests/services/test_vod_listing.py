@@ -155,6 +155,13 @@ def test_rows_that_come_and_go_between_pages_move_no_other(app_session: Session)
     assert [row.id for row in second] == [3, 2, 1]
 
 
+def test_page_has_200_recordings_by_id_unless_another_is_asked_for(app_session: Session) -> None:
+    """Schema reference, VODs: id descending, 200 (1..1000)."""
+    fill(app_session, *({"at": f"2026-01-{31 - day % 31:02} 00:00:00"} for day in range(1002)))
+    assert [row.id for row in vods.list_(app_session)] == list(range(1002, 802, -1))
+    assert len(vods.list_(app_session, limit=1000)) == 1000
+
+
 def test_key_survives_json(app_session: Session) -> None:
     """A web service hands it out as two plain values."""
     fill(app_session, {}, {}, {})
@@ -166,7 +173,13 @@ def test_key_survives_json(app_session: Session) -> None:
 
 @pytest.mark.parametrize(
     "choice",
-    [{"limit": 0}, {"limit": -1}, {"offset": -1}, {"offset": 1, "after": PageKey(None, 1)}],
+    [
+        {"limit": 0},
+        {"limit": -1},
+        {"limit": 1001},
+        {"offset": -1},
+        {"offset": 1, "after": PageKey(None, 1)},
+    ],
     ids=str,
 )
 def test_page_that_makes_no_sense_is_refused(app_session: Session, choice: dict[str, Any]) -> None:
@@ -246,11 +259,25 @@ def test_page_is_read_from_an_index_in_order(
     assert found == plans
 
 
+@pytest.mark.parametrize(
+    ("which", "plan"),
+    [
+        (None, "SCAN vods"),
+        (READY, "SEARCH vods USING INDEX idx_vods_status (status=?)"),
+        (vods.VodFilter(room="stage"), "SEARCH vods USING INDEX idx_vods_room (room=?)"),
+    ],
+)
+def test_page_by_id_is_read_in_order(
+    app_session: Session, which: vods.VodFilter | None, plan: str
+) -> None:
+    assert plans_of(app_session, partial(vods.list_, app_session, which)) == [plan]
+
+
 @pytest.mark.parametrize("status", [None, VodStatus.READY])
 def test_small_room_is_searched_and_sorted(app_session: Session, status: VodStatus | None) -> None:
     """No index holds a room's recordings in order."""
     (plan,) = plans_of(
-        app_session, lambda: vods.list_(app_session, vods.VodFilter("stage", status))
+        app_session, lambda: vods.list_(app_session, vods.VodFilter("stage", status), order=NEWEST)
     )
     assert plan.splitlines() == [
         "SEARCH vods USING INDEX idx_vods_room (room=?)",
@@ -277,7 +304,8 @@ def test_large_room_is_picked_out_of_all_in_order(
     fill(app_session, {"room": "stage"})
     monkeypatch.setattr(vod_listing, "_LARGE_ROOM", 0)
     which = vods.VodFilter("stage", status)
-    assert plans_of(app_session, lambda: vods.list_(app_session, which, after=after)) == plans
+    call = partial(vods.list_, app_session, which, order=NEWEST, after=after)
+    assert plans_of(app_session, call) == plans
 
 
 def test_size_of_a_room_is_looked_up_in_its_index(app_session: Session) -> None:

@@ -77,6 +77,21 @@ def test_new_recording_is_stored_as_the_node_core_stores_it(app_session: Session
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "stream_id"),
+    [
+        ({"room": "stage"}, "stage"),
+        ({"room": "stage", "stream_id": "stage/ann"}, "stage/ann"),
+        ({}, None),
+    ],
+)
+def test_stream_of_a_recording_is_its_room_unless_it_is_given(
+    app_session: Session, values: dict[str, Any], stream_id: str | None
+) -> None:
+    """Schema reference, VODs: stream_id defaults to the room."""
+    assert vods.create(app_session, name="a", **values).stream_id == stream_id
+
+
 def test_recording_may_have_begun_earlier_or_at_no_known_time(app_session: Session) -> None:
     known = vods.create(app_session, app_id=1, name="a", started_at=NOON)
     unknown = vods.create(app_session, app_id=1, name="b", started_at=None)
@@ -243,14 +258,27 @@ def test_only_legal_moves_are_made(app_session: Session, found: VodStatus, to: V
     vod_id = insert(app_session, found)
     before = raw(app_session, vod_id)
     if (found, to) in LEGAL:
-        vods.set_status(app_session, vod_id, to, size_bytes=5)
-        assert raw(app_session, vod_id) == before | {"status": to, "size_bytes": 5}
+        vods.set_status(app_session, vod_id, to, size_bytes=5, now=NOON)
+        ended = {} if to is VodStatus.READY else {"ended_at": "2026-01-31T12:00:00.123Z"}
+        assert raw(app_session, vod_id) == before | {"status": to, "size_bytes": 5} | ended
         return
     with pytest.raises(VodStateError) as raised:
         vods.set_status(app_session, vod_id, to, size_bytes=5)
     assert (raised.value.found, raised.value.wanted) == (found, to)
     assert set(raised.value.sources) == vods._SOURCES[to]
     assert raw(app_session, vod_id) == before
+
+
+def test_recording_ends_once(app_session: Session) -> None:
+    """Schema reference, VODs: uploading (egress done, ended_at set), then ready or failed."""
+    vod_id = insert(app_session)
+    vods.set_status(app_session, vod_id, VodStatus.UPLOADING, now=NOON)
+    for to in (VodStatus.FAILED, VodStatus.UPLOADING, VodStatus.READY):
+        vods.set_status(app_session, vod_id, to)
+        assert vods.get(app_session, vod_id).ended_at == NOON
+    known = insert(app_session)
+    vods.set_status(app_session, known, VodStatus.UPLOADING, ended_at=NOON)
+    assert vods.get(app_session, known).ended_at == NOON
 
 
 def test_move_refuses_a_field_of_no_patch(app_session: Session) -> None:
@@ -312,6 +340,13 @@ def test_delete_takes_the_variants_along_and_returns_their_keys(app_session: Ses
     left = app_session.execute(sa.text("SELECT vod_id, file_key FROM vod_variants")).all()
     assert [tuple(row) for row in left] == [(stays, "b-720.mp4")]
     assert app_session.scalars(sa.select(Vod.id)).all() == [stays]
+
+
+def test_recording_whose_tags_are_malformed_is_deleted_as_any_other(app_session: Session) -> None:
+    gone = insert(app_session, file_key="a.mp4")
+    app_session.execute(sa.text("UPDATE vods SET metatags_json = '{'"))
+    app_session.expire_all()
+    assert vods.delete(app_session, gone).object_keys == ("a.mp4",)
 
 
 def test_delete_of_no_recording_raises(app_session: Session) -> None:

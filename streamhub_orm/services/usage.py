@@ -1,0 +1,130 @@
+"""What a tenant uses: counted in its apps' databases, and as `quota_usage` has it; see `quotas`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from streamhub_orm.errors import StreamHubError
+from streamhub_orm.fleet import Reading, count_active_streams, read_apps
+from streamhub_orm.registry import find_legacy_files
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from streamhub_orm.data_dir import DataDir
+
+__all__ = [
+    "GIB",
+    "Recorded",
+    "UnreadApp",
+    "count_active_streams",
+    "find_recorded",
+    "minutes_reader",
+    "read_bytes",
+    "read_or_nothing",
+    "unread",
+]
+
+T = TypeVar("T")
+
+GIB: Final = 1024**3
+"""Bytes of a gigabyte, as limits count it."""
+
+# The day's text alone sorts before both formats of every time on it.
+_RECORDED_SECONDS: Final = """
+    SELECT total(duration_s) FROM vods WHERE started_at >= ? AND started_at < ?"""
+# Upper and lower halves apart: the sum of a few absurd sizes would overflow SQLite's integers.
+_STORED_BYTES: Final = """
+    SELECT coalesce(sum(size_bytes >> 32), 0), coalesce(sum(size_bytes & 0xffffffff), 0)
+    FROM vods"""
+_COLUMNS: Final = sa.text("SELECT name FROM pragma_table_info('quota_usage')")
+_KEY: Final = {"tenant_id", "period"}
+_AMOUNTS: Final = ("recording_minutes_month", "egress_gb_month", "storage_gb")
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadApp:
+    """An app that could not be counted, and the reason."""
+
+    app: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Use of a tenant in one month, as somebody's meter has written it into `quota_usage`."""
+
+    recording_minutes: float = 0
+    egress_gb: float = 0
+    storage_gb: float = 0
+
+
+def find_recorded(session: Session, tenant_id: str, now: datetime) -> Recorded | None:
+    """Return what `quota_usage` says of the month (UTC) of `now`; None without such a table.
+
+    Nothing in the field makes that table. A tenant or a month without a row has used nothing, and
+    nothing of an amount for which the table has no column.
+    """
+    columns = set(session.scalars(_COLUMNS))
+    if not columns >= _KEY:
+        return None
+    table = sa.table("quota_usage", *map(sa.column, columns))
+    amounts = [sa.func.total(table.c[it]) if it in columns else sa.literal(0.0) for it in _AMOUNTS]
+    is_meant = (table.c.tenant_id == tenant_id) & (table.c.period == f"{now:%Y-%m}")
+    return Recorded(*session.execute(sa.select(*amounts).where(is_meant)).one())
+
+
+def read_or_nothing(
+    place: DataDir, names: list[str], read: Callable[[sqlite3.Connection], T], nothing: T
+) -> Iterator[Reading[T]]:
+    """Read every app; one without a database gives `nothing`, if there is nothing to import."""
+    for reading in read_apps(place, names, read):
+        if not reading.missing:
+            yield reading
+            continue
+        try:
+            awaits_rows = find_legacy_files(place, reading.app).hold_rows()
+        except StreamHubError as error:
+            yield Reading(reading.app, error=error)
+        else:
+            yield reading if awaits_rows else Reading(reading.app, nothing)
+
+
+def unread(reading: Reading[Any]) -> UnreadApp:
+    """Say why an app could not be counted."""
+    missing = (
+        "it has no database yet, and rows of an older release are to be imported into it; open the "
+        "app once, or run `streamhub-db upgrade`"
+    )
+    return UnreadApp(reading.app, missing if reading.error is None else str(reading.error))
+
+
+def minutes_reader(now: datetime) -> Callable[[sqlite3.Connection], float]:
+    """Return what reads the minutes of recordings that began in the month of `now`."""
+    return partial(_read_minutes, _month_of(now))
+
+
+def read_bytes(connection: sqlite3.Connection) -> int:
+    """Return the bytes of all recordings, as far as their size is known."""
+    upper, lower = connection.execute(_STORED_BYTES).fetchone()
+    return int((upper << 32) + lower)
+
+
+def _read_minutes(month: tuple[str, str], connection: sqlite3.Connection) -> float:
+    (seconds,) = connection.execute(_RECORDED_SECONDS, month).fetchone()
+    return float(seconds) / 60
+
+
+def _month_of(moment: datetime) -> tuple[str, str]:
+    """Return the texts that a month begins with, and the month after it: `2026-01-01`."""
+    first = moment.replace(day=1)
+    following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return f"{first:%Y-%m-%d}", f"{following:%Y-%m-%d}"
