@@ -5,12 +5,13 @@ Needs the extra `metrics`.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
-from streamhub_orm.errors import MissingExtraError
+from streamhub_orm.errors import MissingExtraError, StoredValueError
 from streamhub_orm.fleet import count_active_streams, read_apps
 from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
 from streamhub_orm.migrations.states import State, look_at_app
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from streamhub_orm.fleet import Reading
     from streamhub_orm.registry import Registry
 
+_logger: Final = logging.getLogger(__name__)
 _COUNTERS: Final = {
     "hits": "Sessions on an app that was open.",
     "misses": "Sessions that opened their app.",
@@ -88,7 +90,7 @@ class InstallationCollector(Collector):
     Gauges `streamhub_active_streams`, `streamhub_upload_queue_depth` (recordings that are under way
     or being uploaded), `streamhub_vods` by `status`, `streamhub_apps` by `tenant`, and
     `streamhub_tenant_quota` and `streamhub_tenant_usage` by `tenant` and `metric`, in the unit of
-    the limit; a quota of -1 is unlimited, and what nothing measures has no usage.
+    the limit; a quota of -1 is unlimited.
     `streamhub_unread_apps` is the number of apps that the others leave out, since they cannot be
     read. Every app's file is read for a scrape, about 1 ms each.
     """
@@ -131,12 +133,15 @@ class InstallationCollector(Collector):
             "streamhub_tenant_usage", "Use of a tenant, in the unit of the limit.", labels=labels
         )
         for tenant in ids:
-            usage = quotas.measure(self._databases, tenant)
-            for metric, value in usage_of(usage).items():
+            try:
+                usage = quotas.measure(self._databases, tenant)
+            except StoredValueError as error:  # of one tenant: the others are told
+                _logger.warning("no quota and usage of tenant %r: %s", tenant, error)
+                continue
+            for metric in quotas.Metric:
                 name = metric.removeprefix("max_")
                 quota.add_metric((tenant, name), getattr(usage.limits, metric))
-                if value is not None:
-                    used.add_metric((tenant, name), value)
+                used.add_metric((tenant, name), usage.used(metric))
         yield quota
         yield used
 
@@ -148,18 +153,6 @@ def is_unread(reading: Reading[Any], registry: Registry, place: DataDir) -> bool
     app = reading.app
     recorded = registry.is_recorded(app)
     return look_at_app(place.app_db(app), app, recorded=recorded).state is State.LOST
-
-
-def usage_of(usage: quotas.Usage) -> dict[quotas.Metric, float | None]:
-    """Return what is used by metric, in the unit of its limit; None where nothing measures it."""
-    egress = usage.egress_bytes
-    return {
-        quotas.Metric.APPS: usage.apps,
-        quotas.Metric.CONCURRENT_STREAMS: usage.concurrent_streams,
-        quotas.Metric.RECORDING_MINUTES: usage.recording_minutes,
-        quotas.Metric.EGRESS_GB: None if egress is None else egress / quotas.GIB,
-        quotas.Metric.STORAGE_GB: usage.storage_bytes / quotas.GIB,
-    }
 
 
 class _Held(NamedTuple):

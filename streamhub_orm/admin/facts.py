@@ -19,11 +19,12 @@ from streamhub_orm.admin.answers import camel
 from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.fleet import VodTotals, read_apps, vod_totals
 from streamhub_orm.global_db import ServerLog
-from streamhub_orm.metrics import is_unread, usage_of
+from streamhub_orm.metrics import is_unread
 from streamhub_orm.migrations.states import State, look_at_app
 from streamhub_orm.registry import read_registry
 from streamhub_orm.schema import TimeRange
 from streamhub_orm.services import quotas, tenants
+from streamhub_orm.services.logs import NAMES_APP
 
 if TYPE_CHECKING:
     import sqlite3
@@ -39,16 +40,9 @@ _STREAMS: Final = """
 _INGRESS: Final = """
     SELECT count(*), coalesce(sum(status = 'active'), 0) FROM streams
     WHERE type IN ('rtmp', 'whip', 'rtsp')"""
-# Lines of recording, restream, hls and broadcast name their app in meta_json alone.
 _OF_APP: Final = sa.or_(
     ServerLog.app_id == sa.bindparam("app_id"),
-    sa.and_(
-        ServerLog.app_id.is_(None),
-        sa.literal_column(
-            "CASE WHEN json_valid(meta_json) THEN json_extract(meta_json, '$.appName') END"
-        )
-        == sa.bindparam("app"),
-    ),
+    sa.literal_column(NAMES_APP) == sa.bindparam("app"),
 )
 
 
@@ -155,29 +149,36 @@ def server_stats(databases: Databases, *, now: datetime) -> dict[str, Any]:
 def tenant_usage(databases: Databases, tenant_id: str) -> dict[str, Any]:
     """Return the answer of `tenants/:id/usage`; raises `UnknownTenantError`.
 
-    What nothing measures is null in `usage`, and a limit of -1 is never `exceeded`.
+    `usage` is what the limits are held against: counted, or recorded where that is more. A limit of
+    -1 is never `exceeded`.
     """
     with databases.global_session(read_only=True) as session:
         plan = tenants.get(session, tenant_id).plan
     found = quotas.measure(databases, tenant_id)
-    # Somebody may have written an infinite duration, which JSON does not know.
-    usage = {
-        metric: used if used is None or isfinite(used) else None
-        for metric, used in usage_of(found).items()
-    }
-    exceeded = [
-        metric
-        for metric, used in usage.items()
-        if used is not None and (limit := found.limits.of(metric)) is not None and used >= limit
-    ]
     return {
         "tenantId": tenant_id,
         "plan": plan,
         "quotas": camel(asdict(found.limits)),
-        "usage": camel({metric.removeprefix("max_"): used for metric, used in usage.items()}),
-        "exceeded": list(camel(dict.fromkeys(exceeded))),
+        "usage": {_use_key(metric): _finite(found.used(metric)) for metric in quotas.Metric},
+        "recorded": found.recorded
+        and {
+            "recordingMinutesMonth": _finite(found.recorded.recording_minutes),
+            "egressGbMonth": _finite(found.recorded.egress_gb),
+            "storageGb": _finite(found.recorded.storage_gb),
+        },
+        "exceeded": list(camel(dict.fromkeys(found.exceeded))),
         "unread": [app.app for app in found.unread],
     }
+
+
+def _use_key(metric: quotas.Metric) -> str:
+    [key] = camel({metric.removeprefix("max_"): None})
+    return key
+
+
+def _finite(amount: float) -> float | None:
+    """Return an amount, and None for an infinite one, which somebody may have written."""
+    return amount if isfinite(amount) else None
 
 
 def _read_one(databases: Databases, app: str) -> tuple[int, _App]:

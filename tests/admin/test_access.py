@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import httpx
 import pytest
 
-from tests.admin.conftest import Served, query
+from tests.admin.conftest import Served, query, run_sql
 from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
@@ -204,6 +205,23 @@ def test_paths_that_are_none(served: Served) -> None:
     for path in ("/api/v1", f"{API}/", f"{API}/stats/", f"{API}/apps", "/docs", "/favicon.ico"):
         answer = served.client().get(path, follow_redirects=False)
         assert (answer.status_code, error_of(answer)["code"]) == (404, "not_found"), path
+
+
+def test_values_that_json_does_not_know(served: Served, place: DataDir) -> None:
+    """An infinite duration, sizes that are no numbers or overflow, texts that are none."""
+    vod = """
+        INSERT INTO vods (app_id, name, status, size_bytes, duration_s, started_at)
+        VALUES (3, CAST(x'ff00' AS TEXT), 'ready', ?, 9e999, ?)"""
+    now = datetime.now(UTC).isoformat()
+    run_sql(place.app_db("arena"), vod, ("huge", now), (2**63 - 1, now), (2**63 - 1, now))
+    try:
+        for path in ("apps/arena/stats", "apps/arena/sizes", "stats", "tenants/acme/usage"):
+            answer = served.client().get(f"{API}/{path}")
+            assert answer.status_code == 200, answer.text
+            json.loads(answer.text, parse_constant=pytest.fail)
+        assert answer.json()["data"]["usage"]["recordingMinutesMonth"] is None
+    finally:
+        run_sql(place.app_db("arena"), "DELETE FROM vods")
 
 
 def test_twenty_clients_at_once(served: Served) -> None:

@@ -100,6 +100,10 @@ def test_gauges_of_the_installation_are_what_the_files_hold(
             session.execute(sa.insert(Vod).values(name="odd", app_id=2, status="ready"))
         with databases.global_session() as session:
             add_tenant(session, tenant_id="acme", limits=quotas.Limits(max_storage_gb=-1))
+            add_tenant(session, tenant_id="broken")
+            session.execute(
+                sa.text("UPDATE quotas SET max_apps = 'many' WHERE tenant_id = 'broken'")
+            )
             session.execute(sa.update(App).where(App.name == "live").values(tenant_id="acme"))
             session.execute(sa.update(App).where(App.name == "radio").values(tenant_id=None))
         place.app_db("arena").write_bytes(b"no database " * 500)
@@ -122,4 +126,5 @@ def test_gauges_of_the_installation_are_what_the_files_hold(
     assert found["tenant_quota", "acme", "storage_gb"] == -1
     assert found["tenant_usage", "acme", "storage_gb"] == 3
     assert found["tenant_usage", "acme", "concurrent_streams"] == 1
-    assert ("tenant_usage", "acme", "egress_gb_month") not in found
+    assert found["tenant_usage", "acme", "egress_gb_month"] == 0
+    assert ("tenant_quota", "apps", "broken") not in found
