@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from streamhub_orm import __version__
+from streamhub_orm.archives.encryption import encrypt, parse_recipients
 from streamhub_orm.archives.format import (
     Manifest,
     Owner,
@@ -21,7 +22,7 @@ from streamhub_orm.archives.format import (
 )
 from streamhub_orm.archives.names import ArchiveName
 from streamhub_orm.archives.packing import Packer, find_parts
-from streamhub_orm.archives.places import store_archive
+from streamhub_orm.archives.stored import store_archive
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.durable_files import (
     make_folder,
@@ -37,9 +38,10 @@ from streamhub_orm.owner import as_operator
 from streamhub_orm.storage import open_s3_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from streamhub_orm.archives.encryption import Recipients
     from streamhub_orm.archives.format import Entry
     from streamhub_orm.archives.packing import Packed
     from streamhub_orm.settings import S3Settings
@@ -97,6 +99,7 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
     *,
     bucket: S3Settings | None = None,
     no_clobber: bool = True,
+    recipients: Sequence[str] = (),
     jobs: int | None = None,
     incremental: bool = True,
     lock_timeout_seconds: float = 0.0,
@@ -110,11 +113,15 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
     left out. Holds the lock of an upgrade, since an archive of
     half a split would be useless. Raises a `StreamHubError` where nothing was made.
 
+    With `recipients`, public keys of age or SSH, the archive is encrypted: its name ends in `.age`,
+    and of the plain one nothing stays. No later archive can take files over from it.
+
     With `bucket` the archive is stored there too; with `no_clobber` an object of its name stays.
     Where that fails, the archive in the folder stays, and `error` says why.
     """
     place = DataDir.find(data_dir)
     place.require_no_link(folder)
+    keys = parse_recipients(recipients) if recipients else ()
     with (
         run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds),
         translated(folder, "writing the backup"),
@@ -122,7 +129,8 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
     ):
         writing = _Writing(place, target)
         writing.write(jobs or os.cpu_count() or 1, progress)
-        archive = target.publish(complete=not writing.manifest.failures)
+        finished = target.sealed(keys) if keys else target
+        archive = finished.publish(complete=not writing.manifest.failures)
     with as_operator(folder):
         size_bytes = archive.stat().st_size
         created = Created(archive, size_bytes, writing.manifest, writing.reused, writing.left_out)
@@ -142,6 +150,17 @@ class _Target:
     known: dict[str, Entry]
     """The files of the archive before, by name."""
     scratch: Path
+    is_encrypted: bool = False
+
+    def sealed(self, recipients: Recipients) -> Self:
+        """Encrypt it; the plain file beside it goes with the scratch folder."""
+        with as_operator(self.folder):
+            sealed = self.unfinished.with_name("sealed")
+            with sealed.open("xb") as file:
+                sealed.chmod(0o600)
+                encrypt(self.file, file, recipients)
+            self.unfinished.unlink()
+        return replace(self, unfinished=sealed, is_encrypted=True)
 
     def publish(self, *, complete: bool) -> Path:
         """Give the archive its name: the present second, or the next one that is free."""
@@ -149,7 +168,8 @@ class _Target:
         second = int(datetime.now(UTC).timestamp())
         with as_operator(self.folder):
             while True:
-                name = ArchiveName(datetime.fromtimestamp(second, UTC), complete=complete)
+                time = datetime.fromtimestamp(second, UTC)
+                name = ArchiveName(time, complete=complete, encrypted=self.is_encrypted)
                 try:
                     publish(self.unfinished, self.folder / str(name), mode=0o600)
                 except FileExistsError:
@@ -169,7 +189,7 @@ def _target_in(folder: Path, place: DataDir, *, incremental: bool) -> Iterator[_
             stack.enter_context(no_empty_folder_left(folder))
             make_folder(folder)
             unfinished = stack.enter_context(_scratch_in(folder, place))
-            file = stack.enter_context((unfinished / "archive").open("xb"))
+            file = stack.enter_context((unfinished / "archive").open("x+b"))
             newest = _newest_in(folder) if incremental else None
         previous, known = None, _entries_of(newest)
         if newest is not None and known:
@@ -200,7 +220,10 @@ def _newest_in(folder: Path) -> Path | None:
     names = [
         name
         for entry in folder.iterdir()
-        if (name := ArchiveName.parse(entry.name)) and entry.is_file() and not entry.is_symlink()
+        if (name := ArchiveName.parse(entry.name))
+        and not name.encrypted
+        and entry.is_file()
+        and not entry.is_symlink()
     ]
     return folder / str(max(names)) if names else None
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from streamhub_orm.migrations.worlds import World
 
 MANIFEST_NAME: Final = "manifest.json"
-_ARCHIVE: Final = re.compile(r"streamhub-backup-(\d{8}T\d{6}Z)(\.incomplete)?\.tar\.gz", re.ASCII)
+_ARCHIVE: Final = re.compile(
+    r"streamhub-backup-(\d{8}T\d{6}Z)(\.incomplete)?\.tar\.gz(\.age)?", re.ASCII
+)
 _TIME: Final = "%Y%m%dT%H%M%SZ"
 _PART: Final = re.compile(
     rf"data/(?:{re.escape(GLOBAL_DB_NAME)}|secrets\.json|"
@@ -102,11 +104,14 @@ class ArchiveName:
     """Aware, in UTC, to the second."""
     complete: bool = True
     """True where every database is in it; an incomplete one shows that in its name."""
+    encrypted: bool = False
+    """True where only an identity of one of its recipients opens it."""
 
     def __str__(self) -> str:
         """Return the file name."""
         mark = "" if self.complete else ".incomplete"
-        return f"streamhub-backup-{self.taken_at.strftime(_TIME)}{mark}.tar.gz"
+        seal = ".age" if self.encrypted else ""
+        return f"streamhub-backup-{self.taken_at.strftime(_TIME)}{mark}.tar.gz{seal}"
 
     @classmethod
     def parse(cls, name: str) -> ArchiveName | None:
@@ -118,4 +123,4 @@ class ArchiveName:
             taken_at = datetime.strptime(match[1], _TIME).replace(tzinfo=UTC)
         except ValueError:
             return None
-        return cls(taken_at, complete=match[2] is None)
+        return cls(taken_at, complete=match[2] is None, encrypted=match[3] is not None)

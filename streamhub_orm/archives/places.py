@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from streamhub_orm.archives.names import ArchiveName
+from streamhub_orm.archives.encryption import as_plain
+from streamhub_orm.archives.stored import (
+    LATEST,
+    StoredArchive,
+    archives_in,
+    get_archive,
+    store_archive,
+)
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.errors import (
+    ArchiveError,
     EnvironmentSettingError,
     NoSuchBackupError,
     StorageError,
-    UnusableArchiveError,
 )
 from streamhub_orm.owner import as_operator, scratch_folder
-from streamhub_orm.schema import utc_now
 from streamhub_orm.settings import ArchiveSettings
 from streamhub_orm.storage import LocalStore, open_s3_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Callable, Iterator, Sequence
 
     from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage import ObjectStore
@@ -31,45 +35,27 @@ if TYPE_CHECKING:
 Outcome = TypeVar("Outcome")
 
 LOCAL: Final = "local"
-PLACES: Final = (LOCAL, "s3")
+S3: Final = "s3"
+PLACES: Final = (LOCAL, S3)
 ALL: Final = "all"
 """Stands for every place that there is."""
-LATEST: Final = "latest"
-"""Stands for the newest complete archive."""
-_TOLERANCE: Final = timedelta(minutes=5)
-"""How far two clocks that are set right may differ."""
 _DEFAULT_FOLDER: Final = "backups"
 _BUCKET: Final = "BACKUP_S3_BUCKET"
 
 
 @dataclass(frozen=True)
-class StoredArchive:
-    """One archive in a place."""
+class ReadableArchive:
+    """An archive as a plain file of this machine."""
 
-    name: ArchiveName
-    key: str
-    """The whole key in the store."""
-    size_bytes: int
-    modified_at: datetime
-    """Time at which the store got it, by the store's clock."""
+    path: Path
+    """The file itself, or a copy that is removed at the end."""
+    address: str
+    """Where the archive lies: its path, or its URL in the bucket."""
 
-    @property
-    def is_suspect(self) -> bool:
-        """True where its name is from the future: of this clock, or of the store's at that time.
-
-        The clock was ahead when it was made, so its name does not tell how old it is.
-        """
-        return self.name.taken_at - _TOLERANCE > min(utc_now(), self.modified_at)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return its part of an entry of what `backup list --json` prints."""
-        return {
-            "name": str(self.name),
-            "taken_at": self.name.taken_at.isoformat(),
-            "complete": self.name.complete,
-            "suspect": self.is_suspect,
-            "bytes": self.size_bytes,
-        }
+    @classmethod
+    def at(cls, path: Path) -> ReadableArchive:
+        """Return the archive at a path."""
+        return cls(path, str(path))
 
 
 @dataclass(frozen=True)
@@ -80,9 +66,21 @@ class Places:
     folder: Path
     bucket: S3Settings | None
     retention_days: int
+    recipients: tuple[str, ...] = ()
+    """Public keys that new archives are encrypted for."""
+    identity: Path | None = None
+    """The file whose identity opens encrypted archives."""
 
     @classmethod
-    def find(cls, data_dir: Path | None, default_dir: Path, folder: Path | None) -> Places:
+    def find(
+        cls,
+        data_dir: Path | None,
+        default_dir: Path,
+        folder: Path | None,
+        *,
+        recipients: Sequence[str] = (),
+        identity: Path | None = None,
+    ) -> Places:
         """Complete what is given by the BACKUP_* variables of the environment.
 
         The installation is `data_dir`, else BACKUP_DATA_DIR, else `default_dir`; the folder is
@@ -94,7 +92,14 @@ class Places:
         folder = folder or found.local_dir or root / _DEFAULT_FOLDER
         folder = folder.absolute()
         DataDir(root, root).require_no_link(folder)
-        return cls(root, folder, found.s3, found.retention_days)
+        return cls(
+            root,
+            folder,
+            found.s3,
+            found.retention_days,
+            tuple(recipients) or found.recipients,
+            identity or found.identity,
+        )
 
     def get_bucket(self) -> S3Settings:
         """Return the bucket; raises `EnvironmentSettingError` where none is named."""
@@ -139,27 +144,47 @@ class Places:
         return outcomes
 
     @contextmanager
-    def archive(self, place: str, name: str, *, allow_incomplete: bool = False) -> Iterator[Path]:
+    def archive(
+        self, place: str, name: str, *, allow_incomplete: bool = False
+    ) -> Iterator[ReadableArchive]:
         """Yield an archive as a file: by its name, by `latest`, or by a path of its own.
 
-        One from the bucket is fetched, and removed at the end. Raises `NoSuchBackupError` or a
-        `StorageError`; a path is not looked at.
+        One from the bucket is fetched, an encrypted one decrypted, and the copy removed at the end.
+        An error about the copy names the archive itself. Raises `NoSuchBackupError`, a
+        `StorageError` or what `decrypt` raises; a path is not looked at.
         """
+        with self.stored(place, name, allow_incomplete=allow_incomplete) as stored:
+            copies = [stored.path]
+            try:
+                with as_plain(stored.path, self.identity) as plain:
+                    copies.append(plain)
+                    yield ReadableArchive(plain, stored.address)
+            except ArchiveError as error:
+                if error.archive in copies:
+                    error.archive = stored.address
+                raise
+
+    @contextmanager
+    def stored(
+        self, place: str, name: str, *, allow_incomplete: bool = False
+    ) -> Iterator[ReadableArchive]:
+        """Yield an archive as a file as it is stored, plain or encrypted; else as `archive`."""
         if place == LOCAL and not self._has_folder() and name == LATEST:
             wanted = "complete backup"
             raise NoSuchBackupError(wanted, str(self.folder), [])
         if place == LOCAL and ("/" in name or not self._has_folder()):
-            yield self._named(name)
+            yield ReadableArchive.at(self._named(name))
         elif place == LOCAL:
             with self.opened(place) as store:
                 found = get_archive(store, name, allow_incomplete=allow_incomplete)
-            yield self.folder / found.key
+            yield ReadableArchive.at(self.folder / found.key)
         else:
             with scratch_folder("fetch") as folder:
                 with self.opened(place) as store:
                     found = get_archive(store, name, allow_incomplete=allow_incomplete)
                     store.get(found.key, folder / str(found.name))
-                yield folder / str(found.name)
+                    address = f"{store.name}/{found.key}"
+                yield ReadableArchive(folder / str(found.name), address)
 
     def _named(self, name: str) -> Path:
         """Return the archive at a path; a link to it is followed outside of the installation."""
@@ -205,47 +230,11 @@ def list_archives(places: Places) -> Listing:
     return Listing(places.folder, archives, "; ".join(errors) or None)
 
 
-def archives_in(store: ObjectStore) -> list[StoredArchive]:
-    """Return the archives in a store, the newest first; whatever else is there is left out.
+def upload_archive(places: Places, name: str, *, no_clobber: bool = True) -> str:
+    """Store an archive of the folder in the bucket as it is, and return its address there.
 
-    Suspect ones come last, since nobody knows how old they are.
+    Raises what `Places.archive` and `store_archive` raise.
     """
-    found = []
-    for stored in store.iter_objects():
-        folder, _, name = stored.key.rpartition("/")
-        parsed = ArchiveName.parse(name)
-        # Not in a folder of the store's: what lies deeper is somebody else's.
-        if parsed is not None and folder == store.prefix:
-            found.append(StoredArchive(parsed, stored.key, stored.size_bytes, stored.modified_at))
-    return sorted(found, key=lambda each: (not each.is_suspect, each.name), reverse=True)
-
-
-def get_archive(store: ObjectStore, name: str, *, allow_incomplete: bool = False) -> StoredArchive:
-    """Return the archive of a name, or the newest complete one for `latest`; a suspect one last.
-
-    With `allow_incomplete`, `latest` is the newest one, complete or not. Raises
-    `NoSuchBackupError`.
-    """
-    archives = archives_in(store)
-    for archive in archives:
-        usable = archive.name.complete or allow_incomplete
-        if name == str(archive.name) or (name == LATEST and usable):
-            return archive
-    wanted = "complete backup" if name == LATEST else f"backup {name!r}"
-    raise NoSuchBackupError(wanted, store.name, [str(archive.name) for archive in archives])
-
-
-def store_archive(store: ObjectStore, archive: Path, *, no_clobber: bool = True) -> StoredArchive:
-    """Put an archive into a store, whole and checked by its SHA-256, or not at all.
-
-    With `no_clobber` one of the same name stays: `ObjectExistsError`.
-    """
-    name = ArchiveName.parse(archive.name)
-    if name is None:
-        raise UnusableArchiveError(
-            archive, "a name of another form", "streamhub-backup-<UTC>.tar.gz", "Rename the file."
-        )
-    # The whole key: by the rule for keys, a name that began with the prefix would not get it.
-    key = f"{store.prefix}/{name}" if store.prefix else str(name)
-    stored = store.put(archive, key, no_clobber=no_clobber)
-    return StoredArchive(name, stored.key, stored.size_bytes, stored.modified_at)
+    with places.stored(LOCAL, name) as archive, places.opened(S3) as store:
+        stored = store_archive(store, archive.path, no_clobber=no_clobber)
+        return f"{store.name}/{stored.key}"

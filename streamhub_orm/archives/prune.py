@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from streamhub_orm.archives.places import ALL, archives_in
+from streamhub_orm.archives.encryption import as_plain
+from streamhub_orm.archives.places import ALL
+from streamhub_orm.archives.retention import Retention
+from streamhub_orm.archives.stored import archives_in
 from streamhub_orm.archives.verify import verify_archive
 from streamhub_orm.errors import StorageError, StreamHubError
 from streamhub_orm.schema import utc_now
 from streamhub_orm.storage import LocalStore
 
 if TYPE_CHECKING:
-    from streamhub_orm.archives.places import Places, StoredArchive
+    from datetime import datetime
+    from pathlib import Path
+
+    from streamhub_orm.archives.places import Places
+    from streamhub_orm.archives.stored import StoredArchive
     from streamhub_orm.storage import ObjectStore
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How long archives stay; an archive goes where either field says so."""
-
-    days: int
-    """Archives older than this go; 0 keeps any age."""
-    count: int | None = None
-    """Only so many complete archives stay, the newest; None keeps any number."""
 
 
 @dataclass
@@ -66,18 +62,17 @@ def prune_archives(
     places: Places,
     *,
     place: str = ALL,
-    keep_days: int | None = None,
-    keep: int | None = None,
+    retention: Retention | None = None,
     dry_run: bool = False,
 ) -> list[Pruned]:
     """Remove old archives from the folder and the bucket, or from one of them.
 
-    Archives of more than `keep_days` days go (None: as the environment says; 0 keeps any age), and
-    all but the newest `keep` complete ones. An error of one place is told in its outcome and does
-    not stop the other; where every place fails, the first `StorageError` is raised.
+    Which ones, `retention` says; None means as many days as the environment names. An error of one
+    place is told in its outcome and does not stop the other; where every place fails, the first
+    `StorageError` is raised.
     """
-    retention = Retention(places.retention_days if keep_days is None else keep_days, keep)
-    prune = partial(prune_store, retention=retention, dry_run=dry_run)
+    retention = retention or Retention(places.retention_days)
+    prune = partial(prune_store, retention=retention, dry_run=dry_run, identity=places.identity)
     outcomes = places.in_each(prune, place)
     errors = [outcome for outcome in outcomes.values() if isinstance(outcome, StorageError)]
     if errors and len(errors) == len(outcomes):
@@ -89,25 +84,28 @@ def prune_archives(
 
 
 def prune_store(
-    store: ObjectStore, retention: Retention, *, dry_run: bool = False, now: datetime | None = None
+    store: ObjectStore,
+    retention: Retention,
+    *,
+    dry_run: bool = False,
+    identity: Path | None = None,
+    now: datetime | None = None,
 ) -> Pruned:
     """Remove the archives in a store that the retention gives up.
 
-    The newest good one stays, and where none is good, all do. A folder's archive is good if it is
-    complete and every file in it verifies; a bucket's if it is complete and was stored by `backup
-    create`, which the bucket checked by its SHA-256. Newest is the one by its name, and the one by
-    the store's own time: clocks may have been wrong when either was set.
+    The newest good one stays, and where none is good, all do; see `is_good`. Newest is the one by
+    its name, and the one by the store's own time: clocks may have been wrong when either was set.
     """
     archives = archives_in(store)
-    is_good = cache(partial(_is_good, store))
-    good = next(filter(is_good, archives), None)
+    can_rely_on = cache(partial(is_good, store, identity=identity))
+    good = next(filter(can_rely_on, archives), None)
     pruned = Pruned(store.name, None if good is None else str(good.name), kept=len(archives))
     pruned.suspect = [str(archive.name) for archive in archives if archive.is_suspect]
     if good is None:
         return pruned
     by_time = sorted(archives, key=lambda archive: archive.modified_at, reverse=True)
-    kept = {good, next(filter(is_good, by_time))}
-    outdated = [it for it in _outdated(archives, retention, now or utc_now()) if it not in kept]
+    kept = {good, next(filter(can_rely_on, by_time))}
+    outdated = [it for it in retention.outdated(archives, now or utc_now()) if it not in kept]
     if not dry_run:
         failed = store.delete_many([each.key for each in outdated])
         pruned.failed = {key: str(error) for key, error in failed.items()}
@@ -116,29 +114,21 @@ def prune_store(
     return pruned
 
 
-def _is_good(store: ObjectStore, archive: StoredArchive) -> bool:
+def is_good(store: ObjectStore, archive: StoredArchive, *, identity: Path | None = None) -> bool:
+    """Tell whether an archive is complete and, as far as can be seen from here, whole.
+
+    In a folder every file in it has to verify; of an encrypted one nothing can be seen without its
+    `identity`, so that it counts as whole. In a bucket it has to be one that `backup create` or
+    `backup upload` stored, which the bucket checked by its SHA-256.
+    """
     if not archive.name.complete:
         return False
     if not isinstance(store, LocalStore):
         return store.head(archive.key).sha256 is not None
+    if archive.name.encrypted and identity is None:
+        return True
     try:
-        return verify_archive(store.folder / archive.key, scratch=store.folder).ok
+        with as_plain(store.folder / archive.key, identity, scratch=store.folder) as plain:
+            return verify_archive(plain, scratch=store.folder).ok
     except StreamHubError:
         return False
-
-
-def _outdated(
-    archives: list[StoredArchive], retention: Retention, now: datetime
-) -> list[StoredArchive]:
-    """Return the archives that the retention gives up, of a list with the newest first."""
-    outdated, complete = [], 0
-    try:
-        oldest = now - timedelta(days=retention.days)
-    except OverflowError:  # before there were calendars
-        oldest = datetime.min.replace(tzinfo=UTC)
-    for archive in (each for each in archives if not each.is_suspect):
-        too_old = retention.days > 0 and archive.name.taken_at < oldest
-        if too_old or (retention.count is not None and complete >= retention.count):
-            outdated.append(archive)
-        complete += archive.name.complete
-    return outdated

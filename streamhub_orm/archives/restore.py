@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from streamhub_orm.archives.names import Part
-    from streamhub_orm.archives.places import Places
+    from streamhub_orm.archives.places import Places, ReadableArchive
     from streamhub_orm.archives.verify import Verified
 
     Progress = Callable[[str, int, int], None]
@@ -64,8 +64,8 @@ class Restored:
     """The outcome of a restore; of a dry run, what it would be."""
 
     data_dir: Path
-    source: Path
-    """The archive, or the folder that an undo took the files from."""
+    source: str
+    """Path or URL of the archive, or the folder that an undo took the files from."""
     files: list[str] = field(default_factory=list)
     """The files put in place, by their names in the archive."""
     set_aside: Path | None = None
@@ -91,7 +91,7 @@ class Restored:
             "ok": self.ok,
             "error": self.error,
             "data_dir": str(self.data_dir),
-            "source": str(self.source),
+            "source": self.source,
             "files": self.files,
             "set_aside": None if self.set_aside is None else str(self.set_aside),
             "unregistered": self.unregistered,
@@ -121,15 +121,16 @@ def fetch_and_restore(  # noqa: PLR0913 - one keyword for each option of the com
     """
     with places.archive(source, name, allow_incomplete=allow_incomplete) as archive:
         restored = restore_archive(
-            archive,
+            archive.path,
             places.data_dir,
             app=app,
             allow_incomplete=allow_incomplete,
             no_manifest=no_manifest,
             dry_run=dry_run,
-            again=_again(archive, name, source, then_upgrade=then_upgrade),
+            again=_again(places, archive, name, source, then_upgrade=then_upgrade),
             progress=progress,
         )
+    restored.source = archive.address
     if then_upgrade and not dry_run:
         try:
             restored.failed = upgrade_installation(places.data_dir, progress=progress).failed
@@ -138,10 +139,13 @@ def fetch_and_restore(  # noqa: PLR0913 - one keyword for each option of the com
     return restored
 
 
-def _again(archive: Path, name: str, source: str, *, then_upgrade: bool) -> list[object]:
+def _again(
+    places: Places, archive: ReadableArchive, name: str, source: str, *, then_upgrade: bool
+) -> list[object]:
     """Return the arguments that name the archive and what is to follow."""
-    named: list[object] = [archive] if source == LOCAL else [name, "--from", source]
-    return [*named, *(["--upgrade"] if then_upgrade else [])]
+    named: list[object] = [archive.address] if source == LOCAL else [name, "--from", source]
+    identity = [] if places.identity is None else ["--identity", places.identity]
+    return [*named, *identity, *(["--upgrade"] if then_upgrade else [])]
 
 
 def restore_archive(  # noqa: PLR0913 - one keyword for each option of the command
@@ -185,7 +189,7 @@ def restore_archive(  # noqa: PLR0913 - one keyword for each option of the comma
         ]
         restored = Restored(
             place.root,
-            archive,
+            str(archive),
             [each.name for each in parts],
             dry_run=dry_run,
             checksums=found.manifest is not None,
@@ -204,7 +208,7 @@ def undo_restore(aside: Path, data_dir: Path, *, dry_run: bool = False) -> Resto
         place.require_no_link(aside)
         replacements = find_undoing(place, aside)
         names = [each.part.name for each in replacements]
-        restored = Restored(place.root, aside, names, dry_run=dry_run)
+        restored = Restored(place.root, str(aside), names, dry_run=dry_run)
         finish = command(place.root, "backup", "undo", aside)
         with _replacing(place, restored, replacements, finish):
             if not dry_run:

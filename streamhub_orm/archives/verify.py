@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Verified:
     """The outcome of a look at every file of an archive."""
 
-    archive: Path
+    archive: str
+    """Path of the archive, or its URL."""
     manifest: Manifest | None
     """None where a shell script made the archive: then no checksums can be compared."""
     files: int = 0
@@ -48,7 +49,7 @@ class Verified:
         """Return the document that `backup verify --json` prints."""
         return {
             "ok": self.ok,
-            "archive": str(self.archive),
+            "archive": self.archive,
             "complete": self.complete,
             "manifest": self.manifest is not None,
             "files": self.files,
@@ -82,7 +83,7 @@ class Check:
         manifest = None
         with suppress(FileNotFoundError, NotADirectoryError, IrregularFileError):
             manifest = load_manifest(archive)  # what is no file is refused when it is unpacked
-        self.found = Verified(archive, manifest)
+        self.found = Verified(str(archive), manifest)
         self._entries = self.found.manifest.entries if self.found.manifest else {}
         self._seen = set[str]()
 

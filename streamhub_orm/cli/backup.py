@@ -1,48 +1,47 @@
-"""`streamhub-db backup`: archives of the whole installation, and back."""
+"""`streamhub-db backup`: archives of the whole installation, made, listed, watched and pruned."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta  # noqa: TC003 - click reads the annotations of options
+from pathlib import Path  # noqa: TC003
+from typing import TYPE_CHECKING
 
 import click
 
 from streamhub_orm.archives import (
-    Places,
+    check_freshness,
     create_archive,
-    fetch_and_restore,
     list_archives,
     prune_archives,
-    undo_restore,
-    verify_archive,
+    upload_archive,
 )
-from streamhub_orm.archives.places import ALL, LATEST, LOCAL, PLACES
-from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option
-from streamhub_orm.cli.output import echo, print_json, print_table, progress_bar
+from streamhub_orm.archives.freshness import readable
+from streamhub_orm.archives.retention import Retention
+from streamhub_orm.archives.stored import LATEST
+from streamhub_orm.cli.backup_options import (
+    find_places,
+    identity_option,
+    local_dir_option,
+    place_option,
+    print_errors,
+    print_outcome,
+    progress_of,
+)
+from streamhub_orm.cli.backup_reading import diff, show, verify
+from streamhub_orm.cli.backup_restoring import drill, restore, undo
+from streamhub_orm.cli.options import Duration, Invocation, global_options, lock_timeout_option
+from streamhub_orm.cli.output import echo, print_json, print_table
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from streamhub_orm.archives.create import Created
     from streamhub_orm.archives.places import Listing
     from streamhub_orm.archives.prune import Pruned
-    from streamhub_orm.archives.restore import Restored
-    from streamhub_orm.archives.verify import Verified
-    from streamhub_orm.cli.output import Progress
 
-_local_dir_option = click.option(
-    "--local-dir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The folder of the backups; else BACKUP_LOCAL_DIR, else backups/ in the installation.",
-)
-_from_option = click.option(
-    "--from",
-    "place",
-    type=click.Choice(PLACES),
-    default=LOCAL,
+_no_clobber_option = click.option(
+    "--no-clobber/--clobber",
+    default=True,
     show_default=True,
-    help="Where the backup lies; s3 is the bucket of BACKUP_S3_BUCKET.",
+    help="Whether an object of the same name in the bucket stays.",
 )
 
 
@@ -52,25 +51,32 @@ def backup() -> None:
     """Back the whole installation up into one archive, and restore it.
 
     The variables BACKUP_DATA_DIR, BACKUP_LOCAL_DIR, BACKUP_RETENTION_DAYS and BACKUP_S3_BUCKET,
-    _ENDPOINT, _PREFIX, _REGION, _ACCESS_KEY_ID and _SECRET_ACCESS_KEY say where to and how long.
+    _ENDPOINT, _PREFIX, _REGION, _ACCESS_KEY_ID and _SECRET_ACCESS_KEY say where to and how long,
+    BACKUP_AGE_RECIPIENTS and BACKUP_AGE_IDENTITY for whom it is encrypted and what opens it.
     """
 
 
+for command in (verify, show, diff, restore, undo, drill):
+    backup.add_command(command)
+
+
 @backup.command
-@_local_dir_option
+@local_dir_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Files at once; default: one per core.")
 @click.option("--full", is_flag=True, help="Read every file, also those surely unchanged.")
+@click.option(
+    "--recipient",
+    "recipients",
+    multiple=True,
+    metavar="KEY",
+    help="Encrypt it for this public key of age or SSH; repeatable. Else BACKUP_AGE_RECIPIENTS.",
+)
 @click.option(
     "--upload/--no-upload",
     default=None,
     help="Store the archive in the bucket too; default: where BACKUP_S3_BUCKET is set.",
 )
-@click.option(
-    "--no-clobber/--clobber",
-    default=True,
-    show_default=True,
-    help="Whether an object of the same name in the bucket stays.",
-)
+@_no_clobber_option
 @lock_timeout_option
 @global_options
 @click.pass_obj
@@ -78,6 +84,7 @@ def create(  # noqa: PLR0913 - one parameter for each option
     invocation: Invocation,
     local_dir: Path | None,
     jobs: int | None,
+    recipients: tuple[str, ...],
     lock_timeout: float,
     *,
     full: bool,
@@ -88,14 +95,15 @@ def create(  # noqa: PLR0913 - one parameter for each option
 
     The server may run. Files that are surely unchanged since the newest archive are taken from it.
     """
-    places = _find_places(invocation, local_dir)
+    places = find_places(invocation, local_dir, recipients=recipients)
     bucket = places.upload_bucket(wanted=upload)
-    with _progress(invocation) as progress:
+    with progress_of(invocation) as progress:
         created = create_archive(
             places.data_dir,
             places.folder,
             bucket=bucket,
             no_clobber=no_clobber,
+            recipients=places.recipients,
             jobs=jobs,
             incremental=not full,
             lock_timeout_seconds=lock_timeout,
@@ -105,32 +113,73 @@ def create(  # noqa: PLR0913 - one parameter for each option
     return 0 if created.ok else 1
 
 
+@backup.command
+@click.argument("name", default=LATEST)
+@local_dir_option
+@_no_clobber_option
+@global_options
+@click.pass_obj
+def upload(invocation: Invocation, name: str, local_dir: Path | None, *, no_clobber: bool) -> None:
+    """Store a backup of the folder in the bucket, as after an upload that failed.
+
+    NAME is that of a backup, a path, or `latest` (the default).
+    """
+    stored = upload_archive(find_places(invocation, local_dir), name, no_clobber=no_clobber)
+    print_outcome(invocation, {"ok": True, "stored": stored}, [f"stored as {stored}"], [])
+
+
 @backup.command("list")
-@_local_dir_option
+@local_dir_option
 @global_options
 @click.pass_obj
 def list_(invocation: Invocation, local_dir: Path | None) -> int:
     """List the backups in the folder and, where one is named, in the bucket; the newest first."""
-    listing = list_archives(_find_places(invocation, local_dir))
+    listing = list_archives(find_places(invocation, local_dir))
     _print_listing(invocation, listing)
     return 0 if listing.error is None else 1
 
 
 @backup.command
-@click.argument("name", default=LATEST)
-@_from_option
-@_local_dir_option
+@click.option(
+    "--max-age",
+    type=Duration(),
+    metavar="AGE",
+    help="Fail where the newest complete backup is older: 26h, 2d.",
+)
+@click.option("--verify", is_flag=True, help="Read the newest local one to its end as well.")
+@place_option
+@local_dir_option
+@identity_option
 @global_options
 @click.pass_obj
-def verify(invocation: Invocation, name: str, place: str, local_dir: Path | None) -> int:
-    """Read a backup to its end: checksums, integrity of every database, row counts, revisions.
+def check(  # noqa: PLR0913 - one parameter for each option
+    invocation: Invocation,
+    max_age: timedelta | None,
+    place: str,
+    local_dir: Path | None,
+    identity: Path | None,
+    *,
+    verify: bool,
+) -> int:
+    """Tell whether each place has a backup that is young enough; for monitoring.
 
-    NAME is that of a backup, a path, or `latest` (the default).
+    Exit status 1 where one has none, or an old or damaged one.
     """
-    with _find_places(invocation, local_dir).archive(place, name) as archive:
-        verified = verify_archive(archive)
-    _print_verified(invocation, verified)
-    return 0 if verified.ok else 1
+    places = find_places(invocation, local_dir, identity=identity)
+    found = check_freshness(places, place=place, max_age=max_age, verify=verify)
+    lines, errors = [], []
+    for each in found:
+        if each.error is not None:
+            errors.append(f"{each.place}: {each.error}")
+        elif each.newest is not None and each.age is not None:
+            lines.append(f"{each.place}: {each.newest.name} is {readable(each.age)} old")
+    document = {
+        "ok": not errors,
+        "max_age_seconds": None if max_age is None else int(max_age.total_seconds()),
+        "items": [each.to_json() for each in found],
+    }
+    print_outcome(invocation, document, lines, errors)
+    return 1 if errors else 0
 
 
 @backup.command
@@ -147,98 +196,57 @@ def verify(invocation: Invocation, name: str, place: str, local_dir: Path | None
     help="All but the newest N complete ones go; default: any number stays.",
 )
 @click.option(
-    "--place",
-    type=click.Choice([*PLACES, ALL]),
-    default=ALL,
-    show_default=True,
-    help="Where to prune; s3 is the bucket of BACKUP_S3_BUCKET.",
+    "--keep-within", type=Duration(), metavar="AGE", help="All of this last time stay: 36h, 14d."
 )
+@click.option(
+    "--keep-daily", type=click.IntRange(min=1), metavar="N", help="One of each of N days stays."
+)
+@click.option(
+    "--keep-weekly", type=click.IntRange(min=1), metavar="N", help="One of each of N weeks stays."
+)
+@click.option(
+    "--keep-monthly", type=click.IntRange(min=1), metavar="N", help="One of each of N months stays."
+)
+@place_option
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
-@_local_dir_option
+@local_dir_option
+@identity_option
 @global_options
 @click.pass_obj
-def prune(  # noqa: PLR0913 - one parameter for each option
+def prune(  # noqa: PLR0913, PLR0917 - one parameter for each option
     invocation: Invocation,
     keep_days: int | None,
     keep: int | None,
+    keep_within: timedelta | None,
+    keep_daily: int | None,
+    keep_weekly: int | None,
+    keep_monthly: int | None,
     place: str,
     local_dir: Path | None,
+    identity: Path | None,
     *,
     dry_run: bool,
 ) -> int:
-    """Remove old backups; the newest good one always stays."""
-    places = _find_places(invocation, local_dir)
-    pruned = prune_archives(places, place=place, keep_days=keep_days, keep=keep, dry_run=dry_run)
+    """Remove old backups; the newest good one always stays.
+
+    With one of --keep-within, -daily, -weekly and -monthly, what any of them or --keep wants stays.
+    """
+    places = find_places(invocation, local_dir, identity=identity)
+    periods = (keep_within, keep_daily, keep_weekly, keep_monthly)
+    if keep_days is not None and any(periods):
+        message = "--keep-days is a limit and does not go with rules: say --keep-within instead."
+        raise click.UsageError(message)
+    retention = Retention(
+        places.retention_days if keep_days is None else keep_days,
+        keep,
+        keep_within,
+        keep_daily or 0,
+        keep_weekly or 0,
+        keep_monthly or 0,
+    )
+    pruned = prune_archives(places, place=place, retention=retention, dry_run=dry_run)
     _print_pruned(invocation, pruned, dry_run=dry_run)
     return 0 if all(each.ok for each in pruned) else 1
-
-
-@backup.command
-@click.argument("name")
-@_from_option
-@_local_dir_option
-@click.option("--app", metavar="NAME", help="Only the files of this app.")
-@click.option("--dry-run", is_flag=True, help="Verify the backup, say what would be replaced.")
-@click.option("--allow-incomplete", is_flag=True, help="Restore what an incomplete backup holds.")
-@click.option(
-    "--no-manifest", is_flag=True, help="Restore one without a manifest; no checksum is compared."
-)
-@click.option("--upgrade", "then_upgrade", is_flag=True, help="Then bring every database to head.")
-@global_options
-@click.pass_obj
-def restore(  # noqa: PLR0913 - one parameter for each option
-    invocation: Invocation,
-    name: str,
-    place: str,
-    local_dir: Path | None,
-    app: str | None,
-    *,
-    dry_run: bool,
-    allow_incomplete: bool,
-    no_manifest: bool,
-    then_upgrade: bool,
-) -> int:
-    """Put the files of a backup in place of the present ones. Stop the server first.
-
-    NAME is that of a backup, a path, or `latest`. Every file is verified before the first one is
-    touched; the present ones go into pre-restore-<UTC>/, from where `backup undo` puts them back.
-    """
-    with _progress(invocation) as progress:
-        restored = fetch_and_restore(
-            _find_places(invocation, local_dir),
-            name,
-            source=place,
-            app=app,
-            allow_incomplete=allow_incomplete,
-            no_manifest=no_manifest,
-            dry_run=dry_run,
-            then_upgrade=then_upgrade,
-            progress=progress,
-        )
-    _print_restored(invocation, restored)
-    return 0 if restored.ok else 1
-
-
-@backup.command
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Say what would be replaced.")
-@global_options
-@click.pass_obj
-def undo(invocation: Invocation, folder: Path, *, dry_run: bool) -> None:
-    """Undo a restore: put back what it set aside in FOLDER. Stop the server first.
-
-    The files that are there now are set aside in turn, so that this can be undone too.
-    """
-    places = _find_places(invocation, None)
-    _print_restored(invocation, undo_restore(folder, places.data_dir, dry_run=dry_run))
-
-
-def _find_places(invocation: Invocation, local_dir: Path | None) -> Places:
-    return Places.find(invocation.data_dir, invocation.root, local_dir)
-
-
-def _progress(invocation: Invocation) -> AbstractContextManager[Progress]:
-    return progress_bar(shown=invocation.verbosity >= 0 and not invocation.json)
 
 
 def _print_created(invocation: Invocation, created: Created) -> None:
@@ -252,38 +260,28 @@ def _print_created(invocation: Invocation, created: Created) -> None:
     failures = created.manifest.failures.items()
     errors = [f"{name} is not in the backup: {reason}" for name, reason in failures]
     if created.error is not None:
-        errors.append(f"not stored in the bucket: {created.error}")
-    _print(invocation, document, lines, errors)
+        again = f"streamhub-db backup upload {created.archive.name}"
+        errors.append(f"not stored in the bucket: {created.error} Once that is cured: {again}")
+    print_outcome(invocation, document, lines, errors)
 
 
 def _print_listing(invocation: Invocation, listing: Listing) -> None:
     document = listing.to_json()
     if invocation.json:
         print_json(document)
-    elif listing.archives:
+    elif listing.archives and invocation.verbosity >= 0:
         columns = ("place", "name", "taken_at", "complete", "bytes")
         print_table(columns, [[row[column] for column in columns] for row in document["backups"]])
         for line in _suspected([str(it.name) for _, it in listing.archives if it.is_suspect]):
             echo(line)
-    elif listing.error is None:
+    elif listing.error is None and invocation.verbosity >= 0:
         echo(f"no backups in {listing.folder}")
-    _print_errors([listing.error] if listing.error is not None else [])
+    print_errors([listing.error] if listing.error is not None else [])
 
 
 def _suspected(names: list[str]) -> list[str]:
     what = "its name is from the future, so a clock was wrong; it counts as the oldest, and stays"
     return [f"warning: {name}: {what}" for name in names]
-
-
-def _print_verified(invocation: Invocation, verified: Verified) -> None:
-    manifest = "" if verified.manifest else "; it has no manifest, so no checksums to compare"
-    counts = f"{verified.files} files, {verified.databases} databases, {verified.rows} rows"
-    lines = [f"{verified.archive.name}: {counts}{manifest}"]
-    if not verified.complete:
-        lines.append("It is incomplete: not every database was backed up.")
-    lines.append("Every file is good." if verified.ok else f"{len(verified.faults)} faults.")
-    errors = [f"{verified.archive}: {fault}" for fault in verified.faults]
-    _print(invocation, verified.to_json(), lines, errors)
 
 
 def _print_pruned(invocation: Invocation, places: list[Pruned], *, dry_run: bool) -> None:
@@ -299,39 +297,4 @@ def _print_pruned(invocation: Invocation, places: list[Pruned], *, dry_run: bool
             errors.append(pruned.error)
     documents = [pruned.to_json() for pruned in places]
     ok = all(pruned.ok for pruned in places)
-    _print(invocation, {"ok": ok, "dry_run": dry_run, "places": documents}, lines, errors)
-
-
-def _print_restored(invocation: Invocation, restored: Restored) -> None:
-    would = "would be " if restored.dry_run else ""
-    lines = [f"{len(restored.files)} files of {restored.source} {would}put in place"]
-    if restored.checksums is False:
-        lines.append("warning: the backup has no manifest, so no checksum was compared")
-    apps = restored.unregistered
-    lines += [f"warning: app {app} is not registered in the global database" for app in apps]
-    if restored.set_aside is not None:
-        lines.append(f"the files until now are in {restored.set_aside}")
-        lines.append(f"To undo this: streamhub-db backup undo {restored.set_aside}")
-    errors = []
-    if restored.failed:
-        failed = f"{restored.failed} databases could not be upgraded"
-        errors.append(f"{failed}; `streamhub-db upgrade` says why.")
-    if restored.error is not None:
-        errors.append(restored.error)
-    _print(invocation, restored.to_json(), lines, errors)
-
-
-def _print(
-    invocation: Invocation, document: dict[str, Any], lines: list[str], errors: list[str]
-) -> None:
-    if invocation.json:
-        print_json(document)
-    elif invocation.verbosity >= 0:
-        for line in lines:
-            echo(line)
-    _print_errors(errors)
-
-
-def _print_errors(errors: list[str]) -> None:
-    for error in errors:
-        echo(f"Error: {error}", err=True)
+    print_outcome(invocation, {"ok": ok, "dry_run": dry_run, "places": documents}, lines, errors)

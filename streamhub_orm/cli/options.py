@@ -6,9 +6,10 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -98,6 +99,31 @@ _OPTIONS = (
     click.option("-q", "--quiet", count=True, help="Say less; no progress."),
     click.option("-v", "--verbose", count=True, help="Say more; -vv shows each revision."),
 )
+
+
+class Duration(click.ParamType[timedelta]):
+    """A length of time: a whole number and m, h, d or w, as 26h."""
+
+    name = "duration"
+    _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> timedelta:
+        """Return it; fail as a usage error for anything else, and for more than 100 years."""
+        number, unit = value[:-1], self._UNITS.get(value[-1:])
+        if unit and number.isascii() and number.isdigit() and len(number) < _MOST_DIGITS:
+            length = timedelta(**{unit: int(number)})
+            if timedelta() < length <= _LONGEST:
+                return length
+        return self.fail(f"found {value!r}; expected a number and m, h, d or w, as 26h", param, ctx)
+
+
+_LONGEST: Final = timedelta(days=36_525)
+_MOST_DIGITS: Final = 9
 
 lock_timeout_option = click.option(
     "--lock-timeout",

@@ -38,7 +38,7 @@ def issue(invocation: Invocation, name: str, app: str | None, allow: tuple[str, 
         made = service.issue(session, name, app=app, allowed_ips=allow)
     if invocation.json:
         document = {"ok": True, "id": made.id, "name": made.name, "app": made.app}
-        print_json({**document, "token": made.plaintext})
+        print_json({**document, "unmatched": made.unmatched, "token": made.plaintext})
     else:
         echo(made.plaintext)
     try:
@@ -84,15 +84,20 @@ def revoke(invocation: Invocation, token_id: int) -> None:
 @global_options
 @click.pass_obj
 def seed(invocation: Invocation, name: str) -> None:
-    """Store the token on standard input, which opens everything, unless it is there already."""
+    """Store the token on standard input, unless one that opens everything is in use already."""
     with global_session(invocation, "seeding a token") as session:
         seeded = service.seed(session, sys.stdin, name=name)
     if invocation.json:
-        state = {"new": seeded.is_new, "revoked": seeded.is_revoked}
+        state = {"new": seeded.is_new, "revoked": seeded.is_revoked, "other": seeded.is_other}
         print_json({"ok": True, "id": seeded.id, **state})
     elif invocation.verbosity >= 0:
-        state_word = "new" if seeded.is_new else "revoked" if seeded.is_revoked else "already there"
-        echo(f"token {seeded.id}: {state_word}")
+        echo(f"token {seeded.id}: {_state_of(seeded)}")
+
+
+def _state_of(seeded: service.SeededToken) -> str:
+    if seeded.is_other:
+        return "another one, in use; nothing was stored"
+    return "new" if seeded.is_new else "revoked" if seeded.is_revoked else "already there"
 
 
 def _document(info: service.TokenInfo) -> dict[str, object]:

@@ -135,6 +135,42 @@ class EmailTakenError(StreamHubError):
     public_message = "This e-mail address is taken. Choose another."
 
 
+class MemberExistsError(StreamHubError):
+    """Raised when whoever is invited belongs to the tenant already."""
+
+    tenant_id: str
+    user_id: str
+    subject = "tenant {tenant_id!r}"
+    found = "user {user_id!r} as a member"
+    expected = "somebody who is not"
+    todo = "Change the member's role instead."
+    public_message = "Whoever has this address is a member already."
+
+
+class InviteAcceptedError(StreamHubError):
+    """Raised when an invitation is to be revoked that was accepted."""
+
+    tenant_id: str
+    user_id: str
+    subject = "tenant {tenant_id!r}"
+    found = "user {user_id!r} as a member who is not pending"
+    expected = "a pending one"
+    todo = "End the membership instead."
+    public_message = "The invitation has been accepted."
+
+
+class IpRuleExistsError(StreamHubError):
+    """Raised when there is a rule about addresses with the same text and action."""
+
+    cidr: str
+    action: str
+    rule_id: int
+    found = "the rule {rule_id}, {action} {cidr}"
+    expected = "none with this text and action"
+    todo = "Leave it, or delete it first."
+    public_message = "There is such a rule already."
+
+
 class PluginInstalledError(StreamHubError):
     """Raised when the plugin is installed in this app already."""
 
@@ -221,6 +257,51 @@ class PasswordHashError(StreamHubError, ValueError):
     todo = "Make it with passwords.hash_."
 
 
+class PasswordLengthError(StreamHubError, ValueError):
+    """Raised for a password that is too short or too long to be set."""
+
+    length: int
+    found = "a password of {length} characters"
+    expected = "8 to 200"
+    todo = "Choose another one."
+    public_message = "A password has {expected} characters."
+
+
+class TotpStateError(StreamHubError):
+    """Raised when a second factor is not in the state that a change of it begins with."""
+
+    user_id: str
+    found: str
+    expected: str
+    todo: str
+    subject = "user {user_id!r}"
+    public_message = "The second factor is not in the state for that."
+
+
+class TotpCodeError(StreamHubError, ValueError):
+    """Raised when a second factor is to be changed by a code that is not valid now."""
+
+    user_id: str
+    subject = "user {user_id!r}"
+    found = "a code that is not valid now"
+    expected = "the six digits that the authenticator app shows"
+    todo = "Enter the present code; the clock of the device may be wrong."
+    public_message = "The code is not valid now."
+
+
+class TotpSecretError(StreamHubError):
+    """Raised when the stored secret of a second factor cannot be read."""
+
+    user_id: str
+    found: str
+    subject = "user {user_id!r}"
+    expected = "aesgcm$<iv>$<tag>$<cipher>, encrypted under STREAMHUB_JWT_SECRET"
+    todo = (
+        "Set STREAMHUB_JWT_SECRET to what it was when the second factor was set up, or take the "
+        "second factor away with totp.reset."
+    )
+
+
 class NodeNameError(StreamHubError, ValueError):
     """Raised when a node is given a name that the Node core would not take."""
 
@@ -288,7 +369,7 @@ class TargetStateError(StreamHubError):
 
 
 class TooManyLinksError(StreamHubError):
-    """Raised when an e-mail address or IP address has asked for too many links of late.
+    """Raised when too many links were asked for of late, for an e-mail address or by an IP address.
 
     `key` is what the window counts by: email or ip.
     """

@@ -46,6 +46,16 @@ class DamagedArchiveError(ArchiveError):
     todo = "Use another backup: `streamhub-db backup list`. Nothing was touched."
 
 
+class IdentityFileError(StreamHubError):
+    """Raised when the file that is to hold the identity of an archive's recipient holds none."""
+
+    path: Path
+    found: str
+    subject = "{path}"
+    expected = "an identity as age-keygen writes it, or a private SSH key without a passphrase"
+    todo = "Name the file of the identity, by --identity or BACKUP_AGE_IDENTITY."
+
+
 class NoSuchBackupError(StreamHubError):
     """Raised when a place holds no backup of that name, or none that is complete."""
 

@@ -149,7 +149,10 @@ class UserSession(GlobalBase):
 
 
 class MagicToken(GlobalBase):
-    """A one-time link sent by e-mail, as a hash. Written when it is asked for and when used."""
+    """A one-time link sent by e-mail, as a hash: a login or an invite.
+
+    Written when it is asked for, at an invitation, and when it is used.
+    """
 
     __tablename__ = "magic_tokens"
     __table_args__ = (

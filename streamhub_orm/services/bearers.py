@@ -24,9 +24,9 @@ _KEPT_FOR: Final = timedelta(minutes=1)
 """Time for which a mark is fresh; one that is further ahead was written by a clock gone wrong."""
 
 
-def new_secret() -> str:
-    """Return 32 random bytes in base64url."""
-    return secrets.token_urlsafe(32)
+def new_secret(size_bytes: int = 32) -> str:
+    """Return so many random bytes in base64url."""
+    return secrets.token_urlsafe(size_bytes)
 
 
 def hash_of(secret: str) -> str:

@@ -1,5 +1,8 @@
 """Credentials of publishers: their keys and passwords. Every session is the app's.
 
+The Node core registers the RTMP ingresses and WebSocket keys that it makes. An ingress without a
+row is not governed by any of this, and may publish, unless `strict` is asked for.
+
 Hashing a password takes some 50 ms on purpose. `hash_password` and `Ingress.accepts` do it, outside
 of sessions; `validate` puts the steps together so that no lock is held meanwhile.
 """
@@ -33,6 +36,7 @@ __all__ = [
     "Ingress",
     "IngressPassword",
     "WsKeys",
+    "admit",
     "delete",
     "find",
     "find_by_key",
@@ -40,6 +44,7 @@ __all__ = [
     "is_authorised",
     "list_",
     "mark_validated",
+    "new_password",
     "new_ws_keys",
     "register",
     "validate",
@@ -49,6 +54,7 @@ _COST: Final = ScryptCost(16384)
 """Node's defaults, which the Node core hashes these passwords with."""
 _HASH_BYTES: Final = 32
 _SALT_BYTES: Final = 16
+_PASSWORD_BYTES: Final = 12
 
 _TABLE: Final = table_of(IngressAuth)
 
@@ -85,8 +91,17 @@ class Ingress:
 
     @property
     def is_authorised(self) -> bool:
-        """True where it may publish now: it needs no password, or has shown it before."""
+        """True where it may publish now: it needs no password, or has shown it at any time."""
         return not self.requires_password or self.validated_at is not None
+
+    @property
+    def ws_identity(self) -> str:
+        """The name under which a WebSocket publisher that gives none appears in its room."""
+        return f"wscam-{(self.stream_key or '')[-6:]}"
+
+    def admits_to(self, room: str) -> bool:
+        """Tell whether its key is good for a room: the one that it was made for, or any."""
+        return self.room is None or self.room == room
 
     def accepts(self, password: str | None) -> bool:
         """Tell, in constant time, whether the password is right, or none is needed.
@@ -127,6 +142,11 @@ _DELETE: Final = sa.delete(_TABLE).where(_TABLE.c.ingress_id == sa.bindparam("in
 def new_ws_keys() -> WsKeys:
     """Make the id and the key of a WebSocket ingress: `wsi_` + 12 hex, `wsk_` + 24 random bytes."""
     return WsKeys(f"wsi_{secrets.token_hex(6)}", f"wsk_{secrets.token_urlsafe(24)}")
+
+
+def new_password() -> str:
+    """Make a password of an ingress: 12 random bytes in base64url."""
+    return secrets.token_urlsafe(_PASSWORD_BYTES)
 
 
 def hash_password(password: str) -> IngressPassword:
@@ -207,10 +227,25 @@ def _made(row: Sequence[Any]) -> Ingress:
     )
 
 
-def is_authorised(session: Session, ingress_id: str) -> bool:
-    """Tell whether an ingress may publish now; one that is not registered may not."""
+def is_authorised(session: Session, ingress_id: str, *, strict: bool = False) -> bool:
+    """Tell whether an ingress may publish now.
+
+    One that is not registered may, as in the Node core, but not where `strict` is set
+    (`AccessSettings.strict_ingress`).
+    """
     found = find(session, ingress_id)
-    return found is not None and found.is_authorised
+    return not strict if found is None else found.is_authorised
+
+
+def admit(session: Session, ingress_id: str, *, strict: bool = False) -> bool:
+    """Tell whether an ingress that begins to publish may; the row of one that may not is deleted.
+
+    That is what the Node core does. The caller deletes the ingress itself at LiveKit.
+    """
+    is_let_in = is_authorised(session, ingress_id, strict=strict)
+    if not is_let_in and is_storable(ingress_id):
+        connection_of(session).execute(_DELETE, {"ingress_id_": ingress_id})
+    return is_let_in
 
 
 def mark_validated(session: Session, ingress: Ingress, *, now: datetime | None = None) -> bool:

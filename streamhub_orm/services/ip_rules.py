@@ -1,108 +1,59 @@
-"""Rules about networks, and the decision whether an address is let in, by its rule and its ban.
+"""Rules about networks, whose addresses are let in or kept out whatever they did.
 
-All functions take a session on the global database.
+All functions take a session on the global database. A running Node core holds the rules in memory:
+it knows of one that is made or deleted here when it is restarted, or when a rule is changed by its
+API.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from streamhub_orm.errors import AddressError, UnknownIpRuleError
+from streamhub_orm.errors import AddressError, IpRuleExistsError, UnknownIpRuleError
 from streamhub_orm.global_db import IpAction, IpRule
-from streamhub_orm.schema import utc_now
-from streamhub_orm.services import ip_bans
-from streamhub_orm.services.addresses import parse_address, parse_network
+from streamhub_orm.services.addresses import parse_network, typed_network
 from streamhub_orm.services.core import connection_of, get_row, table_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy.orm import Session
 
     from streamhub_orm.services.addresses import Address, Network
 
-__all__ = [
-    "Decision",
-    "IpRules",
-    "Reason",
-    "create",
-    "decide",
-    "delete",
-    "list_",
-    "load",
-]
+__all__ = ["IpRules", "create", "delete", "list_", "load"]
 
 _RULES: Final = table_of(IpRule)
 _LOAD: Final = sa.select(*_RULES.c["cidr", "action"]).order_by(_RULES.c.id)
-
-
-class Reason(StrEnum):
-    """The reason why an address is let in or kept out."""
-
-    ALLOW_RULE = "allow-rule"
-    BLOCK_RULE = "block-rule"
-    BAN = "ban"
-    NOTHING = "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The decision about an address, with its reason."""
-
-    allowed: bool
-    reason: Reason
-    cidr: str | None = None
-    """The network of the rule that decided."""
-    banned_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class IpRules:
     """The rules, read once, to decide about many addresses."""
 
-    networks: tuple[tuple[Network, IpAction], ...]
+    networks: tuple[tuple[Network, IpAction, str], ...]
+    """Network, action and stored text of each rule, the allow rules first."""
     malformed: tuple[str, ...] = ()
     """Stored texts that are no network; they match nothing, and an operator should correct them."""
 
-    def find(self, address: Address) -> tuple[Network, IpAction] | None:
-        """Return the rule for an address: of the smallest network, and of two such, the block."""
-        matching = [rule for rule in self.networks if address in rule[0]]
-        return max(matching, key=_weight, default=None)
-
-
-def decide(
-    session: Session, ip: str, *, rules: IpRules | None = None, now: datetime | None = None
-) -> Decision:
-    """Decide about an address: the rule for it comes first, then a ban, else it is let in.
-
-    An address that a rule allows is let in even while it is banned. `rules` saves reading them
-    each time. Raises `AddressError` for a text that is no address.
-    """
-    address = parse_address(ip)
-    rule = (rules or load(session)).find(address)
-    if rule is not None:
-        network, action = rule
-        if action is IpAction.ALLOW:
-            return Decision(allowed=True, reason=Reason.ALLOW_RULE, cidr=str(network))
-        return Decision(allowed=False, reason=Reason.BLOCK_RULE, cidr=str(network))
-    until = ip_bans.find_end(session, address)
-    if until is not None and until > (now or utc_now()):
-        return Decision(allowed=False, reason=Reason.BAN, banned_until=until)
-    return Decision(allowed=True, reason=Reason.NOTHING)
+    def find(self, address: Address) -> tuple[IpAction, str] | None:
+        """Return action and text of the rule for an address: an allow wins over any block."""
+        for network, action, cidr in self.networks:
+            if address in network:
+                return action, cidr
+        return None
 
 
 def load(session: Session) -> IpRules:
-    """Read all rules, for several calls of `decide`."""
+    """Read all rules, for several decisions."""
     networks, malformed = [], []
     for cidr, action in connection_of(session).execute(_LOAD):
         try:
-            networks.append((parse_network(cidr), action))
+            networks.append((parse_network(cidr), action, cidr))
         except AddressError:
             malformed.append(cidr)
+    networks.sort(key=lambda rule: rule[1] is not IpAction.ALLOW)
     return IpRules(tuple(networks), tuple(malformed))
 
 
@@ -114,9 +65,16 @@ def create(
     note: str | None = None,
     created_by: str | None = None,
 ) -> IpRule:
-    """Add a rule about a network or a single address; raises `AddressError`."""
-    network = str(parse_network(cidr))
-    rule = IpRule(cidr=network, action=action, note=note, created_by=created_by)
+    """Add a rule about a network or a single address, stored as `<address as typed>/<bits>`.
+
+    Raises `AddressError`, and `IpRuleExistsError` for the same text and action.
+    """
+    typed = typed_network(cidr)
+    same = sa.select(IpRule.id).where(IpRule.cidr == typed, IpRule.action == action)
+    found = session.scalars(same.limit(1)).first()
+    if found is not None:
+        raise IpRuleExistsError(typed, action, found)
+    rule = IpRule(cidr=typed, action=action, note=note, created_by=created_by)
     session.add(rule)
     session.flush()
     return rule
@@ -131,8 +89,3 @@ def delete(session: Session, rule_id: int) -> None:
     """Delete a rule. Raises `UnknownIpRuleError`."""
     session.delete(get_row(session, IpRule, rule_id, UnknownIpRuleError))
     session.flush()
-
-
-def _weight(rule: tuple[Network, IpAction]) -> tuple[int, bool]:
-    network, action = rule
-    return network.prefixlen, action is IpAction.BLOCK

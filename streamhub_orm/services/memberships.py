@@ -17,6 +17,7 @@ from streamhub_orm.errors import (
     UnknownUserError,
 )
 from streamhub_orm.global_db import Membership, Role, Tenant, User
+from streamhub_orm.schema import comparable
 from streamhub_orm.services.core import PointQuery, get_row
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "TenantOfUser",
     "add",
     "delete",
+    "find_primary",
     "find_role",
     "list_members",
     "list_tenants",
@@ -53,6 +55,8 @@ class TenantMember(NamedTuple):
     name: str | None
     role: Role
     created_at: datetime
+    status: str
+    """The user's: pending for one who was invited and has not come yet."""
 
 
 class TenantOfUser(NamedTuple):
@@ -70,13 +74,26 @@ def find_role(session: Session, tenant_id: str, user_id: str) -> Role | None:
     return None if row is None else Role(row[0])
 
 
-def add(session: Session, tenant_id: str, user_id: str, role: Role = Role.VIEWER) -> Membership:
-    """Make a user a member; whoever is one already keeps their role, so it can be done twice.
+def find_primary(session: Session, user_id: str) -> Membership | None:
+    """Return the membership that a sign-in acts by: an owner's first, then the oldest."""
+    order = (
+        sa.case((Membership.role == Role.OWNER, 0), else_=1),
+        comparable(Membership.created_at),
+        sa.literal_column("memberships.rowid", sa.Integer),
+    )
+    theirs = sa.select(Membership).where(Membership.user_id == user_id)
+    return session.scalars(theirs.order_by(*order).limit(1)).one_or_none()
 
-    Raises `UnknownTenantError` and `UnknownUserError`.
+
+def add(session: Session, tenant_id: str, user_id: str, role: Role = Role.VIEWER) -> Membership:
+    """Make a user a member in a role; whoever is one already gets this role.
+
+    Raises `UnknownTenantError`, `UnknownUserError`, and `LastOwnerError` where the last owner would
+    be demoted.
     """
     found = session.get(Membership, (user_id, tenant_id))
     if found is not None:
+        set_role(session, tenant_id, user_id, role)
         return found
     get_row(session, Tenant, tenant_id, UnknownTenantError)
     get_row(session, User, user_id, UnknownUserError)
@@ -112,7 +129,10 @@ def delete(session: Session, tenant_id: str, user_id: str) -> None:
 def list_members(session: Session, tenant_id: str) -> list[TenantMember]:
     """List the members of a tenant, in the order in which they joined."""
     statement = (
-        sa.select(User.id, User.email, User.name, Membership.role, Membership.created_at)
+        sa.select(
+            *(User.id, User.email, User.name),
+            *(Membership.role, Membership.created_at, User.status),
+        )
         .join(User, User.id == Membership.user_id)
         .where(Membership.tenant_id == tenant_id)
         .order_by(sa.literal_column("memberships.rowid"))

@@ -13,7 +13,9 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["ScryptCost", "hash_", "is_hash", "scrypt", "verify"]
+from streamhub_orm.errors import PasswordLengthError
+
+__all__ = ["ScryptCost", "hash_", "is_hash", "scrypt", "unknown_hash", "verify"]
 
 _STORED: Final = re.compile(
     r"scrypt\$(?P<n>\d{1,7})\$(?P<r>\d{1,2})\$(?P<p>\d{1,2})"
@@ -23,8 +25,12 @@ _STORED: Final = re.compile(
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 64
+_MOST_MEMORY: Final = 64 * 2**20
+"""Bytes that the Node core gives to scrypt: what asks for more never verifies."""
 _MOST_WORK: Final = 2**20
-"""The largest n * r * p that a stored string may ask for: 128 MiB, four times the usual work."""
+"""The largest n * r * p that a stored string may ask for, four times the usual work."""
+_SHORTEST: Final = 8
+_LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,13 @@ class ScryptCost:
     def is_affordable(self) -> bool:
         """Tell whether scrypt takes these numbers, and a server can be asked to."""
         power_of_two = self.n > 1 and self.n & (self.n - 1) == 0
-        return power_of_two and self.r > 0 and 0 < self.n * self.r * self.p <= _MOST_WORK
+        in_bounds = power_of_two and self.r > 0 and 0 < self.n * self.r * self.p <= _MOST_WORK
+        return in_bounds and self.memory_bytes <= _MOST_MEMORY
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that OpenSSL, and so Node, counts for these numbers."""
+        return 128 * self.r * (self.n + self.p + 2)
 
 
 _USER_COST: Final = ScryptCost(32768)
@@ -62,7 +74,9 @@ def scrypt(password: str, salt: bytes, cost: ScryptCost, *, length_bytes: int) -
     Raises ValueError for a cost that is not affordable.
     """
     if not cost.is_affordable:
-        message = f"found {cost}; expected a power of two and n * r * p of at most {_MOST_WORK}"
+        message = (
+            f"found {cost}; expected a power of two, n * r * p at most {_MOST_WORK} and 64 MiB"
+        )
         raise ValueError(message)
     return hashlib.scrypt(
         _LONE_SURROGATE.sub("\ufffd", password).encode(),  # what Node's Buffer makes of one
@@ -70,7 +84,7 @@ def scrypt(password: str, salt: bytes, cost: ScryptCost, *, length_bytes: int) -
         n=cost.n,
         r=cost.r,
         p=cost.p,
-        maxmem=128 * cost.r * (cost.n + cost.p + 4),  # the default of 32 MiB is just too small
+        maxmem=_MOST_MEMORY,  # the default of 32 MiB is just too small
         dklen=length_bytes,
     )
 
@@ -78,12 +92,23 @@ def scrypt(password: str, salt: bytes, cost: ScryptCost, *, length_bytes: int) -
 def hash_(password: str) -> str:
     """Return `scrypt$32768$8$1$<salt hex>$<hash hex>` with a fresh salt, for `User.password_hash`.
 
-    Two hashes of one password differ.
+    Two hashes of one password differ. Raises `PasswordLengthError` for less than 8 or more than 200
+    characters, counted as JavaScript does.
     """
+    length = len(password.encode("utf-16-le", "surrogatepass")) // 2
+    if not _SHORTEST <= length <= _LONGEST:
+        raise PasswordLengthError(length)
     salt = secrets.token_bytes(_SALT_BYTES)
     hashed = scrypt(password, salt, _USER_COST, length_bytes=_HASH_BYTES)
-    numbers = f"{_USER_COST.n}${_USER_COST.r}${_USER_COST.p}"
-    return f"scrypt${numbers}${salt.hex()}${hashed.hex()}"
+    return _stored_text(salt, hashed)
+
+
+def unknown_hash() -> str:
+    """Return a hash that no password is known for, for an account without one; it costs nothing.
+
+    The Node core would let a stranger sign up for an account whose hash is NULL.
+    """
+    return _stored_text(secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_HASH_BYTES))
 
 
 def is_hash(text: str) -> bool:
@@ -96,12 +121,17 @@ def verify(password: str, stored: str | None) -> bool:
 
     None (no such user, or one without a password) and a malformed string are False after the same
     work as a wrong password, so the time tells nobody which accounts exist. A string that asks for
-    more than four times the usual work counts as malformed.
+    more than 64 MiB, or more than four times the usual work, counts as malformed.
     """
     found = _parsed(stored)
     against = found or _NOBODY
     hashed = scrypt(password, against.salt, against.cost, length_bytes=_HASH_BYTES)
     return hmac.compare_digest(hashed, against.hash) and found is not None
+
+
+def _stored_text(salt: bytes, hashed: bytes) -> str:
+    numbers = f"{_USER_COST.n}${_USER_COST.r}${_USER_COST.p}"
+    return f"scrypt${numbers}${salt.hex()}${hashed.hex()}"
 
 
 def _parsed(stored: str | None) -> _Stored | None:

@@ -1,7 +1,8 @@
 """Sign-ins: the browsers that act for users.
 
 All functions take a session on the global database. The id of a sign-in is what the browser holds,
-so it is a secret: 32 random bytes in base64url.
+so it is a secret: 18 random bytes in base64url. Nothing of the table ends a sign-in but its being
+revoked; the Node core's tokens for one are good for twelve hours.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ _FIND_ACTIVE: Final = PointQuery(
     .where(
         _SESSIONS.c.id == sa.bindparam("session"),
         _SESSIONS.c.revoked_at.is_(None),
-        _USERS.c.status == sa.literal_column("'active'"),
+        _USERS.c.status != sa.literal_column("'pending'"),
     ),
     "session",
 )
+_ID_BYTES: Final = 18
 _LAST_SEEN: Final = LastUse(_SESSIONS, "last_seen")
 
 
@@ -76,7 +78,7 @@ def create(
     """Sign a user in; the row's id is for the browser alone."""
     moment = now or utc_now()
     signed_in = UserSession(
-        id=new_secret(),
+        id=new_secret(_ID_BYTES),
         user_id=user.id,
         email=user.email,
         ip=ip,
@@ -98,7 +100,7 @@ def find_active(
 ) -> SignIn | None:
     """Return who acts, or None where the sign-in is unknown, revoked or older than `max_age`.
 
-    It is None too where the user no longer exists, or has a status other than active. A
+    It is None too where the user no longer exists, or is pending. A
     `read_only` session is enough; where `touch_due` is set, `touch` is to follow.
     """
     found = _FIND_ACTIVE.first(session, session_id) if is_storable(session_id) else None

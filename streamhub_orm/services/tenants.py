@@ -1,18 +1,18 @@
 """Tenants, to whom apps belong: the built-in platform, and teams with a quota and an owner.
 
-All functions take a session on the global database. The id of a new team is a random UUID as text
-unless the caller names one.
+All functions take a session on the global database. The id of a new team is `tnt_` and a random
+UUID unless the caller names one.
 """
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
 from streamhub_orm.errors import TenantExistsError, UnknownTenantError
-from streamhub_orm.global_db import PLATFORM_TENANT, Quota, Role, Tenant
+from streamhub_orm.global_db import PLATFORM_TENANT, Membership, Quota, Role, Tenant, User
 from streamhub_orm.services import memberships, quotas, users
 from streamhub_orm.services.core import get_row
 from streamhub_orm.services.quotas import FREE, PLATFORM, Limits
@@ -20,7 +20,10 @@ from streamhub_orm.services.quotas import FREE, PLATFORM, Limits
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["create", "ensure_platform", "get", "list_"]
+__all__ = ["ADMIN", "create", "ensure_admin", "ensure_platform", "ensure_team", "get", "list_"]
+
+ADMIN: Final = "admin"
+"""The id of the user who is the operator."""
 
 
 def ensure_platform(session: Session) -> Tenant:
@@ -33,6 +36,37 @@ def ensure_platform(session: Session) -> Tenant:
     if session.get(Quota, PLATFORM_TENANT) is None:
         quotas.update(session, PLATFORM_TENANT, PLATFORM)
     return platform
+
+
+def ensure_admin(session: Session, email: str) -> User:
+    """Return the operator's user, `admin`, with this e-mail address as it is written.
+
+    It is a superadmin, and the platform's owner unless a member in another role. The Node core does
+    the same at each start, with ADMIN_USER.
+    """
+    admin = session.get(User, ADMIN)
+    if admin is None:
+        admin = User(id=ADMIN, status=users.ACTIVE)
+        session.add(admin)
+    admin.email, admin.is_superadmin = email, True
+    session.flush()
+    ensure_platform(session)
+    if memberships.find_role(session, PLATFORM_TENANT, ADMIN) is None:
+        memberships.add(session, PLATFORM_TENANT, ADMIN, Role.OWNER)
+    return admin
+
+
+def ensure_team(session: Session, user: User) -> Membership:
+    """Return a user's primary membership; one without any gets a team of the free plan.
+
+    It is what the Node core does at a sign-up and when somebody comes by a magic link. The team is
+    named after the user's e-mail address. Raises `UnknownUserError`.
+    """
+    found = memberships.find_primary(session, user.id)
+    if found is not None:
+        return found
+    team = create(session, user.email or user.id, user.id)
+    return session.get_one(Membership, (user.id, team.id))
 
 
 def create(  # noqa: PLR0913 - the columns of a tenant
@@ -49,7 +83,7 @@ def create(  # noqa: PLR0913 - the columns of a tenant
     Raises `UnknownUserError` and `TenantExistsError`.
     """
     users.get(session, owner_id)
-    new_id = str(uuid.uuid4()) if tenant_id is None else tenant_id
+    new_id = f"tnt_{uuid.uuid4()}" if tenant_id is None else tenant_id
     if session.get(Tenant, new_id) is not None:
         raise TenantExistsError(new_id)
     team = Tenant(id=new_id, name=name, plan=plan)

@@ -1,11 +1,13 @@
 """API tokens: issued once in plain text, kept as a hash, checked on every request.
 
-A token is `sk_` and 32 random bytes in base64url; stored is the SHA-256 of all of it in hex. All
-functions take a session on the global database, but for `check_request`.
+A token is `sk_` and 32 random bytes in base64url; stored is the SHA-256 of all of it in hex. What
+begins otherwise is none: the Node core takes it for the signed token of a sign-in. All functions
+take a session on the global database, but for `check_request`.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,7 +19,7 @@ from streamhub_orm.errors import AddressError, TokenFormError, UnknownTokenError
 from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, TokenScope
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services import apps
-from streamhub_orm.services.addresses import entries_of, lets_in, parse_network
+from streamhub_orm.services.addresses import entries_of, lets_in, stored_entry
 from streamhub_orm.services.bearers import LastUse, hash_of, is_due, new_secret
 from streamhub_orm.services.core import PointQuery, table_of
 
@@ -45,6 +47,7 @@ __all__ = [
     "verify",
 ]
 
+_log: Final = logging.getLogger(__name__)
 _PREFIX: Final = "sk_"
 _LONGEST: Final = 256
 _FORM: Final = re.compile(r"sk_[A-Za-z0-9_-]{32,253}", re.ASCII)
@@ -80,6 +83,13 @@ _LIST: Final = (
     .select_from(_WITH_APP)
     .order_by(_TOKENS.c.id)
 )
+_IN_USE: Final = (
+    sa.select(_TOKENS.c.id)
+    .where(_TOKENS.c.scope == TokenScope.GLOBAL, _TOKENS.c.revoked == sa.literal_column("0"))
+    .order_by(_TOKENS.c.id)
+    .limit(1)
+)
+"""The first token of global scope that was not revoked."""
 _LAST_USE: Final = LastUse(_TOKENS, "last_used_at")
 
 
@@ -129,6 +139,8 @@ class IssuedToken:
     name: str
     app: str | None
     plaintext: str = field(repr=False)
+    unmatched: tuple[str, ...] = ()
+    """Networks of IPv6 in its allow-list: the Node core lets nobody in by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +151,8 @@ class SeededToken:
     is_new: bool
     is_revoked: bool
     """It was revoked before; seeding does not bring it back."""
+    is_other: bool = False
+    """It is another token of global scope, in use; the given one was not stored."""
 
 
 class TokenInfo(NamedTuple):
@@ -218,28 +232,35 @@ def issue(
 ) -> IssuedToken:
     """Make a token that opens one app, or the whole server where `app` is None.
 
-    `allowed_ips` are addresses and networks; none is no restriction. A token of an app belongs to
-    the app's tenant, another to the platform. Raises `UnknownAppError` and `AddressError`.
+    `allowed_ips` are addresses and networks; none is no restriction. The Node core compares an
+    address by its text, so its shortest is stored, and it never matches a network of IPv6: one is
+    stored with a warning in the log. A token of an app belongs to the app's tenant, another to the
+    platform. Raises `UnknownAppError` and `AddressError`.
     """
     if isinstance(allowed_ips, str):
         raise AddressError(list(allowed_ips))
-    for entry in allowed_ips:
-        parse_network(entry)
+    entries = [stored_entry(entry) for entry in allowed_ips]
+    unmatched = tuple(entry for entry, is_matched in entries if not is_matched)
     plaintext = _PREFIX + new_secret()
-    token_id = _insert(session, plaintext, name, app, [entry.strip() for entry in allowed_ips])
-    return IssuedToken(token_id, name, app, plaintext)
+    token_id = _insert(session, plaintext, name, app, [entry for entry, _ in entries])
+    for entry in unmatched:
+        _log.warning("token %s: the Node core matches no network of IPv6: %s", token_id, entry)
+    return IssuedToken(token_id, name, app, plaintext, unmatched)
 
 
 def seed(session: Session, source: TextIO, *, name: str = "bootstrap") -> SeededToken:
-    """Store the token that `source` holds, of global scope, unless it is there already.
+    """Store the token that `source` holds, unless a token of global scope is in use already.
 
-    For set-up scripts, which make the token themselves and run more than once. Leading and
-    trailing white space does not count. Raises `TokenFormError`.
+    For set-up scripts, which make the token themselves and run more than once: one that was
+    revoked stays so. Leading and trailing white space does not count. Raises `TokenFormError`.
     """
     plaintext = _load_token(source)
     found = session.execute(_FIND.statement, {"hash": hash_of(plaintext)}).first()
     if found is not None:
         return SeededToken(found.id, is_new=False, is_revoked=bool(found.revoked))
+    in_use = session.scalars(_IN_USE).first()
+    if in_use is not None:
+        return SeededToken(in_use, is_new=False, is_revoked=False, is_other=True)
     return SeededToken(_insert(session, plaintext, name, None, []), is_new=True, is_revoked=False)
 
 

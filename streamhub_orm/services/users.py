@@ -1,27 +1,27 @@
 """People with an account: found by id, or by e-mail address without case.
 
 All functions take a session on the global database, but for `authenticate`. The id of a new user is
-a random UUID as text, what `crypto.randomUUID()` gives.
+`usr_` and a random UUID.
 """
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import sqlalchemy as sa
 
 from streamhub_orm.errors import (
-    EmailError,
     EmailTakenError,
     PasswordHashError,
+    StoredValueError,
     UnknownUserError,
 )
 from streamhub_orm.global_db import User
 from streamhub_orm.schema import is_storable
 from streamhub_orm.services import memberships, passwords, sign_ins
 from streamhub_orm.services.core import get_row
+from streamhub_orm.services.emails import is_odd, normal, normal_of, raw, require_email
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVE",
+    "PENDING",
     "UserChanges",
     "authenticate",
     "create",
@@ -43,17 +44,22 @@ __all__ = [
 ]
 
 ACTIVE: Final = "active"
-"""The status of a user who may sign in; any other keeps them out."""
-_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
-_LONGEST_EMAIL: Final = 254
+PENDING: Final = "pending"
+"""The status of a user who was invited and has not come yet: the one that keeps people out."""
 
+_EMAIL: Final = sa.bindparam("email", type_=sa.Text)
+_FIRST_MADE: Final = sa.literal_column("users.rowid", sa.Integer)
 _FIND_BY_EMAIL: Final = (
     sa.select(User)
-    .where(User.email.collate("NOCASE") == sa.bindparam("email"))
-    .order_by(sa.literal_column("users.rowid"))
+    .where(User.email.collate("NOCASE") == _EMAIL)
+    .order_by(_FIRST_MADE)
     .limit(sa.literal_column("1"))
 )
 """The user whom the Node core finds: A to Z count as a to z, and of several the first one made."""
+_FIND_ODD: Final = (
+    sa.select(raw(User.email), User.id).where(is_odd(User.email)).order_by(_FIRST_MADE)
+)
+"""The addresses in a form that the core may never find."""
 
 
 class UserChanges(TypedDict, total=False):
@@ -62,9 +68,11 @@ class UserChanges(TypedDict, total=False):
     email: str
     name: str | None
     password_hash: str | None
-    """The text that `passwords.hash_` returned; None takes the password away."""
+    """The text that `passwords.hash_` returned, which makes the user active; None takes the
+    password away."""
     is_superadmin: bool
     status: str
+    """`ACTIVE` or `PENDING`: by any other the Node core would keep nobody out."""
 
 
 def create(  # noqa: PLR0913 - the columns of an account
@@ -78,16 +86,16 @@ def create(  # noqa: PLR0913 - the columns of an account
 ) -> User:
     """Add a user; `password_hash` is what `passwords.hash_` returned, None is no password.
 
-    The address is kept as it is written. Raises `EmailError`, `EmailTakenError` where anybody has
-    it in any case, and `PasswordHashError`.
+    The address is kept in its normal form. Raises `EmailError`, `EmailTakenError` where anybody has
+    it in any form, `PasswordHashError`, and `StoredValueError` for a status that there is not.
     """
     user = User(
-        id=str(uuid.uuid4()),
+        id=f"usr_{uuid.uuid4()}",
         email=_free_email(session, email),
         name=name,
         password_hash=_checked_hash(password_hash),
         is_superadmin=is_superadmin,
-        status=status,
+        status=_checked_status(status),
     )
     session.add(user)
     session.flush()
@@ -100,10 +108,21 @@ def get(session: Session, user_id: str) -> User:
 
 
 def find_by_email(session: Session, email: str) -> User | None:
-    """Return the user with this e-mail address in any case, or None."""
+    """Return the user with this e-mail address in any case, or None.
+
+    A row that holds it in another form, in upper case beyond A to Z or with blanks around it, is
+    found where no other is.
+    """
     if not is_storable(email):
         return None
-    return session.scalars(_FIND_BY_EMAIL, {"email": email.strip()}).one_or_none()
+    wanted = normal(email)
+    found = session.scalars(_FIND_BY_EMAIL, {"email": wanted}).one_or_none()
+    if found is not None:
+        return found
+    for stored, user_id in session.execute(_FIND_ODD):
+        if normal_of(stored) == wanted:
+            return session.get(User, user_id)
+    return None
 
 
 def list_(session: Session) -> list[User]:
@@ -115,14 +134,19 @@ def list_(session: Session) -> list[User]:
 def update(session: Session, user_id: str, **changes: Unpack[UserChanges]) -> User:
     """Change what is given of a user.
 
-    Sign-ins stay in force; `sign_ins.revoke_all` ends them after a change of password. Raises as
-    `create` does, and `UnknownUserError`.
+    A password makes the user active, unless a status is given too. Sign-ins stay in force;
+    `sign_ins.revoke_all` ends them after a change of password. Raises as `create` does, and
+    `UnknownUserError`.
     """
     user = get(session, user_id)
     if "email" in changes:
         changes["email"] = _free_email(session, changes["email"], user)
     if "password_hash" in changes:
         changes["password_hash"] = _checked_hash(changes["password_hash"])
+        if changes["password_hash"] is not None:
+            changes.setdefault("status", ACTIVE)
+    if "status" in changes:
+        changes["status"] = _checked_status(changes["status"])
     for column, value in changes.items():
         setattr(user, column, value)
     session.flush()
@@ -142,27 +166,33 @@ def delete(session: Session, user_id: str, *, now: datetime | None = None) -> No
 
 
 def authenticate(databases: Databases, email: str, password: str) -> User | None:
-    """Return the active user with this address and password, or None; both take the same time.
+    """Return the user with this address and password, or None; both take the same time.
 
-    The user is detached from any session. No session is open while the password is hashed. Whether
-    a second factor is due, `User.totp_enabled` says.
+    A pending user is None too; no other status keeps anybody out. The user is detached from any
+    session, and none is open while the password is hashed. `totp.refusal` tells whether a second
+    factor is due.
     """
     with databases.global_session(read_only=True) as session:
         user = find_by_email(session, email)
         if user is not None:
             session.expunge(user)
     is_right = passwords.verify(password, None if user is None else user.password_hash)
-    return user if user is not None and is_right and user.status == ACTIVE else None
+    return user if user is not None and is_right and user.status != PENDING else None
 
 
 def _free_email(session: Session, email: str, owner: User | None = None) -> str:
-    wanted = email.strip()
-    if len(wanted) > _LONGEST_EMAIL or _EMAIL.fullmatch(wanted) is None:
-        raise EmailError(email)
+    wanted = require_email(email)
     found = find_by_email(session, wanted)
     if found is not None and found is not owner:
         raise EmailTakenError(wanted, found.id)
     return wanted
+
+
+def _checked_status(status: str) -> str:
+    if status not in (ACTIVE, PENDING):
+        expected = "the status active or pending"
+        raise StoredValueError(expected, status)
+    return status
 
 
 def _checked_hash(password_hash: str | None) -> str | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RETENTION_DAYS: Final = 30
 _RETENTION: Final = "BACKUP_RETENTION_DAYS"
+_RECIPIENTS: Final = "BACKUP_AGE_RECIPIENTS"
 _ENDPOINT: Final = "BACKUP_S3_ENDPOINT"
 _PREFIX: Final = "streamhub-backups"
 _REGION: Final = "us-east-1"
@@ -32,6 +33,10 @@ class ArchiveSettings:
     """BACKUP_RETENTION_DAYS; 0 keeps archives of any age."""
     s3: S3Settings | None
     """BACKUP_S3_*; None where no bucket is named."""
+    recipients: tuple[str, ...] = ()
+    """BACKUP_AGE_RECIPIENTS: public keys that new archives are encrypted for, divided by commas."""
+    identity: Path | None = None
+    """BACKUP_AGE_IDENTITY: the file with the identity that opens encrypted archives."""
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> ArchiveSettings:
@@ -45,6 +50,8 @@ class ArchiveSettings:
             _path(found, "BACKUP_LOCAL_DIR"),
             _days(found.get(_RETENTION) or str(RETENTION_DAYS)),
             _s3(found),
+            tuple(filter(None, map(str.strip, found.get(_RECIPIENTS, "").split(",")))),
+            _path(found, "BACKUP_AGE_IDENTITY"),
         )
 
 

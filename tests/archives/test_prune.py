@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm.archives.names import ArchiveName
-from streamhub_orm.archives.places import archives_in, get_archive, store_archive
-from streamhub_orm.archives.prune import Retention, prune_store
+from streamhub_orm.archives.prune import prune_store
+from streamhub_orm.archives.retention import Retention
+from streamhub_orm.archives.stored import archives_in, get_archive, store_archive
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:

@@ -84,7 +84,8 @@ sys.argv = ["streamhub-db", "--version"]
 try:
     main()
 finally:
-    print(sorted({"sqlalchemy", "alembic", "rich", "boto3", "yaml"} & sys.modules.keys()))
+    heavy = {"sqlalchemy", "alembic", "rich", "boto3", "yaml", "cryptography"}
+    print(sorted(heavy & sys.modules.keys()))
 """
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyrage
 import pytest
 
 from tests.support.installations.commands import run_in_process
@@ -358,3 +359,74 @@ def test_upgrade_that_is_refused_after_a_restore_is_a_failure_and_no_refusal(
     assert report["ok"] is False
     assert report["set_aside"] is not None
     assert "streamhub.db" in str(report["error"])
+
+
+def test_upload_that_failed_is_made_up_for(
+    installation: Installation, bucket: S3Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive of the folder goes, no other is made; the failure named the command."""
+    monkeypatch.setenv("BACKUP_S3_BUCKET", "no-such-bucket-anywhere")
+    failed = run_in_process("--data-dir", installation.data_dir, "backup", "create")
+    assert failed.status == 1
+    (made,) = (installation.data_dir / "backups").iterdir()
+    assert f"streamhub-db backup upload {made.name}" in failed.stderr
+    monkeypatch.setenv("BACKUP_S3_BUCKET", bucket.bucket)
+    report = backup(installation, "upload", made.name)
+    assert str(report["stored"]).endswith(f"/streamhub-backups/{made.name}")
+    assert {str(it["place"]) for it in listed_in(installation)} == {"local", "s3"}
+    checked = backup(installation, "check", "--max-age", "1h", "--verify")
+    assert [it["error"] for it in checked["items"]] == [None, None]  # type: ignore[attr-defined]
+
+
+def test_encrypted_backup_travels_through_a_bucket(
+    installation: Installation, bucket: S3Settings, tmp_path: Path
+) -> None:
+    """The restore names the object, not the copy that it read."""
+    secret = pyrage.x25519.Identity.generate()
+    identity = tmp_path / "identity.txt"
+    identity.write_text(str(secret), "ascii")
+    made = backup(installation, "create", "--recipient", str(secret.to_public()))
+    before = load_snapshot(installation.data_dir)
+    shutil.rmtree(installation.data_dir)
+    words = ("restore", "latest", "--from", "s3")
+    refused = run_in_process("--data-dir", installation.data_dir, "--json", "backup", *words)
+    assert refused.status == 3
+    assert str(refused.report["error"]).startswith(f"{made['stored']}: found an encrypted backup")
+    restored = backup(installation, *words, "--identity", identity)
+    assert restored["source"] == made["stored"]
+    after = load_snapshot(installation.data_dir)
+    assert (after.registry, after.app_dbs) == (before.registry, before.app_dbs)
+
+
+def test_alarm_ends_with_one_and_says_where(installation: Installation) -> None:
+    outcome = run_in_process("--data-dir", installation.data_dir, "backup", "check")
+    assert outcome.status == 1
+    assert outcome.stderr.startswith("Error: local: no folder ")
+    for words in (("--max-age", "26"), ("--max-age", "0h"), ("--max-age", "9999999w")):
+        wrong = run_in_process("--data-dir", installation.data_dir, "backup", "check", *words)
+        assert wrong.status == 2
+        assert "a number and m, h, d or w" in wrong.stderr
+
+
+def test_limits_and_rules_of_pruning_are_not_mixed(installation: Installation) -> None:
+    words = ("backup", "prune", "--keep-days", "3", "--keep-daily", "7")
+    outcome = run_in_process("--data-dir", installation.data_dir, *words)
+    assert outcome.status == 2
+    assert "--keep-within" in outcome.stderr
+    backup(installation, "create")
+    kept = backup(installation, "prune", "--keep-daily", "7", "--keep-within", "2w")
+    assert kept["places"][0]["kept"] == 1  # type: ignore[index]
+
+
+def test_contents_and_differences_are_shown(installation: Installation) -> None:
+    first = Path(str(backup(installation, "create")["archive"])).name
+    shown = backup(installation, "show", first)
+    names = [it["name"] for it in shown["items"]]  # type: ignore[attr-defined]
+    assert "data/streamhub.db" in names
+    assert "canary-in-secrets" not in json.dumps(shown)
+    with closing(sqlite3.connect(installation.data_dir / "apps/live/app.db")) as it, it:
+        it.execute("INSERT INTO vods (app_id, name) VALUES (1, 'new')")
+    backup(installation, "create")
+    outcome = run_in_process("--data-dir", installation.data_dir, "backup", "diff", first)
+    assert outcome.status == 0
+    assert "changed data/apps/live/app.db: vods " in outcome.stdout

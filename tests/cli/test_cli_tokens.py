@@ -98,12 +98,31 @@ def test_list_shows_state_and_never_the_token(fresh: Path) -> None:
 
 def test_seed_twice_stores_one_token_and_changes_nothing_the_second_time(fresh: Path) -> None:
     first = seed(fresh, BOOTSTRAP.encode() + b"\n", "--json")
-    assert first.report == {"ok": True, "id": 1, "new": True, "revoked": False}
+    assert first.report == {"ok": True, "id": 1, "new": True, "revoked": False, "other": False}
     before = fingerprint_files(fresh)
     again = seed(fresh, BOOTSTRAP.encode(), "--json")
-    assert again.report == {"ok": True, "id": 1, "new": False, "revoked": False}
+    assert again.report == {"ok": True, "id": 1, "new": False, "revoked": False, "other": False}
     assert fingerprint_files(fresh) == before
     assert opens(fresh, BOOTSTRAP)
+
+
+def test_seed_beside_another_global_token_stores_nothing_and_says_so(fresh: Path) -> None:
+    run_in_process("--data-dir", fresh, "tokens", "issue", "deploy")
+    before = fingerprint_files(fresh)
+    outcome = seed(fresh, BOOTSTRAP.encode())
+    assert outcome.stdout == "token 1: another one, in use; nothing was stored\n"
+    assert outcome.status == 0
+    assert fingerprint_files(fresh) == before
+    assert not opens(fresh, BOOTSTRAP)
+
+
+def test_network_of_ipv6_is_warned_of(fresh: Path) -> None:
+    command = [*COMMAND, "--data-dir", str(fresh), "tokens", "issue", "x", "--json"]
+    command += ["--allow", "2001:db8::/32", "--allow", "10.0.0.0/8"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["unmatched"] == ["2001:db8::/32"]
+    assert done.stderr == "token 1: the Node core matches no network of IPv6: 2001:db8::/32\n"
+    assert opens(fresh, json.loads(done.stdout)["token"], address="2001:db8::7")
 
 
 def test_seed_of_a_revoked_token_says_so(fresh: Path) -> None:

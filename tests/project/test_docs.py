@@ -184,6 +184,8 @@ def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None)
         "backup create",
         "backup list",
         "backup verify",
+        "backup check --max-age 26h",
+        "backup drill",
         "backup prune",
         "backup restore latest --dry-run",
         "health --app live",

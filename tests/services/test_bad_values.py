@@ -97,7 +97,7 @@ ON_GLOBAL: dict[str, Callable[[Session, str], object]] = {
     "logs.list_": lambda s, t: logs.list_(s, LogFilter(text=t)),
     "logs.list_ app": lambda s, t: logs.list_(s, LogFilter(app=t)),
     "ip_rules.create": lambda s, t: ip_rules.create(s, "192.0.2.0/24", IpAction.BLOCK, note=t),
-    "ip_bans.record": lambda s, t: ip_bans.record(s, "192.0.2.1", t),
+    "ip_bans.ban": lambda s, t: ip_bans.ban(s, "192.0.2.1", t),
 }
 
 
@@ -127,7 +127,8 @@ def test_who_asks_with_such_a_text_is_unknown(databases: Databases, text: str) -
     with databases.app_session("live") as session:
         assert ingress.find(session, text) is None
         assert ingress.find_by_key(session, text) is None
-        assert not ingress.is_authorised(session, text)
+        assert not ingress.is_authorised(session, text, strict=True)
+        assert not ingress.admit(session, text, strict=True)
 
 
 @pytest.mark.parametrize("name", ["half \ud800", "cut\0here", "live\0", "a" * 5000])

@@ -206,7 +206,55 @@ def test_deleted_ingress_may_not_publish(app_session: Session) -> None:
     ingress.delete(app_session, "wsi_1")
     with pytest.raises(UnknownIngressError, match="no ingress 'wsi_1'"):
         ingress.delete(app_session, "wsi_1")
-    assert not ingress.is_authorised(app_session, "wsi_1")
+    assert not ingress.is_authorised(app_session, "wsi_1", strict=True)
+
+
+def test_ingress_without_a_row_is_authorised_but_in_the_strict_mode(app_session: Session) -> None:
+    """Reference, Access: authorized: no row."""
+    assert ingress.is_authorised(app_session, "IN_1")
+    assert ingress.admit(app_session, "IN_1")
+    assert not ingress.is_authorised(app_session, "IN_1", strict=True)
+    assert not ingress.admit(app_session, "IN_1", strict=True)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_row_of_an_ingress_that_is_refused_is_deleted(
+    app_session: Session, *, strict: bool
+) -> None:
+    """Reference, Access: else the ingress and its row are deleted; the others stay."""
+    for ingress_id in ("IN_1", "IN_2"):
+        register(app_session, ingress_id, password=SECRET)
+    register(app_session, "IN_3")
+    shown = ingress.find(app_session, "IN_2")
+    assert shown is not None
+    ingress.mark_validated(app_session, shown, now=NOON - timedelta(days=4000))
+    found = [ingress.admit(app_session, f"IN_{n}", strict=strict) for n in (1, 2, 3)]
+    assert found == [False, True, True]
+    assert [row.ingress_id for row in ingress.list_(app_session)] == ["IN_2", "IN_3"]
+
+
+def test_registering_again_clears_validated_at(app_session: Session) -> None:
+    """Reference, Access: with or without a password."""
+    for password in (SECRET, None):
+        register(app_session, password=password)
+        app_session.execute(sa.text("UPDATE ingress_auth SET validated_at = '2026-01-31 12:00:00'"))
+        register(app_session, password=password)
+        assert raw(app_session)["validated_at"] is None
+
+
+def test_key_is_good_for_its_room_or_for_any() -> None:
+    """Reference, Access: room must match (NULL = any); identity wscam- + last 6 of the key."""
+    assert ingress_of(None, room="stage").admits_to("stage")
+    assert not ingress_of(None, room="stage").admits_to("hall")
+    assert ingress_of(None, room=None).admits_to("hall")
+    assert ingress_of(None, stream_key="wsk_0123456789").ws_identity == "wscam-456789"
+
+
+def test_new_password_has_the_form_of_the_field() -> None:
+    """Reference, Access: password 12 bytes base64url."""
+    made = {ingress.new_password() for _ in range(20)}
+    assert len(made) == 20
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{16}", word) for word in made)
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,39 @@ def test_members_are_searched_by_the_tenant(global_session: Session) -> None:
     assert "SCAN" not in plan
 
 
-def test_add_again_keeps_the_role(global_session: Session, team: tuple[str, str, str]) -> None:
-    """An invitation that is used twice demotes nobody."""
-    tenant, ann, _ = team
-    assert memberships.add(global_session, tenant, ann, Role.VIEWER).role is Role.OWNER
+def test_add_again_overwrites_the_role(global_session: Session, team: tuple[str, str, str]) -> None:
+    """Reference, Access: adding again overwrites the role. The last owner stays one."""
+    tenant, ann, bob = team
+    assert memberships.add(global_session, tenant, bob, Role.OWNER).role is Role.OWNER
+    assert memberships.add(global_session, tenant, ann, Role.VIEWER).role is Role.VIEWER
+    with pytest.raises(LastOwnerError):
+        memberships.add(global_session, tenant, bob, Role.VIEWER)
+    assert memberships.find_role(global_session, tenant, bob) is Role.OWNER
+
+
+def test_primary_is_an_owners_and_then_the_oldest(global_session: Session) -> None:
+    """Reference, Access: an owner one first, then the oldest; both formats of time."""
+    user = users.create(global_session, "ann@example.org").id
+    assert memberships.find_primary(global_session, user) is None
+    for tenant, role, created_at in (
+        ("a", Role.VIEWER, "2026-01-02 10:00:00"),
+        ("b", Role.EDITOR, "2026-01-02T09:00:00.000Z"),
+        ("c", Role.OWNER, "2026-01-05 00:00:00"),
+        ("d", Role.OWNER, "2026-01-05 00:00:00"),
+    ):
+        values = {"t": tenant, "u": user, "r": role.value, "at": created_at}
+        global_session.execute(sa.text("INSERT INTO tenants (id, name) VALUES (:t, :t)"), values)
+        insert = "INSERT INTO memberships VALUES (:u, :t, :r, :at)"
+        global_session.execute(sa.text(insert), values)
+
+    def primary() -> str:
+        found = memberships.find_primary(global_session, user)
+        assert found is not None
+        return found.tenant_id
+
+    assert primary() == "c"
+    global_session.execute(sa.text("DELETE FROM memberships WHERE role = 'owner'"))
+    assert primary() == "b"
 
 
 def test_add_to_what_does_not_exist_is_refused(

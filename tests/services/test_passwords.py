@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from streamhub_orm.errors import PasswordLengthError
 from streamhub_orm.services import passwords
 from streamhub_orm.services.passwords import ScryptCost
 from tests.services.node import ask_node
@@ -58,7 +59,7 @@ def test_password_hashed_by_node_is_verified() -> None:
 
 
 def test_password_hashed_here_is_verified_by_node() -> None:
-    for password in ("pässwörd 王", "half \ud83d pair"):
+    for password in ("pässwörd 王", "half \ud83d pair", "🔑" * 4):
         pair = json.dumps([password, passwords.hash_(password)])
         assert ask_node(NODE_CHECKS, pair) == "true"
 
@@ -69,11 +70,11 @@ def test_password_hashed_by_hashlib_is_verified(password: str) -> None:
 
 
 def test_hash_has_the_form_of_the_field_and_a_salt_of_its_own() -> None:
-    made = {passwords.hash_("secret") for _ in range(2)}
+    made = {passwords.hash_("secret word") for _ in range(2)}
     assert len(made) == 2
     for stored in made:
         assert re.fullmatch(r"scrypt\$32768\$8\$1\$[0-9a-f]{32}\$[0-9a-f]{128}", stored)
-        assert passwords.verify("secret", stored)
+        assert passwords.verify("secret word", stored)
 
 
 @pytest.mark.parametrize("wrong", ["", "Secret", "secret ", "secre", "secret\n"])
@@ -83,7 +84,48 @@ def test_wrong_password_is_false(wrong: str) -> None:
 
 def test_numbers_of_another_time_are_read_from_the_string() -> None:
     assert passwords.verify("secret", stored_by_hashlib("secret", n=16384, p=2))
-    assert passwords.verify("secret", stored_by_hashlib("secret", n=131072))
+    assert passwords.verify("secret", stored_by_hashlib("secret", n=32768, r=4, p=4))
+
+
+NODE_VERIFIES: Final = """
+const crypto = require("crypto");
+const made = JSON.parse(process.argv[1]).map(([N, r, p]) => {
+  try {
+    crypto.scryptSync("secret", "salt", 64, { N, r, p, maxmem: 64 * 2 ** 20 });
+    return true;
+  } catch { return false; }
+});
+process.stdout.write(JSON.stringify(made));
+"""
+COSTS: Final = [(32768, 8, 1), (65536, 8, 1), (65536, 7, 1), (65536, 4, 1), (32768, 15, 1)]
+COSTS_OVER: Final = [(65536, 8, 2), (131072, 4, 1), (131072, 3, 1), (32768, 16, 1), (16384, 31, 1)]
+
+
+def test_what_needs_more_than_64_mib_never_verifies() -> None:
+    """Reference, Access: over 64 MiB never verifies, as Node counts it."""
+    costs = COSTS + COSTS_OVER
+    by_node = json.loads(ask_node(NODE_VERIFIES, json.dumps(costs)))
+    assert [ScryptCost(*cost).is_affordable for cost in costs] == by_node
+    for n, r, p in ((65536, 8, 1), (131072, 8, 1)):
+        assert not passwords.verify("secret", stored_by_hashlib("secret", n=n, r=r, p=p))
+
+
+@pytest.mark.parametrize(
+    ("password", "length"), [("x" * 7, 7), ("", 0), ("x" * 201, 201), ("🔑" * 101, 202)]
+)
+def test_password_of_another_length_is_refused_unshown(password: str, length: int) -> None:
+    """Reference, Access: 8..200 characters, which JavaScript counts by halves of pairs."""
+    with pytest.raises(PasswordLengthError, match=f"of {length} characters; expected 8 to 200"):
+        passwords.hash_(password)
+    for fits in ("x" * 8, "x" * 200, "🔑" * 4):
+        assert passwords.is_hash(passwords.hash_(fits))
+
+
+def test_unknown_hash_has_the_form_and_is_never_the_same() -> None:
+    first, second = passwords.unknown_hash(), passwords.unknown_hash()
+    assert first != second
+    assert re.fullmatch(r"scrypt\$32768\$8\$1\$[0-9a-f]{32}\$[0-9a-f]{128}", first)
+    assert not passwords.verify("", first)
 
 
 MALFORMED: Final = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,8 @@ def rows_of(session: Session, table: str) -> list[tuple[object, ...]]:
 def test_team_is_a_tenant_with_the_free_quota_and_an_owner(global_session: Session) -> None:
     ann = users.create(global_session, "ann@example.org")
     team = tenants.create(global_session, "Équipe", ann.id)
-    assert (team.name, team.plan) == ("Équipe", "free")
+    assert uuid.UUID(team.id.removeprefix("tnt_")).version == 4
+    assert (team.name, team.plan, team.id[:4]) == ("Équipe", "free", "tnt_")
     assert rows_of(global_session, "quotas")[1] == (team.id, 2, 2, 300, 5, 5)
     assert memberships.find_role(global_session, team.id, ann.id) is Role.OWNER
     assert tenants.get(global_session, team.id) is team
@@ -75,6 +77,35 @@ def test_platform_keeps_the_limits_that_the_operator_set(global_session: Session
     tenants.ensure_platform(global_session)
     assert quotas.get(global_session, "platform").max_apps == 7
     assert PLATFORM.max_apps == 100_000
+
+
+def test_admin_is_made_as_the_core_makes_it_at_boot(global_session: Session) -> None:
+    """Reference, Access: user `admin`, e-mail as written, superadmin; owner of platform."""
+    tenants.ensure_admin(global_session, "Ops@Example.org")
+    query = sa.text("SELECT id, email, is_superadmin, status FROM users")
+    assert global_session.execute(query).all() == [("admin", "Ops@Example.org", 1, "active")]
+    assert memberships.find_role(global_session, "platform", "admin") is Role.OWNER
+
+
+def test_admin_who_is_there_keeps_the_role_and_gets_the_address(global_session: Session) -> None:
+    """Reference, Access: owner of platform unless a member."""
+    insert = "INSERT INTO users (id, email, status, name) VALUES ('admin', 'x', 'pending', 'Op')"
+    global_session.execute(sa.text(insert))
+    memberships.add(global_session, "platform", "admin", Role.VIEWER)
+    admin = tenants.ensure_admin(global_session, "ops")
+    assert (admin.email, admin.is_superadmin, admin.name) == ("ops", True, "Op")
+    assert memberships.find_role(global_session, "platform", "admin") is Role.VIEWER
+
+
+def test_user_without_a_team_gets_one(global_session: Session) -> None:
+    """Reference, Access: free plan, quotas row."""
+    ann = users.create(global_session, "ann@example.org")
+    made = tenants.ensure_team(global_session, ann)
+    assert made.role is Role.OWNER
+    assert tenants.get(global_session, made.tenant_id).name == "ann@example.org"
+    assert rows_of(global_session, "quotas")[1] == (made.tenant_id, 2, 2, 300, 5, 5)
+    assert tenants.ensure_team(global_session, ann) is made
+    assert len(tenants.list_(global_session)) == 2
 
 
 def test_unknown_tenant_is_refused(global_session: Session) -> None:

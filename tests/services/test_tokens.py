@@ -411,6 +411,26 @@ def test_seed_stores_the_token_once(global_session: Session, text: str) -> None:
     assert check(global_session, BOOTSTRAP)
 
 
+def test_seed_beside_a_global_token_in_use_stores_nothing(acme: Databases) -> None:
+    """Reference, Access: seeding only if no unrevoked global token exists (name bootstrap)."""
+    with acme.global_session() as session:
+        tokens.issue(session, "of an app", app="tv-2")
+        revoked = tokens.issue(session, "revoked")
+        tokens.revoke(session, revoked.id)
+        first = tokens.seed(session, io.StringIO(BOOTSTRAP))
+        other = tokens.seed(session, io.StringIO("sk_" + "c" * 43))
+        assert (first.is_new, first.is_other) == (True, False)
+        assert (other.id, other.is_new, other.is_other) == (first.id, False, True)
+        assert not check(session, "sk_" + "c" * 43)
+        assert [info.name for info in tokens.list_(session)] == [
+            "of an app",
+            "revoked",
+            "bootstrap",
+        ]
+        tokens.revoke(session, first.id)
+        assert tokens.seed(session, io.StringIO("sk_" + "c" * 43)).is_new
+
+
 def test_seed_of_a_revoked_token_does_not_bring_it_back(global_session: Session) -> None:
     first = tokens.seed(global_session, io.StringIO(BOOTSTRAP))
     tokens.revoke(global_session, first.id)
@@ -459,6 +479,36 @@ def test_token_goes_with_its_app(acme: Databases) -> None:
         session.execute(sa.delete(App).where(App.name == "tv-2"))
         assert session.scalar(sa.select(sa.func.count(ApiToken.id))) == 0
         assert check(session, made.plaintext, "tv-2").refusal is TokenRefusal.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("given", "stored", "is_matched"),
+    [
+        (" 10.0.0.0/8 ", "10.0.0.0/8", True),
+        ("10.1.2.3/8", "10.1.2.3/8", True),
+        ("192.0.2.7/32", "192.0.2.7", True),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24", True),
+        ("2001:DB8:0::1", "2001:db8::1", True),
+        ("2001:db8::1/128", "2001:db8::1", True),
+        ("2001:db8::/32", "2001:db8::/32", False),
+    ],
+)
+def test_entry_is_stored_as_the_core_matches_it_and_warned_of_where_it_does_not(
+    global_session: Session,
+    caplog: pytest.LogCaptureFixture,
+    given: str,
+    stored: str,
+    *,
+    is_matched: bool,
+) -> None:
+    """Reference, Access: matching: exact text or IPv4 CIDR; IPv6 ranges never match."""
+    made = tokens.issue(global_session, "x", allowed_ips=[given])
+    assert json.loads(str(row_of(global_session, made.id)["allowed_ips_json"])) == [stored]
+    assert made.unmatched == (() if is_matched else (stored,))
+    warned = [record.getMessage() for record in caplog.records]
+    expected = f"token {made.id}: the Node core matches no network of IPv6: {stored}"
+    assert warned == ([] if is_matched else [expected])
 
 
 def test_stored_allow_list_is_what_the_node_core_reads(global_session: Session) -> None:

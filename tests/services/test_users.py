@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,13 @@ from streamhub_orm.errors import (
     EmailTakenError,
     LastOwnerError,
     PasswordHashError,
+    StoredValueError,
     UnknownUserError,
 )
 from streamhub_orm.global_db import Membership, User
-from streamhub_orm.services import passwords, sign_ins, tenants, users
+from streamhub_orm.services import emails, passwords, sign_ins, tenants, users
 from streamhub_orm.testing.checks import plan_of
+from tests.services.node import ask_node
 from tests.services.racing import race
 
 if TYPE_CHECKING:
@@ -36,8 +39,9 @@ def insert(session: Session, user_id: str, email: str | None) -> None:
 def test_create_stores_the_user_as_the_field_does(global_session: Session) -> None:
     user = users.create(global_session, " Ann@Example.org ", name="Ann")
     row = global_session.execute(sa.text("SELECT * FROM users")).mappings().one()
-    assert uuid.UUID(user.id).version == 4
-    assert (row["id"], row["email"], row["name"]) == (user.id, "Ann@Example.org", "Ann")
+    assert user.id.startswith("usr_")
+    assert uuid.UUID(user.id.removeprefix("usr_")).version == 4
+    assert (row["id"], row["email"], row["name"]) == (user.id, "ann@example.org", "Ann")
     assert (row["status"], row["is_superadmin"], row["password_hash"]) == ("active", 0, None)
     assert users.get(global_session, user.id) is user
 
@@ -55,6 +59,58 @@ def test_user_is_not_found_by_another_email(global_session: Session, email: str)
     users.create(global_session, "ann@example.org")
     insert(global_session, "u-0", None)
     assert users.find_by_email(global_session, email) is None
+
+
+TRIMMED = ["\ufeffAnn@x.example\u00a0", "\u2028Ann@x.example\u3000", "\x85Ann@x.example"]
+NODE_NORMAL = """
+const made = JSON.parse(process.argv[1]).map((email) => email.trim().toLowerCase());
+process.stdout.write(JSON.stringify(made));
+"""
+
+
+def test_normal_form_is_that_of_node() -> None:
+    """Reference, Access: e-mail trimmed, Unicode lower case."""
+    given = [*TRIMMED, " É@X.example", "ΣΑΣ@x.example", "İ@x.example", "ẞ@x.example", "\x1cA@x"]
+    assert json.loads(ask_node(NODE_NORMAL, json.dumps(given))) == [
+        emails.normal(it) for it in given
+    ]
+
+
+ODD = ["É@x.example", "É@X.EXAMPLE", " é@x.example", "é@x.example\t", "\ufeffÉ@x.example"]
+
+
+@pytest.mark.parametrize("stored", ODD)
+def test_row_that_the_core_never_finds_is_found_and_taken(
+    global_session: Session, stored: str
+) -> None:
+    """Reference, Access: a stored 'É@x' is never found by the core."""
+    insert(global_session, "odd", stored)
+    insert(global_session, "other", "è@x.example")
+    for asked in ("é@x.example", " É@X.example "):
+        found = users.find_by_email(global_session, asked)
+        assert found is not None
+        assert found.id == "odd"
+    with pytest.raises(EmailTakenError):
+        users.create(global_session, "É@x.example")
+
+
+def test_row_that_the_core_finds_comes_before_an_odd_one(global_session: Session) -> None:
+    insert(global_session, "odd", "É@x.example")
+    insert(global_session, "plain", "é@x.example")
+    found = users.find_by_email(global_session, "É@x.example")
+    assert found is not None
+    assert found.id == "plain"
+
+
+def test_address_that_is_no_utf_8_keeps_nobody_from_being_found(global_session: Session) -> None:
+    insert(global_session, "ann", " ann@example.org")
+    insert(global_session, "bad", "x")
+    spoil = "UPDATE users SET email = CAST(x'e940ff' AS TEXT) WHERE id = 'bad'"
+    global_session.execute(sa.text(spoil))
+    found = users.find_by_email(global_session, "ann@example.org")
+    assert found is not None
+    assert found.id == "ann"
+    assert users.find_by_email(global_session, "nobody@example.org") is None
 
 
 def test_of_several_with_one_email_the_first_is_found(global_session: Session) -> None:
@@ -106,7 +162,7 @@ def test_update_of_the_email_to_another_case_of_ones_own_is_done(global_session:
     ann = users.create(global_session, "ann@example.org")
     bob = users.create(global_session, "bob@example.org")
     users.update(global_session, ann.id, email="Ann@Example.org")
-    assert ann.email == "Ann@Example.org"
+    assert ann.email == "ann@example.org"
     with pytest.raises(EmailTakenError):
         users.update(global_session, bob.id, email="ANN@example.org")
     with pytest.raises(UnknownUserError):
@@ -115,9 +171,9 @@ def test_update_of_the_email_to_another_case_of_ones_own_is_done(global_session:
 
 def test_update_changes_what_is_given_and_nothing_else(global_session: Session) -> None:
     ann = users.create(global_session, "ann@example.org", name="Ann", is_superadmin=True)
-    users.update(global_session, ann.id, name=None, status="disabled")
+    users.update(global_session, ann.id, name=None, status="pending")
     row = global_session.execute(sa.text("SELECT * FROM users")).mappings().one()
-    assert (row["name"], row["status"]) == (None, "disabled")
+    assert (row["name"], row["status"]) == (None, "pending")
     assert (row["email"], row["is_superadmin"]) == ("ann@example.org", 1)
 
 
@@ -140,7 +196,7 @@ def test_authenticate_takes_the_right_password_only(databases: Databases) -> Non
         users.create(session, "bob@example.org")
     found = users.authenticate(databases, "ann@EXAMPLE.org", "correct horse")
     assert found is not None
-    assert (found.id, found.email) == (user_id, "Ann@example.org")
+    assert (found.id, found.email) == (user_id, "ann@example.org")
     assert "scrypt" not in repr(found)
     for email, password in (
         ("ann@example.org", "wrong"),
@@ -151,20 +207,46 @@ def test_authenticate_takes_the_right_password_only(databases: Databases) -> Non
 
 
 def test_authenticate_after_the_password_was_taken_away_is_none(databases: Databases) -> None:
-    hashed = passwords.hash_("x")
+    hashed = passwords.hash_("correct horse")
     with databases.global_session() as session:
         user = users.create(session, "ann@example.org", password_hash=hashed)
         users.update(session, user.id, password_hash=None)
-    assert users.authenticate(databases, "ann@example.org", "x") is None
+    assert users.authenticate(databases, "ann@example.org", "correct horse") is None
 
 
-@pytest.mark.parametrize("status", ["disabled", "invited", ""])
-def test_authenticate_of_a_user_who_is_not_active_is_none(
-    databases: Databases, status: str
+@pytest.mark.parametrize(("status", "comes_in"), [("pending", False), ("disabled", True)])
+def test_only_pending_blocks_a_password_login(
+    databases: Databases, status: str, *, comes_in: bool
 ) -> None:
+    """Reference, Access: only pending blocks a password login."""
     with databases.global_session() as session:
-        users.create(session, "ann@example.org", password_hash=passwords.hash_("x"), status=status)
-    assert users.authenticate(databases, "ann@example.org", "x") is None
+        user = users.create(session, "ann@example.org")
+        user.password_hash, user.status = passwords.hash_("correct horse"), status
+    found = users.authenticate(databases, "ann@example.org", "correct horse")
+    assert (found is not None) is comes_in
+
+
+def test_status_that_would_keep_nobody_out_is_not_written(global_session: Session) -> None:
+    """Reference, Access: status active or pending."""
+    user = users.create(global_session, "ann@example.org")
+    with pytest.raises(StoredValueError, match="active or pending"):
+        users.update(global_session, user.id, name="Ann", status="disabled")
+    with pytest.raises(StoredValueError):
+        users.create(global_session, "bob@example.org", status="")
+    assert (user.status, user.name) == ("active", None)
+    assert len(users.list_(global_session)) == 1
+
+
+def test_password_makes_a_user_active(global_session: Session) -> None:
+    """Reference, Access: setting one makes the user active."""
+    user = users.create(global_session, "ann@example.org", status=users.PENDING)
+    users.update(global_session, user.id, password_hash=None)
+    assert user.status == "pending"
+    users.update(global_session, user.id, password_hash=passwords.unknown_hash())
+    assert user.status == "active"
+    hashed = passwords.unknown_hash()
+    users.update(global_session, user.id, password_hash=hashed, status=users.PENDING)
+    assert user.status == "pending"
 
 
 def test_authenticate_holds_no_session_while_it_hashes(
@@ -180,7 +262,7 @@ def test_authenticate_holds_no_session_while_it_hashes(
         return real(*arguments, **rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(hashlib, "scrypt", writing)
-    assert users.authenticate(databases, "ann@example.org", "x") is None
+    assert users.authenticate(databases, "ann@example.org", "correct horse") is None
     assert len(written) == 1
 
 
@@ -210,4 +292,4 @@ def test_list_is_in_order_of_the_address(global_session: Session) -> None:
         users.create(global_session, email)
     insert(global_session, "u-0", None)
     listed = [user.email for user in users.list_(global_session)]
-    assert listed == [None, "Ann@example.org", "bob@example.org"]
+    assert listed == [None, "ann@example.org", "bob@example.org"]

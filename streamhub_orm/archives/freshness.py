@@ -1,0 +1,95 @@
+"""Freshness: whether each place has a good archive that is young enough, for an alarm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from streamhub_orm.archives.places import ALL, LOCAL, PLACES
+from streamhub_orm.archives.prune import is_good
+from streamhub_orm.archives.stored import archives_in
+from streamhub_orm.errors import StorageError
+from streamhub_orm.schema import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from streamhub_orm.archives.places import Places
+    from streamhub_orm.archives.stored import StoredArchive
+    from streamhub_orm.storage import ObjectStore
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The newest complete archive of one place, and what speaks against it."""
+
+    place: str
+    """`local` or `s3`."""
+    newest: StoredArchive | None = None
+    age: timedelta | None = None
+    error: str | None = None
+    """Why no one can rely on it; None where all is well."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one entry of what `backup check --json` prints."""
+        return {
+            "place": self.place,
+            "newest": None if self.newest is None else str(self.newest.name),
+            "age_seconds": None if self.age is None else int(self.age.total_seconds()),
+            "bytes": None if self.newest is None else self.newest.size_bytes,
+            "error": self.error,
+        }
+
+
+def check_freshness(
+    places: Places, *, place: str = ALL, max_age: timedelta | None = None, verify: bool = False
+) -> list[Freshness]:
+    """Look at the newest complete archive of the folder and of the bucket, or of one of them.
+
+    One that is older than `max_age` is told as an error, and so are a place without one and a place
+    that does not answer. With `verify`, it also has to be good, as `prune_store` means it: every
+    file of a local archive is read. Archives with a name from the future count as none.
+    """
+    good = partial(is_good, identity=places.identity) if verify else None
+    look = partial(_look_in, max_age=max_age, is_good=good, now=utc_now())
+    there = PLACES if places.bucket is not None else (LOCAL,)
+    outcomes = places.in_each(look, place)
+    found = []
+    for each in there if place == ALL else (place,):
+        outcome = outcomes.get(each, f"no folder {places.folder}")
+        if isinstance(outcome, (StorageError, str)):
+            found.append(Freshness(each, error=str(outcome)))
+        else:
+            found.append(Freshness(each, *outcome))
+    return found
+
+
+def _look_in(
+    store: ObjectStore,
+    *,
+    max_age: timedelta | None,
+    is_good: Callable[[ObjectStore, StoredArchive], bool] | None,
+    now: datetime,
+) -> tuple[StoredArchive | None, timedelta | None, str | None]:
+    complete = [it for it in archives_in(store) if it.name.complete and not it.is_suspect]
+    if not complete:
+        return None, None, "no complete backup"
+    newest = complete[0]
+    age = now - newest.name.taken_at
+    error = None
+    if max_age is not None and age > max_age:
+        error = f"the newest complete backup is {readable(age)} old, at most {readable(max_age)}"
+    elif is_good is not None and not is_good(store, newest):
+        error = "the newest complete backup is damaged: `streamhub-db backup verify` says where"
+    return newest, age, error
+
+
+def readable(age: timedelta) -> str:
+    """Return a length of time for people: `3 h`, `12 d`."""
+    minutes = max(0, int(age.total_seconds() // 60))
+    for unit, size in (("d", 24 * 60), ("h", 60)):
+        if minutes >= 2 * size:
+            return f"{minutes // size} {unit}"
+    return f"{minutes} min"

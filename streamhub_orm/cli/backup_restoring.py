@@ -1,0 +1,135 @@
+"""`streamhub-db backup restore`, `undo` and `drill`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streamhub_orm.archives import drill as run_drill
+from streamhub_orm.archives import fetch_and_restore, undo_restore
+from streamhub_orm.archives.stored import LATEST
+from streamhub_orm.cli.backup_options import (
+    find_places,
+    from_option,
+    identity_option,
+    local_dir_option,
+    print_outcome,
+    progress_of,
+)
+from streamhub_orm.cli.options import Invocation, global_options
+
+if TYPE_CHECKING:
+    from streamhub_orm.archives.restore import Restored
+
+
+@click.command
+@click.argument("name")
+@from_option
+@local_dir_option
+@identity_option
+@click.option("--app", metavar="NAME", help="Only the files of this app.")
+@click.option("--dry-run", is_flag=True, help="Verify the backup, say what would be replaced.")
+@click.option("--allow-incomplete", is_flag=True, help="Restore what an incomplete backup holds.")
+@click.option(
+    "--no-manifest", is_flag=True, help="Restore one without a manifest; no checksum is compared."
+)
+@click.option("--upgrade", "then_upgrade", is_flag=True, help="Then bring every database to head.")
+@global_options
+@click.pass_obj
+def restore(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    invocation: Invocation,
+    name: str,
+    place: str,
+    local_dir: Path | None,
+    identity: Path | None,
+    app: str | None,
+    *,
+    dry_run: bool,
+    allow_incomplete: bool,
+    no_manifest: bool,
+    then_upgrade: bool,
+) -> int:
+    """Put the files of a backup in place of the present ones. Stop the server first.
+
+    NAME is that of a backup, a path, or `latest`. Every file is verified before the first one is
+    touched; the present ones go into pre-restore-<UTC>/, from where `backup undo` puts them back.
+    """
+    with progress_of(invocation) as progress:
+        restored = fetch_and_restore(
+            find_places(invocation, local_dir, identity=identity),
+            name,
+            source=place,
+            app=app,
+            allow_incomplete=allow_incomplete,
+            no_manifest=no_manifest,
+            dry_run=dry_run,
+            then_upgrade=then_upgrade,
+            progress=progress,
+        )
+    _print_restored(invocation, restored)
+    return 0 if restored.ok else 1
+
+
+@click.command
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be replaced.")
+@global_options
+@click.pass_obj
+def undo(invocation: Invocation, folder: Path, *, dry_run: bool) -> None:
+    """Undo a restore: put back what it set aside in FOLDER. Stop the server first.
+
+    The files that are there now are set aside in turn, so that this can be undone too.
+    """
+    places = find_places(invocation)
+    _print_restored(invocation, undo_restore(folder, places.data_dir, dry_run=dry_run))
+
+
+@click.command
+@click.argument("name", default=LATEST)
+@from_option
+@local_dir_option
+@identity_option
+@global_options
+@click.pass_obj
+def drill(
+    invocation: Invocation,
+    name: str,
+    place: str,
+    local_dir: Path | None,
+    identity: Path | None,
+) -> int:
+    """Restore a backup into a scratch folder, check every database there, and remove it.
+
+    NAME is that of a backup, a path, or `latest` (the default). The installation is not touched.
+    """
+    places = find_places(invocation, local_dir, identity=identity)
+    with progress_of(invocation) as progress:
+        drilled = run_drill(places, name, source=place, progress=progress)
+    counts = f"{drilled.files} files, {drilled.databases} databases"
+    verdict = "every database is good" if drilled.ok else f"{len(drilled.faults)} faults"
+    lines = [f"{drilled.archive}: {counts} restored in {drilled.seconds:.1f} s; {verdict}"]
+    print_outcome(invocation, drilled.to_json(), lines, drilled.faults)
+    return 0 if drilled.ok else 1
+
+
+def _print_restored(invocation: Invocation, restored: Restored) -> None:
+    would = "would be " if restored.dry_run else ""
+    lines = [f"{len(restored.files)} files of {restored.source} {would}put in place"]
+    lines += [f"  {name}" for name in restored.files if restored.dry_run]
+    if restored.checksums is False:
+        lines.append("warning: the backup has no manifest, so no checksum was compared")
+    for app in restored.unregistered:
+        lines.append(f"warning: app {app} is not registered in the global database")
+        lines.append(f"  To register it: streamhub-db apps create {app} --reuse-folder")
+    if restored.set_aside is not None:
+        lines.append(f"the files until now are in {restored.set_aside}")
+        lines.append(f"To undo this: streamhub-db backup undo {restored.set_aside}")
+    errors = []
+    if restored.failed:
+        failed = f"{restored.failed} databases could not be upgraded"
+        errors.append(f"{failed}; `streamhub-db upgrade` says why.")
+    if restored.error is not None:
+        errors.append(restored.error)
+    print_outcome(invocation, restored.to_json(), lines, errors)
