@@ -170,7 +170,7 @@ class _Malformed(MutableDict[str, Any]):
     setdefault = update = pop = popitem = clear = __reversed__ = _refuse
 
 
-class _TrackedText(JsonText):
+class TrackedJson(JsonText):
     """JSON text of an object or list; what is malformed is refused where it is used."""
 
     cache_ok = True
@@ -212,4 +212,4 @@ def tracked_json() -> TypeEngine[Any]:
     that lies in it goes unseen: assign that value anew. What is stored and no such JSON raises
     `HiddenValueError` where it is used, not where its row is loaded.
     """
-    return _Tracked.as_mutable(_TrackedText)
+    return _Tracked.as_mutable(TrackedJson)
