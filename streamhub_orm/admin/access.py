@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.admin.answers import RefusedError
@@ -18,7 +19,8 @@ from streamhub_orm.services.tokens import TokenRefusal
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from streamhub_orm.aio import AsyncDatabases
+    from streamhub_orm.admin.threads import Threads
+    from streamhub_orm.databases import Databases
     from streamhub_orm.services.tokens import TokenCheck
 
 _logger: Final = logging.getLogger(__name__)
@@ -32,42 +34,57 @@ def bearer_of(request: Request) -> str | None:
     return token.strip() if scheme.lower() == _SCHEME else None
 
 
-def address_of(request: Request) -> str | None:
-    """Return the address of the client as the socket has it."""
-    return request.client.host if request.client else None
+class Access:
+    """The check of a request's token, against an installation."""
+
+    def __init__(self, databases: Databases, threads: Threads) -> None:
+        """Ask nothing yet."""
+        self._databases = databases
+        self._threads = threads
+
+    async def require_app(self, request: Request, app: str) -> None:
+        """Let the app's own tokens in, and those of the whole server."""
+        _require(request, await self.check(request, bearer_of(request), app=app))
+
+    async def require_global(self, request: Request) -> None:
+        """Let only tokens of global scope in."""
+        _require(request, await self.check(request, bearer_of(request)))
+
+    async def require_any(self, request: Request) -> None:
+        """Let any token in that is in use."""
+        token = bearer_of(request)
+        found = await self.check(request, token)
+        if found.refusal is TokenRefusal.SCOPE and found.app is not None:
+            found = await self.check(request, token, app=found.app)
+        _require(request, found)
+
+    async def check(
+        self, request: Request, token: str | None, *, app: str | None = None
+    ) -> TokenCheck:
+        """Verify a token for the client's address; its last use is written by and by."""
+        address = request.client.host if request.client else None
+        verify = partial(_verify, self._databases, token, address, app)
+        found = await self._threads.check(verify)
+        if found.touch_due and found.token_id is not None:
+            # Nobody waits for it: it takes the write lock of the global database.
+            touch = partial(_touch, self._databases, found.token_id)
+            self._threads.note(("touch", found.token_id), touch)
+        return found
 
 
-async def require_app(databases: AsyncDatabases, request: Request, app: str) -> TokenCheck:
-    """Let the app's own tokens in, and those of the whole server."""
-    return _required(request, await check(databases, request, bearer_of(request), app=app))
-
-
-async def require_global(databases: AsyncDatabases, request: Request) -> TokenCheck:
-    """Let only tokens of global scope in."""
-    return _required(request, await check(databases, request, bearer_of(request)))
-
-
-async def require_any(databases: AsyncDatabases, request: Request) -> TokenCheck:
-    """Let any token in that is in use."""
-    token = bearer_of(request)
-    found = await check(databases, request, token)
-    if found.refusal is TokenRefusal.SCOPE and found.app is not None:
-        found = await check(databases, request, token, app=found.app)
-    return _required(request, found)
-
-
-async def check(
-    databases: AsyncDatabases, request: Request, token: str | None, *, app: str | None = None
+def _verify(
+    databases: Databases, token: str | None, address: str | None, app: str | None
 ) -> TokenCheck:
-    """Verify a token for the client's address and write its last use."""
-    reading = databases.global_session(read_only=True)
-    found = await reading.run(tokens.verify, token, address=address_of(request), app=app)
-    if found.touch_due and found.token_id is not None:
-        try:
-            await databases.global_session().run(tokens.touch, found.token_id)
-        except StreamHubError as error:  # a reading needs no lock, and is not refused for the mark
-            _logger.warning("the last use of token %s is not written: %s", found.token_id, error)
-    return found
+    with databases.global_session(read_only=True) as session:
+        return tokens.verify(session, token, address=address, app=app)
+
+
+def _touch(databases: Databases, token_id: int) -> None:
+    try:
+        with databases.global_session() as session:
+            tokens.touch(session, token_id)
+    except StreamHubError as error:
+        _logger.warning("the last use of token %d is not written: %s", token_id, error)
 
 
 def require_metrics_token(request: Request, expected: str | None) -> None:
@@ -91,14 +108,14 @@ def unauthenticated() -> RefusedError:
     )
 
 
-def _required(request: Request, found: TokenCheck) -> TokenCheck:
+def _require(request: Request, found: TokenCheck) -> None:
     if found:
-        return found
+        return
     _logger.warning(
         "refused %s %s to %s: %s (token %s)",
         request.method,
         ascii(request.url.path),
-        address_of(request),
+        request.client.host if request.client else None,
         found.refusal,
         found.token_id,
     )

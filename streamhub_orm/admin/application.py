@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
+from streamhub_orm.admin.access import Access
 from streamhub_orm.admin.answers import RefusedError, answer, answer_error, answer_refusal
 from streamhub_orm.admin.endpoints import Endpoints
 from streamhub_orm.admin.page import Page
 from streamhub_orm.admin.threads import Threads
 from streamhub_orm.aio import AsyncDatabases
+from streamhub_orm.databases import Databases
 from streamhub_orm.errors import StreamHubError, UnforeseenError
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ _METHOD: Final = ("method_not_allowed", "This is asked for otherwise.", "See the
 
 
 def application(
-    databases: AsyncDatabases | str | os.PathLike[str],
+    databases: AsyncDatabases | Databases | str | os.PathLike[str],
     *,
     prefix: str = PREFIX,
     metrics_token: str | None = None,
@@ -38,23 +40,28 @@ def application(
 ) -> Starlette:
     """Return the application: the endpoints below `prefix`, and `/metrics` beside it.
 
-    `databases` are open ones of the event loop that it will run in, which stay the caller's; or the
-    folder of an installation, which it then opens itself without upgrading anything, and closes at
-    the end of its lifespan. A program that mounts it has to run that lifespan, or hand databases
-    over: a mounted application's is not run by itself.
+    `databases` are open ones, which stay the caller's; or the folder of an installation, which it
+    then opens itself without upgrading anything, and closes at the end of its lifespan. A program
+    that mounts it has to run that lifespan, or hand databases over: a mounted application's is not
+    run by itself.
 
     `metrics_token` is who may ask for `/metrics`, by default METRICS_TOKEN of the environment;
     empty, there is no such path. With `with_page` the report on all databases is at `/`. Raises
     `DataDirError` where the folder holds no installation.
     """
-    own = None if isinstance(databases, AsyncDatabases) else _open(databases)
-    used = databases if isinstance(databases, AsyncDatabases) else own
-    assert used is not None  # noqa: S101 - one of both
+    own = None
+    if isinstance(databases, AsyncDatabases):
+        used = databases.sync
+    elif isinstance(databases, Databases):
+        used = databases
+    else:
+        used = own = Databases(databases, auto_upgrade=False)
     threads = Threads()
+    access = Access(used, threads)
     token = os.environ.get("METRICS_TOKEN") if metrics_token is None else metrics_token
-    routes = Endpoints(used, threads, token).routes(prefix)
+    routes = Endpoints(used, threads, access, token).routes(prefix)
     if with_page:
-        routes += Page(used, threads).routes()
+        routes += Page(used, threads, access).routes()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -63,7 +70,7 @@ def application(
         finally:
             await threads.close(CLOSE_SECONDS)
             if own is not None:
-                await own.close()
+                own.close()
 
     made = Starlette(
         routes=routes,
@@ -78,10 +85,6 @@ def application(
     made.router.redirect_slashes = False  # else by an address that the client made up
     made.state.threads = threads
     return made
-
-
-def _open(data_dir: str | os.PathLike[str]) -> AsyncDatabases:
-    return AsyncDatabases(data_dir, auto_upgrade=False)
 
 
 async def _answer_http(_: Request, error: Exception) -> Response:

@@ -10,7 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.responses import Response
 from starlette.routing import Route
 
-from streamhub_orm.admin import access, facts
+from streamhub_orm.admin import facts
+from streamhub_orm.admin.access import require_metrics_token
 from streamhub_orm.admin.answers import HEADERS, RefusedError, answer, data, read_body
 from streamhub_orm.admin.threads import Change
 from streamhub_orm.admin.upkeep import read_one_health, run_optimize, run_purge
@@ -21,8 +22,9 @@ from streamhub_orm.schema import utc_now
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from streamhub_orm.admin.access import Access
     from streamhub_orm.admin.threads import Threads
-    from streamhub_orm.aio import AsyncDatabases
+    from streamhub_orm.databases import Databases
 
 _MOST_BODY_BYTES: Final = 16 * 1024
 
@@ -31,15 +33,16 @@ class Endpoints:
     """The endpoints over the databases of one installation."""
 
     def __init__(
-        self, databases: AsyncDatabases, threads: Threads, metrics_token: str | None
+        self, databases: Databases, threads: Threads, access: Access, metrics_token: str | None
     ) -> None:
         """Open nothing yet."""
         self._databases = databases
+        self._access = access
         self._threads = threads
         self._metrics_token = metrics_token
         self._registry = CollectorRegistry()
         self._registry.register(DatabasesCollector(databases))
-        self._registry.register(InstallationCollector(databases.sync))
+        self._registry.register(InstallationCollector(databases))
 
     def routes(self, prefix: str) -> list[Route]:
         """Return the routes; all but that of `/metrics` begin with `prefix`."""
@@ -60,27 +63,27 @@ class Endpoints:
     async def app_health(self, request: Request) -> Response:
         """Answer the health of an app's database."""
         app = await self._app(request)
-        place = self._databases.sync.place
+        place = self._databases.place
         read = partial(read_one_health, place, app)
         return data(await self._threads.read(read, key=("health", app)))
 
     async def global_health(self, request: Request) -> Response:
         """Answer the health of the global database."""
-        await access.require_global(self._databases, request)
-        read = partial(read_one_health, self._databases.sync.place, None)
+        await self._access.require_global(request)
+        read = partial(read_one_health, self._databases.place, None)
         return data(await self._threads.read(read, key=("health", None)))
 
     async def optimize(self, request: Request) -> Response:
         """Optimize an app's database; refused while this or a purge of it is at work."""
         app = await self._app(request)
-        work = partial(run_optimize, self._databases.sync.place, app)
+        work = partial(run_optimize, self._databases.place, app)
         return data(await self._threads.change(Change.OPTIMIZE, app, work))
 
     async def purge(self, request: Request) -> Response:
         """Delete an app's recordings, log lines or both with its streams."""
         app = await self._app(request)
         scope = _scope_of(await read_body(request, _MOST_BODY_BYTES))
-        work = partial(run_purge, self._databases.sync.place, app, scope)
+        work = partial(run_purge, self._databases.place, app, scope)
         return data(await self._threads.change(Change.PURGE, app, work))
 
     async def app_sizes(self, request: Request) -> Response:
@@ -95,29 +98,29 @@ class Endpoints:
 
     async def stats(self, request: Request) -> Response:
         """Answer the server's numbers, bare."""
-        await access.require_any(self._databases, request)
-        read = partial(facts.server_stats, self._databases.sync, now=utc_now())
+        await self._access.require_any(request)
+        read = partial(facts.server_stats, self._databases, now=utc_now())
         return answer(await self._threads.read(read, key="stats"))
 
     async def usage(self, request: Request) -> Response:
         """Answer what a tenant uses of its quotas."""
-        await access.require_global(self._databases, request)
+        await self._access.require_global(request)
         return data(await self._read(facts.tenant_usage, request.path_params["tenant"]))
 
     async def metrics(self, request: Request) -> Response:
         """Answer the metrics in the text format of Prometheus."""
-        access.require_metrics_token(request, self._metrics_token)
+        require_metrics_token(request, self._metrics_token)
         text = await self._threads.read(partial(generate_latest, self._registry), key="metrics")
         return Response(text, headers=HEADERS, media_type=CONTENT_TYPE_LATEST)
 
     async def _app(self, request: Request) -> str:
         """Return the app that the path names, once the token is known to open it."""
         app: str = request.path_params["app"]
-        await access.require_app(self._databases, request, app)
+        await self._access.require_app(request, app)
         return app
 
     async def _read(self, read: Any, *values: object, **options: object) -> Any:  # noqa: ANN401 - a function of `facts`
-        return await self._threads.read(partial(read, self._databases.sync, *values, **options))
+        return await self._threads.read(partial(read, self._databases, *values, **options))
 
 
 def _scope_of(body: bytes) -> Scope:

@@ -16,7 +16,6 @@ import jinja2
 from starlette.responses import Response
 from starlette.routing import Route
 
-from streamhub_orm.admin.access import check
 from streamhub_orm.admin.answers import HEADERS, RefusedError, read_body
 from streamhub_orm.maintenance.report.facts import read_fleet
 from streamhub_orm.maintenance.report.page import render_page
@@ -24,8 +23,9 @@ from streamhub_orm.maintenance.report.page import render_page
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from streamhub_orm.admin.access import Access
     from streamhub_orm.admin.threads import Threads
-    from streamhub_orm.aio import AsyncDatabases
+    from streamhub_orm.databases import Databases
 
 _COOKIE: Final = "streamhub_admin"
 _MOST_FORM_BYTES: Final = 1024
@@ -46,10 +46,11 @@ _FORM: Final = _environment.get_template("sign_in.html.j2")
 class Page:
     """The page at `/`, for who has signed in with a token of global scope."""
 
-    def __init__(self, databases: AsyncDatabases, threads: Threads) -> None:
+    def __init__(self, databases: Databases, threads: Threads, access: Access) -> None:
         """Nobody has signed in yet."""
         self._databases = databases
         self._threads = threads
+        self._access = access
         self._tokens: dict[str, str] = {}
         """Tokens by the word of the cookie; the oldest goes first."""
 
@@ -64,7 +65,7 @@ class Page:
     async def show(self, request: Request) -> Response:
         """Show the report as it is now, or the form."""
         token = self._tokens.get(request.cookies.get(_COOKIE, ""))
-        if token is None or not await check(self._databases, request, token):
+        if token is None or not await self._access.check(request, token):
             return _html(_FORM.render(refused=None), 401)
         read = partial(_render, self._databases)
         page = await self._threads.read(read, key="page")
@@ -75,7 +76,7 @@ class Page:
         _require_same_origin(request)
         body = await read_body(request, _MOST_FORM_BYTES)
         token = parse_qs(body.decode("latin-1")).get("token", [""])[0].strip()
-        if not await check(self._databases, request, token):
+        if not await self._access.check(request, token):
             return _html(_FORM.render(refused=_REFUSED), 403)
         while len(self._tokens) >= _MOST_SIGN_INS:
             del self._tokens[next(iter(self._tokens))]
@@ -90,8 +91,8 @@ class Page:
         return _to_page(request, None)
 
 
-def _render(databases: AsyncDatabases) -> str:
-    return render_page(read_fleet(databases.sync.place.root), is_live=True)
+def _render(databases: Databases) -> str:
+    return render_page(read_fleet(databases.place.root), is_live=True)
 
 
 def _require_same_origin(request: Request) -> None:
@@ -105,7 +106,8 @@ def _require_same_origin(request: Request) -> None:
 
 def _to_page(request: Request, word: str | None) -> Response:
     answer = Response(status_code=303, headers={**HEADERS, "Location": "/"})
-    is_secure = request.url.scheme == "https"
+    # A proxy may speak HTTPS for it, which the browser alone knows.
+    is_secure = request.headers.get("origin", "").startswith("https:")
     if word is None:
         answer.delete_cookie(_COOKIE, httponly=True, samesite="strict", secure=is_secure)
     else:

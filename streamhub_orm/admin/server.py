@@ -21,7 +21,7 @@ from streamhub_orm.databases import Databases
 from streamhub_orm.errors import ListenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -45,22 +45,34 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(data_dir: Path, host: str, port: int, *, ready: Callable[[str], None]) -> list[str]:
+def serve(
+    data_dir: Path,
+    host: str,
+    port: int,
+    *,
+    other_names: Collection[str] = (),
+    ready: Callable[[str], None],
+) -> list[str]:
     """Serve an installation until SIGINT or SIGTERM; port 0 is any free one.
 
-    `ready` is told the URL once connections are taken. Returns the changes that were cut off at the
-    end, such as `optimize of live`: their files are whole. Raises `ListenError`, `DataDirError`, or
-    a `DatabaseFileError` where the global database is not at head.
+    `other_names` are host names that a proxy on this machine asks for, beside those of a loopback
+    address; elsewhere every name is taken. `ready` is told the URL once connections are taken.
+    Returns the changes that were cut off at the end, such as `optimize of live`: their files are
+    whole. Raises `ListenError`, `DataDirError`, or a `DatabaseFileError` where the global database
+    is not at head.
     """
-    with Databases(data_dir, auto_upgrade=False) as databases, databases.global_session() as it:
-        it.connection()
+    with (
+        Databases(data_dir, auto_upgrade=False) as databases,
+        databases.global_session(read_only=True) as session,
+    ):
+        session.connection()
     app = application(data_dir, with_page=True)
     threads: Threads = app.state.threads
     with closing(_listen(host, port)) as listening:
         shown = f"[{host}]" if ":" in host else host
         server = _Server(
             uvicorn.Config(
-                OwnHosts(app) if is_loopback(host) else app,
+                OwnHosts(app, other_names) if is_loopback(host) else app,
                 http=H11Protocol,
                 lifespan="on",
                 loop="asyncio",
@@ -83,19 +95,21 @@ def serve(data_dir: Path, host: str, port: int, *, ready: Callable[[str], None])
 class OwnHosts:
     """Refuses requests to another host than this machine: a page elsewhere may rebind its name."""
 
-    def __init__(self, inner: ASGIApp) -> None:
-        """Stand before the application."""
+    def __init__(self, inner: ASGIApp, other_names: Collection[str] = ()) -> None:
+        """Stand before the application, which has these names as well."""
         self._inner = inner
+        self._names = {name.lower() for name in other_names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or refuse it."""
         if scope["type"] == "http":
             hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or not is_loopback(_name_of(hosts[0])):
+            name = _name_of(hosts[0]) if len(hosts) == 1 else ""
+            if not is_loopback(name) and name not in self._names:
                 error = {
                     "code": "other_host",
-                    "message": "This server answers to the names of its own machine only.",
-                    "todo": "Ask for it at 127.0.0.1 or localhost.",
+                    "message": "This server does not answer to this host name.",
+                    "todo": "Ask for it at 127.0.0.1 or localhost, or allow it (--allow-host).",
                 }
                 await answer({"error": error}, 421)(scope, receive, send)
                 return

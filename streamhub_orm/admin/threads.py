@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_CHECKS: Final = 8
 _READINGS: Final = 4
 _PURGES: Final = 4
 _logger: Final = logging.getLogger(__name__)
@@ -45,7 +46,9 @@ class Threads:
 
     def __init__(self) -> None:
         """Start nothing yet."""
+        self._checks = asyncio.Semaphore(_CHECKS)
         self._readings = asyncio.Semaphore(_READINGS)
+        self._notes = asyncio.Semaphore(1)
         # The lock of the installation admits one optimize anyway; here the others wait for it.
         self._turns = {
             Change.OPTIMIZE: asyncio.Semaphore(1),
@@ -59,16 +62,25 @@ class Threads:
         self.cut_off: list[str] = []
         """The changes that were still at work when all was to end, such as `optimize of live`."""
 
+    async def check(self, function: Callable[[], T]) -> T:
+        """Return what a short function returns: it waits for no reading."""
+        return await self._wait(self._begin("check", self._checks, function))
+
+    def note(self, key: Hashable, function: Callable[[], object]) -> None:
+        """Let a function write something that nobody waits for; one with the `key` is enough."""
+        if key not in self._shared:
+            self._share(key, self._begin("note", self._notes, function))
+
     async def read(self, function: Callable[[], T], *, key: Hashable = None) -> T:
         """Return what the function returns; a few run at once.
 
         Of readings with one `key`, those that come while it is at work get the same result.
         """
-        if key is None:
-            return await self._wait(self._begin_reading(function))
         if key not in self._shared:
-            begun = self._shared[key] = self._begin_reading(function)
-            begun.add_done_callback(lambda _: self._shared.pop(key))
+            begun = self._begin("reading", self._readings, function)
+            if key is None:
+                return await self._wait(begun)
+            self._share(key, begun)
         result: T = await self._wait(self._shared[key])
         return result
 
@@ -113,14 +125,21 @@ class Threads:
             raise DatabasesClosedError
         return work.result()
 
-    def _begin_reading(self, function: Callable[[], T]) -> asyncio.Future[T]:
+    def _begin(
+        self, name: str, room: asyncio.Semaphore, function: Callable[[], T]
+    ) -> asyncio.Future[T]:
         self._require_open()
 
         async def run() -> T:
-            async with self._readings:
-                return await _in_thread("reading", function)
+            async with room:
+                return await _in_thread(name, function)
 
         return asyncio.ensure_future(run())
+
+    def _share(self, key: Hashable, work: asyncio.Future[Any]) -> None:
+        self._shared[key] = work
+        work.add_done_callback(lambda _: self._shared.pop(key))
+        work.add_done_callback(_heard)
 
     async def _run_change(self, name: str, function: Callable[[], T]) -> T:
         kind, work = self._changes[name]

@@ -28,13 +28,27 @@ if TYPE_CHECKING:
     help="The port; 0 takes a free one.",
 )
 @click.option(
+    "--allow-host",
+    "other_names",
+    multiple=True,
+    metavar="NAME",
+    help="A host name that a proxy before it is asked for; repeatable.",
+)
+@click.option(
     "--insecure-http",
     is_flag=True,
     help="Listen at an address that others reach, though tokens travel in clear.",
 )
 @global_options
 @click.pass_obj
-def serve(invocation: Invocation, host: str, port: int, *, insecure_http: bool) -> int:
+def serve(
+    invocation: Invocation,
+    host: str,
+    port: int,
+    other_names: tuple[str, ...],
+    *,
+    insecure_http: bool,
+) -> int:
     """Serve the report as a live page, and the endpoints for maintenance, until Ctrl-C.
 
     Everything asks for an API token. Needs the extra `admin`. Exit status 1 if an optimize or a
@@ -49,7 +63,8 @@ def serve(invocation: Invocation, host: str, port: int, *, insecure_http: bool) 
             "a proxy that speaks HTTPS before 127.0.0.1, or pass --insecure-http."
         )
         raise click.UsageError(message)
-    cut_off = run(invocation.root, host, port, ready=_teller(invocation))
+    ready = _teller(invocation)
+    cut_off = run(invocation.root, host, port, other_names=other_names, ready=ready)
     for work in cut_off:
         echo(f"{work} was cut off; the files are whole. Ask for it again.", err=True)
     return 1 if cut_off else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import pytest
 
-from tests.admin.conftest import Served, query, run_sql
+from tests.admin.conftest import Served, query, run_sql, wait_until
 from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_tokens_open_what_is_theirs(served: Served) -> None:
 def test_use_of_a_token_is_written(served: Served, place: DataDir) -> None:
     served.client("here").get(f"{API}/stats")
     used = "SELECT last_used_at FROM api_tokens WHERE allowed_ips_json LIKE '%127.0.0.0%'"
-    assert query(place.global_db, used) != [(None,)]
+    wait_until(lambda: query(place.global_db, used) != [(None,)])
 
 
 @pytest.mark.parametrize(

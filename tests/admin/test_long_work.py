@@ -151,9 +151,8 @@ def test_bad_databases_are_named_without_their_paths(make_streamhub: MakeStreamH
     assert str(place.app_db("arena")) in served.errors.read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_end_amid_an_optimize_leaves_a_whole_file_and_no_lock(
-    make_streamhub: MakeStreamHub, number: signal.Signals
+def test_ctrl_c_amid_an_optimize_leaves_a_whole_file_and_no_lock(
+    make_streamhub: MakeStreamHub,
 ) -> None:
     place = make_streamhub(apps=("live", "radio", "arena"))
     path = place.app_db("live")
@@ -161,7 +160,7 @@ def test_end_amid_an_optimize_leaves_a_whole_file_and_no_lock(
         rows = query(path, "SELECT * FROM vods")
         with write_lock(path):
             client = begin_optimize(served, "live")
-            seconds = served.end(number)
+            seconds = served.end(signal.SIGINT)
             client.close()
         assert seconds < 2
         assert served.process.returncode == 1
@@ -174,10 +173,20 @@ def test_end_amid_an_optimize_leaves_a_whole_file_and_no_lock(
     assert done.status == 0, done
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_end_of_an_idle_server_with_open_connections(
-    make_streamhub: MakeStreamHub, number: signal.Signals
-) -> None:
+def test_locked_global_database_holds_nobody_up(make_streamhub: MakeStreamHub) -> None:
+    """The last use of a token is written by and by: neither a request nor the end waits for it."""
+    place = make_streamhub(apps=("live", "radio", "arena"))
+    with serving(place, place.root.parent, fill(place)) as served:
+        with write_lock(place.global_db):
+            begun = time.monotonic()
+            for bearer in ("global", "live", "here"):
+                assert served.client(bearer).get("/api/v1/stats").status_code == 200
+            assert time.monotonic() - begun < 3
+            assert served.end() < 2
+        assert served.process.returncode == 0
+
+
+def test_end_of_an_idle_server_with_open_connections(make_streamhub: MakeStreamHub) -> None:
     place = make_streamhub(apps=("live", "radio", "arena"))
     with serving(place, place.root.parent, fill(place)) as served:
         assert served.client().get("/api/v1/stats").status_code == 200
@@ -185,6 +194,6 @@ def test_end_of_an_idle_server_with_open_connections(
         with socket.create_connection(("127.0.0.1", port)) as silent:
             silent.sendall(b"POST / HTTP/1.1\r\n")
             time.sleep(0.05)
-            assert served.end(number) < 2
+            assert served.end(signal.SIGTERM) < 2
         assert served.process.returncode == 0
     assert served.errors.read_text() == ""

@@ -12,7 +12,7 @@ import pytest
 from streamhub_orm import Databases
 from streamhub_orm.services import tokens
 from streamhub_orm.testing.rows import add_token
-from tests.admin.conftest import Served, query, run_sql
+from tests.admin.conftest import Served, fill, query, run_sql, serving
 from tests.maintenance.report.test_report import BROWSER, QUIET
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.testing.installations import Templates
 
 FORM: Final = 'action="/sign-in"'
 
@@ -145,6 +146,20 @@ def test_other_hosts_are_refused(served: Served, host: str) -> None:
         assert FORM not in answer.text
     for own in ("localhost", "127.0.0.1:9000", "[::1]:8788", "LOCALHOST:1"):
         assert served.client().get("/api/v1/stats", headers={"Host": own}).status_code == 200
+
+
+def test_proxy_that_speaks_https_is_taken_under_the_names_that_are_allowed(
+    streamhub_templates: Templates, tmp_path: Path
+) -> None:
+    place = streamhub_templates.copy(tmp_path / "data", apps=("live", "radio", "arena"))
+    names = ("--allow-host", "DB.example", "--allow-host", "other.example")
+    with serving(place, tmp_path, fill(place), *names) as served:
+        headers = {"Host": "db.example", "Origin": "https://db.example"}
+        data = {"token": served.tokens["global"]}
+        taken = served.client(None).post("/sign-in", data=data, headers=headers)
+        assert taken.status_code == 303
+        assert "Secure" in re.split("; ", taken.headers["set-cookie"])
+        assert served.client(None).get("/", headers={"Host": "evil.example"}).status_code == 421
 
 
 def test_headers_of_the_page(browser: httpx.Client) -> None:

@@ -89,12 +89,23 @@ def test_root_serves_as_the_owner(streamhub_templates: Templates, tmp_path: Path
         place = streamhub_templates.copy(folder / "data", apps=("live", "radio", "arena"))
         given = fill(place)
         give_away(place.root)
-        with serving(place, tmp_path, given) as served:
+        with serving(place, tmp_path, given, METRICS_TOKEN="scrape") as served:  # noqa: S106
             status = Path(f"/proc/{served.process.pid}/status").read_text()
             ids = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)
             assert set(ids["Uid"].split()) == {str(UID)}
             assert set(ids["Gid"].split()) == {str(GID)}
-            assert served.client().post("/api/v1/apps/live/db/optimize").status_code == 200
+            client = served.client()
+            reads = ("stats", "apps/live/stats", "apps/live/db/health", "tenants/acme/usage")
+            for path in reads:
+                assert client.get(f"/api/v1/{path}").status_code == 200, path
+            signed_in = client.post(
+                "/sign-in", data={"token": given["global"]}, headers={"Origin": served.url}
+            )
+            assert signed_in.status_code == 303
+            assert client.get("/").status_code == 200
+            bearer = {"Authorization": "Bearer scrape"}
+            assert client.get("/metrics", headers=bearer).status_code == 200
+            assert client.post("/api/v1/apps/live/db/optimize").status_code == 200
             asked = {"scope": "all", "confirm": True}
             done = served.client().post("/api/v1/apps/radio/db/purge", json=asked)
             assert done.status_code == 200

@@ -153,3 +153,22 @@ def test_what_nobody_foresaw_is_an_error_of_the_tree() -> None:
             await Threads().read(fault)
 
     asyncio.run(story())
+
+
+def test_checks_wait_for_no_reading_and_notes_for_nobody() -> None:
+    async def story() -> None:
+        threads, gate, noted = Threads(), Gate(), Gate()
+        readings = [asyncio.create_task(threads.read(gate)) for _ in range(10)]
+        for _ in range(5):
+            threads.note("touch 1", noted)
+        threads.note("touch 2", noted)
+        await begun(gate)
+        assert await asyncio.wait_for(threads.check(lambda: "checked"), 5) == "checked"
+        await begun(noted)
+        noted.open.set()
+        gate.open.set()
+        await asyncio.gather(*readings)
+        await asyncio.sleep(0.1)
+        assert (noted.calls, noted.most) == (2, 1)
+
+    asyncio.run(asyncio.wait_for(story(), 30))
