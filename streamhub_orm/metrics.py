@@ -140,8 +140,8 @@ class InstallationCollector(Collector):
                 continue
             for metric in quotas.Metric:
                 name = metric.removeprefix("max_")
-                quota.add_metric((tenant, name), getattr(usage.limits, metric))
-                used.add_metric((tenant, name), usage.used(metric))
+                quota.add_metric((str(tenant), name), getattr(usage.limits, metric))
+                used.add_metric((str(tenant), name), usage.used(metric))
         yield quota
         yield used
 
@@ -180,7 +180,7 @@ def _read_app(connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
 def _by_label(name: str, meaning: str, label: str, values: Mapping[str, int]) -> Metric:
     family = GaugeMetricFamily(f"streamhub_{name}", meaning, labels=(label,))
     for each, value in values.items():
-        family.add_metric((each,), value)
+        family.add_metric((str(each),), value)  # somebody may have stored bytes
     return family
 
 

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.admin.answers import RefusedError
-from streamhub_orm.errors import StreamHubError
 from streamhub_orm.services import tokens
 from streamhub_orm.services.tokens import TokenRefusal
 
@@ -80,11 +79,8 @@ def _verify(
 
 
 def _touch(databases: Databases, token_id: int) -> None:
-    try:
-        with databases.global_session() as session:
-            tokens.touch(session, token_id)
-    except StreamHubError as error:
-        _logger.warning("the last use of token %d is not written: %s", token_id, error)
+    with databases.global_session() as session:
+        tokens.touch(session, token_id)
 
 
 def require_metrics_token(request: Request, expected: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -63,6 +64,9 @@ class RefusedError(Exception):
         self.error = {"code": code, "message": message, "todo": todo}
         self.headers = headers or {}
         self.data = data
+
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class _Kind(NamedTuple):
@@ -129,9 +133,17 @@ async def answer_refusal(_: Request, error: Exception) -> Response:
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
-    """Answer an error of the tree."""
+    """Answer an error of the tree; the log has its words for operators."""
     assert isinstance(error, StreamHubError)  # noqa: S101 - it is registered for these
-    return await answer_refusal(request, refusal_of(error))
+    refusal = refusal_of(error)
+    if refusal.status >= 500:  # noqa: PLR2004 - the server's own faults
+        _logger.warning("%s %s: %s", request.method, ascii(request.url.path), error)
+    return await answer_refusal(request, refusal)
+
+
+async def answer_nobody(_: Request, __: Exception) -> Response:
+    """Answer a client that went away before it had sent its body."""
+    return Response(status_code=400, headers=HEADERS)
 
 
 def refusal_of(error: StreamHubError, *, data: object = None) -> RefusedError:

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from streamhub_orm.admin.access import Access
-from streamhub_orm.admin.answers import RefusedError, answer, answer_error, answer_refusal
+from streamhub_orm.admin.answers import (
+    RefusedError,
+    answer,
+    answer_error,
+    answer_nobody,
+    answer_refusal,
+)
 from streamhub_orm.admin.endpoints import Endpoints
 from streamhub_orm.admin.page import Page
 from streamhub_orm.admin.threads import Threads
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 PREFIX: Final = "/api/v1"
-CLOSE_SECONDS: Final = 0.5
+CLOSE_SECONDS: Final = 0.3
 """Seconds that changes at work have to end when the application does."""
 _CODES: Final = {404: ("not_found", "There is nothing here.", "Correct the path.")}
 _METHOD: Final = ("method_not_allowed", "This is asked for otherwise.", "See the header Allow.")
@@ -77,6 +84,7 @@ def application(
         lifespan=lifespan,
         exception_handlers={
             HTTPException: _answer_http,
+            ClientDisconnect: answer_nobody,
             RefusedError: answer_refusal,
             StreamHubError: answer_error,
             Exception: _answer_unforeseen,

@@ -32,7 +32,6 @@ _GRACE_SECONDS: Final = 1
 """Seconds that requests have to be answered when the server ends."""
 _MOST_CONNECTIONS: Final = 200
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_logger: Final = logging.getLogger(__name__)
 
 
 def is_loopback(host: str) -> bool:
@@ -66,6 +65,7 @@ def serve(
         databases.global_session(read_only=True) as session,
     ):
         session.connection()
+    logging.getLogger("uvicorn.error").addFilter(_in_words)
     app = application(data_dir, with_page=True)
     threads: Threads = app.state.threads
     with closing(_listen(host, port)) as listening:
@@ -149,6 +149,14 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _in_words(record: logging.LogRecord) -> bool:
+    """Let uvicorn tell an operator of a fault in a line, and show no traceback."""
+    if record.exc_info and record.exc_info[1] is not None:
+        error, record.exc_info = record.exc_info[1], None
+        record.msg = f"{str(record.msg).strip()}: {type(error).__name__}: {error}"
+    return True
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -69,7 +69,9 @@ class Threads:
     def note(self, key: Hashable, function: Callable[[], object]) -> None:
         """Let a function write something that nobody waits for; one with the `key` is enough."""
         if key not in self._shared:
-            self._share(key, self._begin("note", self._notes, function))
+            work = self._begin("note", self._notes, function)
+            work.add_done_callback(_tell_fault)
+            self._share(key, work)
 
     async def read(self, function: Callable[[], T], *, key: Hashable = None) -> T:
         """Return what the function returns; a few run at once.
@@ -120,7 +122,8 @@ class Threads:
             await asyncio.wait((work, giving_up), return_when=asyncio.FIRST_COMPLETED)
         finally:
             giving_up.cancel()
-            work.add_done_callback(_heard)
+            if not work.done():
+                work.add_done_callback(_tell_fault)
         if not work.done():
             raise DatabasesClosedError
         return work.result()
@@ -139,7 +142,6 @@ class Threads:
     def _share(self, key: Hashable, work: asyncio.Future[Any]) -> None:
         self._shared[key] = work
         work.add_done_callback(lambda _: self._shared.pop(key))
-        work.add_done_callback(_heard)
 
     async def _run_change(self, name: str, function: Callable[[], T]) -> T:
         kind, work = self._changes[name]
@@ -147,9 +149,6 @@ class Threads:
             async with self._turns[kind]:
                 self._require_open()
                 return await _in_thread(f"{kind}-{name}", lambda: work.do(function))
-        except StreamHubError as error:
-            _logger.warning("%s of app %s: %s", kind, name, error)
-            raise
         finally:
             del self._changes[name]
             async with self._ended:
@@ -160,10 +159,11 @@ class Threads:
             raise DatabasesClosedError
 
 
-def _heard(work: asyncio.Future[Any]) -> None:
-    """Take notice of an error that nobody may have waited for: asyncio would log it."""
-    if not work.cancelled():
-        work.exception()
+def _tell_fault(work: asyncio.Future[Any]) -> None:
+    """Log the error of work that nobody waits for any more."""
+    error = None if work.cancelled() else work.exception()
+    if error is not None:
+        _logger.warning("%s", error)
 
 
 async def _in_thread(name: str, function: Callable[[], T]) -> T:

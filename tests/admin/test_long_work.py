@@ -148,7 +148,9 @@ def test_bad_databases_are_named_without_their_paths(make_streamhub: MakeStreamH
         usage = client.get("/api/v1/tenants/platform/usage").json()["data"]
         assert "No App" in usage["unread"]
         assert client.post(OPTIMIZE.format("tv-2")).status_code == 200
-    assert str(place.app_db("arena")) in served.errors.read_text()
+    written = served.errors.read_text()
+    assert f"GET '/api/v1/apps/arena/sizes': {place.app_db('arena')}: found" in written
+    assert "Traceback" not in written
 
 
 def test_ctrl_c_amid_an_optimize_leaves_a_whole_file_and_no_lock(
@@ -184,6 +186,21 @@ def test_locked_global_database_holds_nobody_up(make_streamhub: MakeStreamHub) -
             assert time.monotonic() - begun < 3
             assert served.end() < 2
         assert served.process.returncode == 0
+
+
+def test_end_amid_a_slow_upload_is_told_without_a_traceback(
+    make_streamhub: MakeStreamHub,
+) -> None:
+    place = make_streamhub(apps=("live", "radio", "arena"))
+    with serving(place, place.root.parent, fill(place)) as served:
+        port = httpx.URL(served.url).port or 0
+        head = f"POST {PURGE.format('live')} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            bearer = f"Authorization: Bearer {served.tokens['global']}\r\n\r\n"
+            slow.sendall((head + bearer).encode())
+            time.sleep(0.2)
+            assert served.end(signal.SIGTERM) < 2
+    assert "Traceback" not in served.errors.read_text()
 
 
 def test_end_of_an_idle_server_with_open_connections(make_streamhub: MakeStreamHub) -> None:
