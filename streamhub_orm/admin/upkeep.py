@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.admin.answers import RefusedError, refusal_of
 from streamhub_orm.admin.facts import find_app
+from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.engine.backups import wal_bytes
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.errors.visible import visible
@@ -81,7 +82,7 @@ def run_purge(place: DataDir, app: str, scope: Scope) -> dict[str, Any]:
 
     Where it ended early, the answer is an error with what was deleted before.
     """
-    find_app(place, app)
+    require_app_name(app)
     done = purge(place.root, app, scope)
     for vod in done.kept_vods:
         _logger.warning("purge of app %s: recording %d stays: %s", app, vod.id, visible(vod.reason))
