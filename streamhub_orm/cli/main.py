@@ -24,6 +24,7 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "apps": "apps",
     "demo": "installation",
     "backup": "backup",
+    "copies": "copies",
     "rollback": "split",
     "downgrade": "revisions",
     "history": "revisions",

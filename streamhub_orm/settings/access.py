@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 _ON: Final = frozenset({"1", "true", "on", "yes"})
 _OFF: Final = frozenset({"", "0", "false", "off", "no"})
-_NUMBER: Final = re.compile("[1-9][0-9]{0,6}")
 _MODE: Final = "STREAMHUB_IP_ACCESS_MODE"
 
 
@@ -40,13 +38,12 @@ class AccessSettings:
     autoban: bool = False
     """STREAMHUB_AUTOBAN_ENABLED: offences are counted, and bans hold."""
     offences: int = 10
-    """STREAMHUB_AUTOBAN_MAX_OFFENSES: so many within the window are a ban."""
+    """So many within the window are a ban; this and the next three are no variables."""
     window: timedelta = timedelta(seconds=300)
-    """STREAMHUB_AUTOBAN_WINDOW_S."""
     first_ban: timedelta = timedelta(seconds=900)
-    """STREAMHUB_AUTOBAN_BASE_TTL_S: the time of a first ban; each further one is twice as long."""
+    """The time of a first ban; each further one is twice as long."""
     counts_not_found: bool = False
-    """STREAMHUB_AUTOBAN_404_ENABLED: a page that does not exist is an offence too."""
+    """A page that does not exist is an offence too."""
     strict_ingress: bool = False
     """STREAMHUB_INGRESS_STRICT: an ingress that is not registered may not publish."""
     superadmin_email: str | None = None
@@ -56,17 +53,13 @@ class AccessSettings:
     def load(cls, environment: Mapping[str, str] | None = None) -> AccessSettings:
         """Read the variables; an empty one counts as unset.
 
-        Raises `EnvironmentSettingError` for an invalid word or number.
+        Raises `EnvironmentSettingError` for an invalid word.
         """
         found = os.environ if environment is None else environment
         return cls(
             mode=_mode(found),
             allowlist_only=_flag(found, "STREAMHUB_IP_ALLOWLIST_ONLY"),
             autoban=_flag(found, "STREAMHUB_AUTOBAN_ENABLED"),
-            offences=_number(found, "STREAMHUB_AUTOBAN_MAX_OFFENSES", 10),
-            window=timedelta(seconds=_number(found, "STREAMHUB_AUTOBAN_WINDOW_S", 300)),
-            first_ban=timedelta(seconds=_number(found, "STREAMHUB_AUTOBAN_BASE_TTL_S", 900)),
-            counts_not_found=_flag(found, "STREAMHUB_AUTOBAN_404_ENABLED"),
             strict_ingress=_flag(found, "STREAMHUB_INGRESS_STRICT"),
             superadmin_email=_word(found, "STREAMHUB_SUPERADMIN_EMAIL") or None,
         )
@@ -88,11 +81,3 @@ def _flag(environment: Mapping[str, str], name: str) -> bool:
     if word not in _ON | _OFF:
         raise EnvironmentSettingError(name, repr(word), "true or false")
     return word in _ON
-
-
-def _number(environment: Mapping[str, str], name: str, default: int) -> int:
-    word = _word(environment, name) or str(default)
-    if _NUMBER.fullmatch(word) is None:
-        expected = "a whole number from 1 to 9999999"
-        raise EnvironmentSettingError(name, repr(word), expected)
-    return int(word)

@@ -186,6 +186,7 @@ def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None)
         "backup verify",
         "backup check --max-age 26h",
         "backup drill",
+        "copies list",
         "backup prune",
         "backup restore latest --dry-run",
         "health --app live",

@@ -319,7 +319,9 @@ def test_operator_resets_what_nobody_can_read(global_session: Session, ann: User
     assert [ann.totp_secret, ann.totp_enabled, totp.is_on(ann)] == [None, False, False]
 
 
-@pytest.mark.parametrize(("flag", "stored"), [(True, None), (True, ""), (False, GOOD)])
+@pytest.mark.parametrize(
+    ("flag", "stored"), [(True, None), (True, ""), (False, GOOD)], ids=["none", "empty", "off"]
+)
 def test_second_factor_is_off_without_flag_or_secret(
     ann: User, stored: str | None, *, flag: bool
 ) -> None:

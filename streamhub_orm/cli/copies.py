@@ -1,0 +1,94 @@
+"""`streamhub-db copies`: backups beside the databases, and what restores have set aside."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from streamhub_orm.archives.freshness import readable
+from streamhub_orm.cli.options import Duration, Invocation, global_options
+from streamhub_orm.cli.output import echo, print_json, print_table, require_consent
+from streamhub_orm.maintenance.copies import list_copies, prune_copies
+from streamhub_orm.schema import utc_now
+
+if TYPE_CHECKING:
+    from streamhub_orm.maintenance.copies import Copy
+
+
+@click.group
+@global_options
+def copies() -> None:
+    """Look after the copies that earlier work left in the installation.
+
+    Upgrades and other changes leave `<file>.bak-<time>`, a restore `pre-restore-<time>/`.
+    """
+
+
+@copies.command("list")
+@global_options
+@click.pass_obj
+def list_(invocation: Invocation) -> None:
+    """List the copies with their sizes; of each database the newest first."""
+    found = list_copies(invocation.root)
+    if invocation.json:
+        print_json({"ok": True, "items": [copy.to_json() for copy in found]})
+    elif invocation.verbosity >= 0:
+        now = utc_now()
+        rows = [
+            (copy.of, readable(now - copy.taken_at), copy.size_bytes, copy.stays, copy.path)
+            for copy in found
+        ]
+        print_table(("of", "age", "bytes", "stays", "path"), rows)
+        echo(f"{len(found)} copies, {_bytes_of(found)} bytes")
+
+
+@copies.command
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="The newest N of each database stay, and of the folders of restores.",
+)
+@click.option(
+    "--older-than", type=Duration(), default=timedelta(), metavar="AGE", help="Younger ones stay."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option("--yes", is_flag=True, help="Remove them.")
+@global_options
+@click.pass_obj
+def prune(
+    invocation: Invocation, keep: int, older_than: timedelta, *, dry_run: bool, yes: bool
+) -> int:
+    """Remove old copies.
+
+    What was there before the split stays, and so does every backup of a database that is missing.
+    """
+    require_consent("removes copies of databases", yes=yes, dry_run=dry_run)
+    pruned = prune_copies(invocation.root, keep=keep, older_than=older_than, dry_run=dry_run)
+    if invocation.json:
+        document = {
+            "ok": not pruned.failed,
+            "dry_run": dry_run,
+            "removed": [str(copy.path) for copy in pruned.removed],
+            "bytes": _bytes_of(pruned.removed),
+            "failed": pruned.failed,
+            "kept": pruned.kept,
+        }
+        print_json(document)
+    elif invocation.verbosity >= 0:
+        verb = "would remove" if dry_run else "removed"
+        for copy in pruned.removed:
+            echo(f"{verb} {copy.path}")
+        total = f"{len(pruned.removed)} copies, {_bytes_of(pruned.removed)} bytes"
+        echo(f"{verb} {total}; {pruned.kept} stay")
+    for reason in pruned.failed.values():
+        echo(f"Error: {reason}", err=True)
+    return 1 if pruned.failed else 0
+
+
+def _bytes_of(found: list[Copy]) -> int:
+    return sum(copy.size_bytes for copy in found)
