@@ -14,7 +14,7 @@ from streamhub_orm.errors.visible import visible
 from streamhub_orm.fleet import read_pages
 from streamhub_orm.maintenance.health import read_health
 from streamhub_orm.maintenance.optimize import BUSY, FAILED, OK, REFUSED, optimize
-from streamhub_orm.maintenance.purge import purge
+from streamhub_orm.maintenance.purge import Scope, purge
 from streamhub_orm.maintenance.selection import Selection
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.maintenance.optimize import Optimized, Step
-    from streamhub_orm.maintenance.purge import Scope
 
 _logger: Final = logging.getLogger(__name__)
 _CHECKPOINT: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
@@ -83,6 +82,8 @@ def run_purge(place: DataDir, app: str, scope: Scope) -> dict[str, Any]:
     Where it ended early, the answer is an error with what was deleted before.
     """
     require_app_name(app)
+    if scope is not Scope.LOGS:
+        find_app(place, app)
     done = purge(place.root, app, scope)
     for vod in done.kept_vods:
         _logger.warning("purge of app %s: recording %d stays: %s", app, vod.id, visible(vod.reason))

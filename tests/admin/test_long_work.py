@@ -141,6 +141,8 @@ def test_bad_databases_are_named_without_their_paths(make_streamhub: MakeStreamH
                 assert found == (status, code), path
                 assert str(place.root) not in answer.text
         assert not place.app_db("live").exists()
+        logs = client.post(PURGE.format("live"), json={"scope": "logs", "confirm": True})
+        assert logs.status_code == 200
         assert client.get("/api/v1/apps/fresh-one/db/health").status_code == 404
         assert client.get("/api/v1/apps/fresh-one/sizes").json()["data"]["dbSizeBytes"] == 0
         counts = client.get("/api/v1/stats").json()["counts"]
