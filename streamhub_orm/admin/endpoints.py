@@ -82,7 +82,8 @@ class Endpoints:
     async def purge(self, request: Request) -> Response:
         """Delete an app's recordings, log lines or both with its streams."""
         app = await self._app(request)
-        scope = _scope_of(await read_body(request, _MOST_BODY_BYTES))
+        body = await self._threads.until_end(read_body(request, _MOST_BODY_BYTES))
+        scope = _scope_of(body)
         work = partial(run_purge, self._databases.place, app, scope)
         return data(await self._threads.change(Change.PURGE, app, work))
 

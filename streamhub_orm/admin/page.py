@@ -74,7 +74,7 @@ class Page:
     async def sign_in(self, request: Request) -> Response:
         """Take a token from the form, and give the browser a word for it."""
         _require_same_origin(request)
-        body = await read_body(request, _MOST_FORM_BYTES)
+        body = await self._threads.until_end(read_body(request, _MOST_FORM_BYTES))
         token = parse_qs(body.decode("latin-1")).get("token", [""])[0].strip()
         if not await self._access.check(request, token):
             return _html(_FORM.render(refused=_REFUSED), 403)

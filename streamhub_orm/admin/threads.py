@@ -24,7 +24,7 @@ from streamhub_orm.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Coroutine, Hashable
 
 T = TypeVar("T")
 
@@ -96,6 +96,14 @@ class Threads:
             raise MaintenanceRunningError(name, self._changes[name][0])
         self._changes[name] = kind, Work()
         return await self._wait(asyncio.ensure_future(self._run_change(name, function)))
+
+    async def until_end(self, waiting: Coroutine[Any, Any, T]) -> T:
+        """Return what something on the loop returns, such as a client's body; ended with all."""
+        task = asyncio.ensure_future(waiting)
+        try:
+            return await self._wait(task)
+        finally:
+            task.cancel()
 
     async def close(self, seconds: float) -> None:
         """Begin nothing more, and let changes end where they can; those that cannot are `cut_off`.
