@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 OPTIMIZE: Final = "/api/v1/apps/{}/db/optimize"
 SOON = 4
-"""Seconds; whoever waited for a lock would take 5. Two are promised, of a machine that is not busy."""
+"""Seconds; whoever waited for a lock would take 5. Promised are 2, where nothing else runs."""
 PURGE: Final = "/api/v1/apps/{}/db/purge"
 VODS: Final = {"scope": "vods", "confirm": True}
 
