@@ -184,6 +184,17 @@ def test_page_is_read_in_the_order_of_an_index(
     assert "SEARCH apps USING INTEGER PRIMARY KEY" in plan
 
 
+def test_lines_that_name_an_app_are_searched_among_those_without_one(session: Session) -> None:
+    """No plan scans the table: neither the page's nor those of `purge`."""
+    plan = plans_of(session, lambda: logs.list_(session, logs.LogFilter(app="live")))[-1]
+    assert "MERGE (UNION ALL)" in plan
+    assert plan.count("SEARCH server_logs USING INDEX idx_server_logs_app_ts (app_id=?)") == 2
+    for head in ("SELECT count(*)", "DELETE"):
+        statement = f"EXPLAIN QUERY PLAN {head} FROM server_logs WHERE {logs.NAMES_APP} = 'live'"
+        steps = session.connection().exec_driver_sql(statement).all()
+        assert "SEARCH server_logs USING INDEX idx_server_logs_app" in steps[0].detail
+
+
 def test_lines_of_an_app_by_level_are_searched_by_the_app(session: Session) -> None:
     which = logs.LogFilter(app="live", levels=["error"])
     plan = plans_of(session, lambda: logs.list_(session, which))[-1]
