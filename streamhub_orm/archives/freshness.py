@@ -10,6 +10,7 @@ from streamhub_orm.archives.places import ALL, LOCAL, PLACES
 from streamhub_orm.archives.prune import is_good
 from streamhub_orm.archives.stored import archives_in
 from streamhub_orm.errors import StorageError
+from streamhub_orm.maintenance.report import ArchiveFacts
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
@@ -64,6 +65,36 @@ def check_freshness(
         else:
             found.append(Freshness(each, *outcome))
     return found
+
+
+def survey_archives(places: Places) -> list[ArchiveFacts]:
+    """Return what a report tells of the folder and of the bucket; one that fails stops no other."""
+    now = utc_now()
+    found = places.in_each(lambda store: (store.name, archives_in(store)))
+    facts = []
+    for place in PLACES if places.bucket is not None else (LOCAL,):
+        where = str(places.folder) if place == LOCAL else places.get_bucket().bucket
+        outcome = found.get(place, (where, []))
+        if isinstance(outcome, StorageError):
+            facts.append(ArchiveFacts(place, where, error=str(outcome)))
+            continue
+        where, archives = outcome
+        newest = next((it for it in archives if it.name.complete and not it.is_suspect), None)
+        age = None if newest is None else now - newest.name.taken_at
+        facts.append(
+            ArchiveFacts(
+                place,
+                where,
+                len(archives),
+                sum(it.size_bytes for it in archives),
+                None if newest is None else str(newest.name),
+                0 if newest is None else newest.size_bytes,
+                age,
+                None if age is None else readable(age),
+                "no complete backup" if newest is None else None,
+            )
+        )
+    return facts
 
 
 def _look_in(

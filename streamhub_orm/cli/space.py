@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from streamhub_orm.archives import survey_archives
+from streamhub_orm.cli.backup_options import find_places
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, print_table, progress_bar, warn_of_waits
+from streamhub_orm.errors import StreamHubError
 from streamhub_orm.maintenance.health import read_health
 from streamhub_orm.maintenance.optimize import OK, long_waits
 from streamhub_orm.maintenance.optimize import optimize as run_optimize
-from streamhub_orm.maintenance.report import write_report
+from streamhub_orm.maintenance.report import ArchiveFacts, counted, write_report
 from streamhub_orm.maintenance.selection import Selection
 from streamhub_orm.maintenance.sizes import in_bytes, read_sizes
 
@@ -190,14 +193,27 @@ def report(invocation: Invocation, target: Path) -> int:
     Exit status 1 if any database cannot be used; the page names it.
     """
     with progress_bar(shown=invocation.verbosity >= 0 and not invocation.json) as progress:
-        fleet = write_report(invocation.root, target, progress=progress)
+        read_archives = partial(_survey, invocation)
+        fleet = write_report(
+            invocation.root, target, progress=progress, read_archives=read_archives
+        )
     failed = fleet.failed
     if invocation.json:
         document = {"ok": not failed, "data_dir": str(fleet.data_dir)}
         numbers = {"apps": len(fleet.apps), "failed": len(failed)}
-        print_json({**document, "html": str(target.absolute()), **numbers})
+        archives = [each.to_json() for each in fleet.archives]
+        print_json({**document, "html": str(target.absolute()), **numbers, "archives": archives})
     elif invocation.verbosity >= 0:
-        echo(f"wrote {target}: {len(fleet.apps)} apps, {len(failed)} databases failed")
+        apps, lost = counted(len(fleet.apps), "app"), counted(len(failed), "database")
+        echo(f"wrote {target}: {apps}, {lost} failed")
     for database in failed:
         echo(f"Error: {database.name}: {database.error}", err=True)
     return 1 if failed else 0
+
+
+def _survey(invocation: Invocation) -> list[ArchiveFacts]:
+    """Look for archives; settings that are wrong are told on the page, too."""
+    try:
+        return survey_archives(find_places(invocation))
+    except StreamHubError as error:
+        return [ArchiveFacts("local", "BACKUP_*", error=str(error))]

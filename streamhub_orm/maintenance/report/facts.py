@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import list_backups
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
+_OLD: Final = timedelta(hours=50)
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -58,6 +60,44 @@ class DatabaseFacts:
         return 100 * self.unused_pages / max(self.pages, 1)
 
 
+@dataclass(frozen=True)
+class ArchiveFacts:
+    """The archives of one place."""
+
+    place: str
+    """`local` or `s3`."""
+    where: str
+    """The folder, or the address of the bucket."""
+    count: int = 0
+    size_bytes: int = 0
+    """Of all of them."""
+    newest: str | None = None
+    """The newest complete one, by name."""
+    newest_bytes: int = 0
+    age: timedelta | None = None
+    """Of the newest complete one."""
+    age_in_words: str | None = None
+    error: str | None = None
+    """Why there is none to rely on, or why nobody knows."""
+
+    @property
+    def is_good(self) -> bool:
+        """True where the newest is there and at most two nights old."""
+        return self.error is None and self.age is not None and self.age <= _OLD
+
+    def to_json(self) -> dict[str, Any]:
+        """Return an entry of what `report --json` prints."""
+        return {
+            "place": self.place,
+            "where": self.where,
+            "count": self.count,
+            "bytes": self.size_bytes,
+            "newest": self.newest,
+            "age_seconds": None if self.age is None else int(self.age.total_seconds()),
+            "error": self.error,
+        }
+
+
 @dataclass
 class FleetFacts:
     """A whole installation."""
@@ -69,6 +109,8 @@ class FleetFacts:
     """Bytes of recordings by the month that they began in (`2026-01`), variants left out."""
     global_backups: list[tuple[str, int]] = field(default_factory=list)
     """The backups of the global database, oldest first: when made, as its name says, and bytes."""
+    archives: list[ArchiveFacts] = field(default_factory=list)
+    """The archives of each place; nothing where nobody looked."""
 
     @property
     def databases(self) -> list[DatabaseFacts]:

@@ -21,7 +21,12 @@ from streamhub_orm.owner import as_operator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts, Progress
+    from streamhub_orm.maintenance.report.facts import (
+        ArchiveFacts,
+        DatabaseFacts,
+        FleetFacts,
+        Progress,
+    )
 
 SHOWN: Final = 15
 """Apps that a list of the page shows; the sums are of all."""
@@ -61,17 +66,22 @@ class Bar(NamedTuple):
 
 
 def write_report(
-    data_dir: Path, target: Path, *, progress: Progress = lambda *_: None
+    data_dir: Path,
+    target: Path,
+    *,
+    progress: Progress = lambda *_: None,
+    read_archives: Callable[[], list[ArchiveFacts]] = list,
 ) -> FleetFacts:
     """Write the page about an installation to `target` (mode 0600) and return what it tells.
 
-    An older page there is replaced. Raises `ReportTargetError` for any other file, and
-    `DataDirError`; then nothing is written.
+    What `read_archives` returns is shown too. An older page there is replaced. Raises
+    `ReportTargetError` for any other file, and `DataDirError`; then nothing is written.
     """
     target = Path(target).absolute()
     with as_operator(target.parent):
         _require_replaceable(target)
     fleet = read_fleet(data_dir, progress)
+    fleet.archives = read_archives()
     page = render_page(fleet)
     with translated(target, "writing the report"), as_operator(target.parent):
         write_whole(target, page.encode(), mode=0o600)
@@ -105,8 +115,8 @@ def render_page(fleet: FleetFacts, *, now: datetime | None = None, is_live: bool
         months=_months(fleet),
         months_in_a_column=_MONTHS_IN_A_COLUMN,
         growth=_growth(fleet),
-        largest_vods=_largest(fleet, _vod_bytes, lambda app: f"{app.sizes.vod_count:,} VODs"),
-        largest_databases=_largest(fleet, _file_bytes, lambda app: f"{app.pages:,} pages"),
+        largest_vods=_largest(fleet, _vod_bytes, lambda app: counted(app.sizes.vod_count, "VOD")),
+        largest_databases=_largest(fleet, _file_bytes, lambda app: counted(app.pages, "page")),
         most_unused=_largest(fleet, _unused_bytes, lambda app: f"{app.unused_percent:.0f} %"),
         size_classes=_histogram((app.sizes.db_bytes for app in readable), _SIZE_CLASSES),
         unused_classes=_histogram((app.unused_percent for app in readable), _UNUSED_CLASSES),
@@ -120,6 +130,11 @@ def _number(count: int) -> str:
     return f"{count:,}"
 
 
+def counted(count: int, thing: str) -> str:
+    """Return `1 file`, `2,000 files`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 _environment = jinja2.Environment(
     loader=jinja2.PackageLoader("streamhub_orm.maintenance.report", ""),
     autoescape=True,
@@ -127,7 +142,7 @@ _environment = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters.update(bytes=in_bytes, number=_number)
+_environment.filters.update(bytes=in_bytes, number=_number, counted=counted)
 # Read with the module: a process that became another user may not be able to read it later.
 _PAGE: Final = _environment.get_template("page.html.j2")
 
@@ -157,23 +172,26 @@ def _largest(
 
 
 def _months(fleet: FleetFacts) -> list[Bar]:
-    """Return the last months up to the newest recording, empty ones included."""
+    """Return the last months from the newest recording back, empty ones included."""
     if not fleet.months:
         return []
     numbers = [12 * int(month[:4]) + int(month[5:]) - 1 for month in fleet.months]
     last = max(numbers)
     bars = []
-    for number in range(max(last - MONTHS + 1, min(numbers)), last + 1):
+    for number in range(last, max(last - MONTHS, min(numbers) - 1), -1):
         month = f"{number // 12:04}-{number % 12 + 1:02}"
         bars.append(Bar(month, fleet.months[month], in_bytes(fleet.months[month])))
     return bars
 
 
 def _growth(fleet: FleetFacts) -> list[Bar]:
-    """Return the last backups of the global database; none where they show no growth."""
+    """Return the newest backups of the global database; none where they show no growth."""
     if len(fleet.global_backups) < 2:  # noqa: PLR2004 - one is no growth
         return []
-    return [Bar(made[:10], size, in_bytes(size)) for made, size in fleet.global_backups[-BACKUPS:]]
+    return [
+        Bar(made[:10], size, in_bytes(size))
+        for made, size in fleet.global_backups[: -BACKUPS - 1 : -1]
+    ]
 
 
 def _histogram(values: Iterable[float], classes: tuple[tuple[str, int | None], ...]) -> list[Bar]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +16,12 @@ import pytest
 
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.fleet import VodTotal
-from streamhub_orm.maintenance.report.facts import DatabaseFacts, FleetFacts, read_fleet
+from streamhub_orm.maintenance.report.facts import (
+    ArchiveFacts,
+    DatabaseFacts,
+    FleetFacts,
+    read_fleet,
+)
 from streamhub_orm.maintenance.report.page import (
     _SIZE_CLASSES,
     _UNUSED_CLASSES,
@@ -48,6 +56,13 @@ QUIET = (
 VOD = (
     "INSERT INTO vods (app_id, name, status, size_bytes, started_at) VALUES (1, 'v', 'ready', ?, ?)"
 )
+
+DEAD_BUCKET = {
+    "BUCKET": "safe",
+    "ENDPOINT": "http://127.0.0.1:9",
+    "ACCESS_KEY_ID": "key",
+    "SECRET_ACCESS_KEY": "secret",
+}
 
 
 @pytest.fixture
@@ -192,7 +207,65 @@ def test_page_of_ten_thousand_apps_stays_short_and_its_sums_are_of_all() -> None
     assert f"the first {SHOWN} of 300" in page
     assert page.count(">app-") == 4 * SHOWN
     assert page.count("<tr>") <= 4 * SHOWN + 10 + MONTHS + len((*_SIZE_CLASSES, *_UNUSED_CLASSES))
-    assert f"{fleet.total.vod_count:,} of them" in page
+    assert f"{fleet.total.vod_count:,} VODs" in page
+
+
+def test_page_counts_one_thing_in_the_singular() -> None:
+    fleet = made_up_fleet(1)
+    fleet.apps[0].sizes = Sizes("app-00000", db_bytes=4096, vods={"ready": VodTotal(1, 1)})
+    fleet.apps[0].error = None
+    fleet.apps[0].backups = 1
+    fleet.global_.sizes = Sizes("global", db_bytes=4096)
+    fleet.archives = [ArchiveFacts("local", "/b", 1, 9, "n", 9, timedelta(hours=1), "60 min")]
+    text = re.sub(r"<[^>]+>", " ", render_page(fleet))
+    for words in ("1 file ", "1 VOD ", "1 page ", "1 backup,", "All 2 databases"):
+        assert words in text
+    assert not re.search(r"\b1 (?:files|VODs|pages|backups|databases)\b", text)
+    fleet.apps = []
+    assert "The 1 database can be used." in render_page(fleet)
+
+
+def test_page_shows_the_archives_of_each_place_and_their_age() -> None:
+    fleet = made_up_fleet(1)
+    fleet.apps[0].error = None
+    assert "Backups of the whole installation" not in render_page(fleet)
+    fresh = ArchiveFacts(
+        "local", "/backups", 7, 2**31, "new.tar.gz", 2**30, timedelta(hours=3), "3 h"
+    )
+    fleet.archives = [fresh]
+    page = render_page(fleet)
+    assert "<b>3 h old</b>" in page
+    assert ">7 backups, 2.0 GiB<" in page
+    assert 'class="bad"' not in page
+    fleet.archives = [replace(fresh, age=timedelta(days=3), age_in_words="3 d")]
+    assert '<b class="late">3 d old</b>' in render_page(fleet)
+    fleet.archives = [fresh, ArchiveFacts("s3", "safe", error="no <answer>")]
+    page = render_page(fleet)
+    assert '<b class="late">no &lt;answer&gt;</b>' in page
+    assert page.count('class="bad"') == 1
+
+
+def test_report_knows_the_archives_and_a_bucket_that_is_not_there_stops_nothing(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, folder = tmp_path / "fleet.html", tmp_path / "archives"
+    monkeypatch.setenv("BACKUP_LOCAL_DIR", str(folder))
+    assert "no complete backup" in page_of(data_dir, target)
+    assert run_in_process("--data-dir", data_dir, "backup", "create").status == 0
+    (archive,) = folder.iterdir()
+    page = page_of(data_dir, target)
+    assert f'<b>0 min old</b><span class="soft"><code>{archive.name}</code>' in page
+    for key, value in DEAD_BUCKET.items():
+        monkeypatch.setenv(f"BACKUP_S3_{key}", value)
+    done = run_in_process("--data-dir", data_dir, "--json", "report", "--html", target)
+    assert done.status == 0, done
+    local, bucket = done.report["archives"]
+    assert (local["newest"], local["count"], local["error"]) == (archive.name, 1, None)
+    assert (bucket["place"], bucket["newest"]) == ("s3", None)
+    assert bucket["error"]
+    assert html.escape(bucket["error"]) in target.read_text("utf-8")
+    monkeypatch.setenv("BACKUP_S3_ENDPOINT", "no URL")
+    assert "BACKUP_S3_ENDPOINT" in page_of(data_dir, target)
 
 
 def test_bars_are_in_proportion_to_the_largest_of_their_chart_even_over_two_columns() -> None:
@@ -201,7 +274,7 @@ def test_bars_are_in_proportion_to_the_largest_of_their_chart_even_over_two_colu
     fleet.months.update({"2024-01": 3, "2025-12": 12})
     found = bars(render_page(fleet))
     assert [label for label in found if label.startswith("202")] == [
-        f"{year}-{month:02}" for year in (2024, 2025) for month in range(1, 13)
+        f"{year}-{month:02}" for year in (2025, 2024) for month in range(12, 0, -1)
     ]
     assert (found["2024-01"], found["2025-12"]) == ((25, "3 B"), (100, "12 B"))
 
@@ -245,18 +318,19 @@ def browser(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 820, 1240])
 def test_browser_draws_the_page_without_complaint(
-    browser: str, tmp_path: Path, scheme: str
+    browser: str, tmp_path: Path, width: int, scheme: str
 ) -> None:
     """A picture of more than background, and no message of the page's policy or a script."""
     page, picture = tmp_path / "fleet.html", tmp_path / "fleet.png"
     page.write_text(render_page(made_up_fleet(2000)), encoding="utf-8")
-    options = ["--window-size=1240,2400", f"--screenshot={picture}"]
+    options = [f"--window-size={width},2400", f"--screenshot={picture}"]
     options += ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
     command = [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", *options, page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "CONSOLE" not in done.stderr
     data = picture.read_bytes()
-    assert struct.unpack(">II", data[16:24]) == (1240, 2400)
+    assert struct.unpack(">II", data[16:24]) == (width, 2400)
     assert len(data) > 100_000, "a blank page compresses to a tenth of this"
