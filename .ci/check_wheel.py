@@ -12,10 +12,17 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import click
+import pyrage
 
 import streamhub_orm
+from streamhub_orm.cli import cli
 from streamhub_orm.demo import ERAS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOOL = Path(sysconfig.get_path("scripts")) / "streamhub-db"
 
@@ -77,6 +84,31 @@ def check_installation(folder: Path, *demo_options: str) -> None:
     print(f"{folder.name}: {len(before)} database files, {imported} rows imported, all current")
 
 
+def check_commands(folder: Path) -> None:
+    """Every command can be imported with the dependencies of the wheel alone."""
+    commands = list(commands_below(cli, click.Context(cli)))
+    expect(that=len(commands) > len(cli.list_commands(click.Context(cli))), because=commands)
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    archives = ("--local-dir", folder / "archives")
+    data_dir = ("--data-dir", folder / "demo")
+    tool(*data_dir, "backup", "create", *archives, "--recipient", recipient)
+    tool(*data_dir, "backup", "check", *archives, "--max-age", "26h")
+    tool(*data_dir, "report", "--html", folder / "report.html")
+    tool(*data_dir, "packaging", folder / "system")
+    service = folder / "system/usr/local/lib/systemd/system/streamhub-backup.service"
+    expect(that=f"ExecStart={TOOL.resolve()} " in service.read_text("utf-8"), because=service)
+    print(f"{len(commands)} commands have their modules; backup, report and packaging run")
+
+
+def commands_below(group: click.Group, context: click.Context) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command and group."""
+    for name in group.list_commands(context):
+        yield (name,)
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from ((name, *rest) for rest in commands_below(command, context))
+
+
 def main() -> None:
     """Check every era."""
     home = Path(sys.prefix).resolve()
@@ -86,6 +118,7 @@ def main() -> None:
     for era in ERAS:
         check_installation(root / era, "--era", era)
     check_installation(root / "demo")
+    check_commands(root)
     expect(that=not any(Path.cwd().iterdir()), because=f"{Path.cwd()} was written to")
 
 

@@ -38,6 +38,8 @@ from tests.support.installations.snapshot import fingerprint_files
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from streamhub_orm.settings import S3Settings
+
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -266,6 +268,24 @@ def test_report_knows_the_archives_and_a_bucket_that_is_not_there_stops_nothing(
     assert html.escape(bucket["error"]) in target.read_text("utf-8")
     monkeypatch.setenv("BACKUP_S3_ENDPOINT", "no URL")
     assert "BACKUP_S3_ENDPOINT" in page_of(data_dir, target)
+
+
+@pytest.mark.slow
+def test_report_knows_the_archives_in_the_bucket(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_settings: S3Settings
+) -> None:
+    values = (s3_settings.bucket, str(s3_settings.endpoint))
+    keys = (s3_settings.access_key, s3_settings.secret_key)
+    for name, value in zip(DEAD_BUCKET, (*values, *keys), strict=True):
+        monkeypatch.setenv(f"BACKUP_S3_{name}", value)
+    assert run_in_process("--data-dir", data_dir, "backup", "create").status == 0
+    target = tmp_path / "fleet.html"
+    done = run_in_process("--data-dir", data_dir, "--json", "report", "--html", target)
+    local, bucket = done.report["archives"]
+    assert (bucket["place"], bucket["count"], bucket["error"]) == ("s3", 1, None)
+    assert (bucket["newest"], bucket["bytes"]) == (local["newest"], local["bytes"])
+    assert s3_settings.bucket in bucket["where"]
+    assert target.read_text("utf-8").count("<b>0 min old</b>") == 2
 
 
 def test_bars_are_in_proportion_to_the_largest_of_their_chart_even_over_two_columns() -> None:
