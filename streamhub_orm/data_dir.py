@@ -1,6 +1,6 @@
 """Paths of an installation, and the names that an app may have.
 
-Two layouts are in use: `DATA_DIR/data/streamhub.db`, which the Node core writes, and
+Two layouts are in use: `DATA_DIR/data/streamhub.db`, the only one that the Node core reads, and
 `DATA_DIR/streamhub.db`, which restored archives produce. Everything else is the same in both.
 """
 
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,30}[a-z0-9]")
 GLOBAL_DB_NAME: Final = "streamhub.db"
+_KEEP_ONE: Final = (
+    f"The server reads data/{GLOBAL_DB_NAME} alone, and makes an empty one beside a restored "
+    f"{GLOBAL_DB_NAME}: keep the one that holds the rows, as data/{GLOBAL_DB_NAME}, and move the "
+    "other one out of this folder."
+)
 _AS_OWNER: Final = "Run as the owner of the installation (or with sudo), then run again."
 
 
@@ -208,7 +213,7 @@ def _fault(root: Path, nested: Path, flat: Path) -> tuple[str, str, str] | None:
         return (
             f"two global databases, {flat.name} and data/{nested.name}",
             "one of the two layouts",
-            "Find out which file the server uses, and move the other one out of this folder.",
+            _KEEP_ONE,
         )
     if _is_there(flat) and not (root / "apps").exists() and (root.parent / "apps").is_dir():
         return (

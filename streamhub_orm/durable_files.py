@@ -214,10 +214,19 @@ def write_whole(path: Path, content: bytes, *, mode: int) -> None:
 def make_folder(path: Path) -> None:
     """Make `path` with its parents, each with the mode of the one it lies in."""
     for folder in reversed(_missing(path)):
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-            folder.chmod(file_mode(folder.parent))
-            sync(folder.parent)
+        make_subfolder(folder)
+        sync(folder.parent)
+
+
+def make_subfolder(folder: Path) -> None:
+    """Make one folder with the mode of the one it lies in, whose entries somebody else flushes.
+
+    Where anything lies there, do nothing.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        inherited = folder.stat().st_mode & stat.S_ISGID  # of a folder that a group shares
+        folder.chmod(file_mode(folder.parent) | inherited)
 
 
 def remove_folder(folder: Path) -> None:

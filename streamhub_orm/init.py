@@ -17,17 +17,22 @@ from streamhub_orm.engine.database_files import mark_as_wal, require_no_stray_wa
 from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
 from streamhub_orm.legacy.bookkeeping import SPLIT_DONE, record_apps
 from streamhub_orm.migrations.app_file import upgrade_app_file
-from streamhub_orm.migrations.global_file import holds_apps
+from streamhub_orm.migrations.global_file import refuse_empty_global
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import GLOBAL
 from streamhub_orm.registry import find_legacy_files
+from streamhub_orm.services.app_folders import undone_by_fault
+from streamhub_orm.settings import new_app_settings
+from streamhub_orm.settings.new_apps import MEDIA, furnish
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
 DEFAULT_APP: Final = "live"
+_OF_THE_CORE: Final = ("logs", "sdk")
+"""Folders that a first start makes before it fills the global database."""
 _LOST_AND_FOUND: Final = "lost+found"
 """A folder in the root of a new file system."""
 
@@ -35,10 +40,11 @@ _LOST_AND_FOUND: Final = "lost+found"
 def make_installation(data_dir: Path) -> DataDir:
     """Make a fresh installation in a new or empty folder and return where its files lie.
 
-    What an interrupted call left may lie in it, hidden files, and a global database without a
-    table, as an interrupted first start leaves one: it is replaced. Raises `DataDirError` where it
-    holds anything else, and `UnfinishedError` where a fault came when the global database was there
-    already.
+    The folders have the mode that the umask leaves them, the databases are for their owner alone.
+    What an interrupted call left may lie there, hidden files, and what an interrupted first start
+    of the Node core leaves: a global database without a table is replaced. Raises `DataDirError`
+    where it holds anything else, and `UnfinishedError` where a fault came when the global database
+    was there already.
     """
     place = DataDir.fresh(data_dir)
     require_no_stray_wal(place.global_db)
@@ -59,12 +65,15 @@ def make_installation(data_dir: Path) -> DataDir:
 def _make(place: DataDir) -> None:
     with translated(place.global_db, "creating it"):
         for folder in (place.root, place.global_db.parent, place.apps):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         with temporary_beside(place.global_db) as temporary:
             _fill(temporary)
             if place.global_db.exists():  # what a first boot left, without a table in it
                 remove_database(place.global_db)
-            publish(temporary, place.global_db, mode=0o600)
+            folder = place.app_folder(DEFAULT_APP)
+            with undone_by_fault(folder):
+                furnish(folder, DEFAULT_APP)
+                publish(temporary, place.global_db, mode=0o600)
     app_db = place.app_db(DEFAULT_APP)
     legacy = find_legacy_files(place, DEFAULT_APP)
     upgrade_app_file(app_db, legacy)
@@ -73,13 +82,15 @@ def _make(place: DataDir) -> None:
 
 def _require_fresh(place: DataDir) -> None:
     expected = "a new or empty folder"
+    if place.global_db.exists() and _holds_apps(place):
+        refuse_empty_global(place)  # its rows are lost
     for path in (place.global_db, place.root / place.global_db.name):
         if path.exists() and not (path == place.global_db and _is_first_boot(place)):
             todo = "Bring it to this release with `streamhub-db upgrade`, or name another folder."
             raise DataDirError(place.root, f"the installation of {path}", expected, todo)
     if place.root.exists() and not place.root.is_dir():
         raise DataDirError(place.root, "a file", expected, "Name another folder.")
-    if holds_apps(place):
+    if _holds_apps(place):
         todo = "Restore the global database from its backup, or name another folder."
         found = "apps/ with content but no global database"
         raise DataDirError(place.root, found, expected, todo)
@@ -93,11 +104,19 @@ def _is_first_boot(place: DataDir) -> bool:
     """Tell whether the global database is one that a first start made and never filled."""
     path = place.global_db
     regular = path.is_file() and not path.is_symlink()
-    return regular and look_at(path, GLOBAL).state is State.MISSING and not holds_apps(place)
+    return regular and look_at(path, GLOBAL).state is State.MISSING and not _holds_apps(place)
+
+
+def _holds_apps(place: DataDir) -> bool:
+    """Tell whether anything lies in apps/ but what an interrupted call leaves of the first app."""
+    folder = place.app_folder(DEFAULT_APP)
+    left = {folder, place.app_config(DEFAULT_APP), *(folder / name for name in MEDIA)}
+    found = place.apps.rglob("*") if place.apps.is_dir() else ()
+    return any(entry not in left and not entry.name.startswith(".") for entry in found)
 
 
 def _find_stranger(place: DataDir) -> Path | None:
-    """Find what is neither hidden nor may be an interrupted call's."""
+    """Find what is neither hidden nor may be an interrupted call's, or a first start's."""
     data = place.global_db.parent
     of_database = [place.global_db.name + suffix for suffix in ("-journal", "-shm", "-wal")]
     known = {
@@ -105,6 +124,8 @@ def _find_stranger(place: DataDir) -> Path | None:
         place.global_db,
         place.apps,
         place.lock_path,
+        *([place.secrets] if place.global_db.exists() else []),  # stays as it is
+        *(place.root / name for name in _OF_THE_CORE),
         *(data / name for name in of_database),
     }
     for folder in (place.root, data):
@@ -125,7 +146,9 @@ def _fill(temporary: Path) -> None:
 
 
 def _insert(connection: sqlite3.Connection) -> None:
+    app = new_app_settings(DEFAULT_APP)
     connection.execute(
-        "INSERT INTO apps (name, display_name) VALUES (?, ?)", (DEFAULT_APP, DEFAULT_APP.title())
+        "INSERT INTO apps (name, display_name, livekit_room_prefix) VALUES (?, ?, ?)",
+        (app["name"], app["display_name"], app["room_prefix"]),
     )
     connection.execute("INSERT INTO _streamhub_meta (key, value) VALUES (?, '1')", (SPLIT_DONE,))

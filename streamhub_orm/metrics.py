@@ -1,10 +1,22 @@
-"""Counters of the cache of apps, for Prometheus. Needs the extra `metrics`."""
+"""Metrics for Prometheus: of the cache of apps, and of what the databases hold.
+
+Needs the extra `metrics`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from streamhub_orm.errors import MissingExtraError
+import sqlalchemy as sa
+
+from streamhub_orm.errors import MissingExtraError, StoredValueError
+from streamhub_orm.fleet import count_active_streams, read_apps
+from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
+from streamhub_orm.migrations.states import State, look_at_app
+from streamhub_orm.registry import read_registry
+from streamhub_orm.services import quotas
 
 try:
     from prometheus_client import REGISTRY
@@ -16,12 +28,17 @@ except ImportError as error:
     raise MissingExtraError(module, package, extra="metrics") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlite3
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client import CollectorRegistry, Metric
 
-    from streamhub_orm.databases import Counters
+    from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.databases import Counters, Databases
+    from streamhub_orm.fleet import Reading
+    from streamhub_orm.registry import Registry
 
+_logger: Final = logging.getLogger(__name__)
 _COUNTERS: Final = {
     "hits": "Sessions on an app that was open.",
     "misses": "Sessions that opened their app.",
@@ -30,6 +47,9 @@ _COUNTERS: Final = {
     "migrated": "Opens that created or upgraded an app's file, or imported into it.",
 }
 _PREFIX: Final = "streamhub_databases"
+_STATUSES: Final = ("recording", "uploading", "ready", "failed")
+_QUEUE: Final = _STATUSES[:2]
+_VODS_BY_STATUS: Final = "SELECT status, count(*) FROM vods GROUP BY status"
 
 
 class HasCounters(Protocol):
@@ -62,6 +82,106 @@ class DatabasesCollector(Collector):
     def describe(self) -> Iterator[Metric]:
         """Yield the same, so that a registry notices a second collector."""
         return self.collect()
+
+
+class InstallationCollector(Collector):
+    """Collector of what the databases of an installation hold when it is scraped.
+
+    Gauges `streamhub_active_streams`, `streamhub_upload_queue_depth` (recordings that are under way
+    or being uploaded), `streamhub_vods` by `status`, `streamhub_apps` by `tenant`, and
+    `streamhub_tenant_quota` and `streamhub_tenant_usage` by `tenant` and `metric`, in the unit of
+    the limit; a quota of -1 is unlimited.
+    `streamhub_unread_apps` is the number of apps that the others leave out, since they cannot be
+    read. Every app's file is read for a scrape, about 1 ms each.
+    """
+
+    def __init__(self, databases: Databases) -> None:
+        """Keep `databases`, which must be open when it is scraped."""
+        self._databases = databases
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each gauge with its present value."""
+        held = _read_apps(self._databases)
+        queue = sum(held.vods[status] for status in _QUEUE)
+        yield GaugeMetricFamily("streamhub_active_streams", "Streams that are live.", held.streams)
+        yield GaugeMetricFamily(
+            "streamhub_upload_queue_depth", "Recordings that are not yet uploaded.", queue
+        )
+        vods = {status: held.vods[status] for status in (*_STATUSES, *held.vods)}
+        yield _by_label("vods", "Recordings.", "status", vods)
+        yield GaugeMetricFamily(
+            "streamhub_unread_apps", "Apps that could not be read.", held.unread
+        )
+        yield from self._tenants()
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield nothing: to be registered, it reads no database."""
+        return iter(())
+
+    def _tenants(self) -> Iterator[Metric]:
+        owner = sa.func.coalesce(App.tenant_id, PLATFORM_TENANT)
+        with self._databases.global_session(read_only=True) as session:
+            ids = session.scalars(sa.select(Tenant.id).order_by(Tenant.id)).all()
+            owned = session.execute(sa.select(owner, sa.func.count()).group_by(owner))
+            apps = {str(tenant): count for tenant, count in owned}
+        yield _by_label("apps", "Apps.", "tenant", apps)
+        labels = ("tenant", "metric")
+        quota = GaugeMetricFamily(
+            "streamhub_tenant_quota", "Limits of a tenant; -1 is unlimited.", labels=labels
+        )
+        used = GaugeMetricFamily(
+            "streamhub_tenant_usage", "Use of a tenant, in the unit of the limit.", labels=labels
+        )
+        for tenant in ids:
+            try:
+                usage = quotas.measure(self._databases, tenant)
+            except StoredValueError as error:  # of one tenant: the others are told
+                _logger.warning("no quota and usage of tenant %r: %s", tenant, error)
+                continue
+            for metric in quotas.Metric:
+                name = metric.removeprefix("max_")
+                quota.add_metric((str(tenant), name), getattr(usage.limits, metric))
+                used.add_metric((str(tenant), name), usage.used(metric))
+        yield quota
+        yield used
+
+
+def is_unread(reading: Reading[Any], registry: Registry, place: DataDir) -> bool:
+    """Tell whether an app has something that could not be read; a lost database counts as well."""
+    if not reading.missing:
+        return reading.error is not None
+    app = reading.app
+    recorded = registry.is_recorded(app)
+    return look_at_app(place.app_db(app), app, recorded=recorded).state is State.LOST
+
+
+class _Held(NamedTuple):
+    streams: int
+    vods: Counter[str]
+    unread: int
+
+
+def _read_apps(databases: Databases) -> _Held:
+    streams, unread, vods = 0, 0, Counter[str]()
+    place = databases.place
+    registry = read_registry(place.global_db)
+    for reading in read_apps(place, registry.ids, _read_app):
+        unread += is_unread(reading, registry, place)
+        if reading.value is not None:
+            streams += reading.value[0]
+            vods.update(reading.value[1])
+    return _Held(streams, vods, unread)
+
+
+def _read_app(connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
+    return count_active_streams(connection), dict(connection.execute(_VODS_BY_STATUS))
+
+
+def _by_label(name: str, meaning: str, label: str, values: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(f"streamhub_{name}", meaning, labels=(label,))
+    for each, value in values.items():
+        family.add_metric((str(each),), value)  # somebody may have stored bytes
+    return family
 
 
 def register(databases: HasCounters, registry: CollectorRegistry = REGISTRY) -> DatabasesCollector:

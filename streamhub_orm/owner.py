@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _ROOT: Final = 0
 _LATE: Final = (
     *("_strptime", "encodings.ascii", "encodings.idna", "encodings.unicode_escape"),
-    *("rich.console", "rich.progress", "rich.table"),
+    "encodings.utf_8_sig",
+    *("rich.console", "rich.progress", "rich.table", "ruamel.yaml"),
 )
 _GLOBAL_DATABASES: Final = ("data/streamhub.db", "streamhub.db")
 

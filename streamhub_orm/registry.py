@@ -164,6 +164,17 @@ class RegistryConnection:
             row = self._connected().execute(query, (name,)).fetchone()
         return None if row is None else int(row[0])
 
+    def find_shown_names(self, name: str) -> dict[str, str]:
+        """Return display name and room prefix of an app, as far as its row has them as texts.
+
+        The keys are those of config.yaml.
+        """
+        with self._lock, translated(self._place.global_db, "reading"):
+            query = "SELECT display_name, livekit_room_prefix FROM apps WHERE name = ?"
+            row = self._connected().execute(query, (name,)).fetchone() or ()
+        found = zip(("display_name", "room_prefix"), row, strict=False)
+        return {key: value for key, value in found if isinstance(value, str)}
+
     def close(self) -> None:
         """Close the connection; the next look-up opens one again."""
         with self._lock:

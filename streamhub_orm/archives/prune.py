@@ -129,6 +129,7 @@ def is_good(store: ObjectStore, archive: StoredArchive, *, identity: Path | None
         return True
     try:
         with as_plain(store.folder / archive.key, identity, scratch=store.folder) as plain:
-            return verify_archive(plain, scratch=store.folder).ok
+            found = verify_archive(plain, scratch=store.folder)
     except StreamHubError:
         return False
+    return found.ok and found.complete

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,29 +19,19 @@ from streamhub_orm.archives.replacing import (
     replace_files,
     require_one_file_system,
 )
+from streamhub_orm.archives.restore_target import ASIDE, alone_in, mode_of, staging_in, target_of
 from streamhub_orm.archives.unpacking import only_app
 from streamhub_orm.archives.verify import Check
 from streamhub_orm.data_dir import DataDir, require_app_name
-from streamhub_orm.durable_files import (
-    file_mode,
-    make_folder,
-    make_scratch,
-    no_empty_folder_left,
-    remove_folder,
-)
 from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.changes import Changes, command
-from streamhub_orm.engine.connections import reading, translated
+from streamhub_orm.engine.connections import reading
 from streamhub_orm.engine.database_files import mark_as_wal
 from streamhub_orm.engine.exchange import require_room
-from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import (
     DamagedArchiveError,
-    DataDirError,
-    LockFileError,
     StreamHubError,
     UnusableArchiveError,
-    UpgradeRunningError,
 )
 from streamhub_orm.registry import read_app_ids
 from streamhub_orm.upgrade import upgrade_installation
@@ -56,7 +46,6 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 _PHASE: Final = "verifying"
-_ASIDE: Final = "pre-restore-"
 
 
 @dataclass
@@ -72,6 +61,8 @@ class Restored:
     """The folder of the files before; None in a dry run."""
     unregistered: list[str] = field(default_factory=list)
     """Restored apps that the global database does not know."""
+    lacks: list[str] = field(default_factory=list)
+    """What is not in the archive of an installation; in the target it is as it was."""
     dry_run: bool = False
     checksums: bool | None = None
     """True where the archive had checksums to compare the files with; None for an undo."""
@@ -95,6 +86,7 @@ class Restored:
             "files": self.files,
             "set_aside": None if self.set_aside is None else str(self.set_aside),
             "unregistered": self.unregistered,
+            "lacks": self.lacks,
             "dry_run": self.dry_run,
             "checksums": self.checksums,
             "failed": self.failed,
@@ -169,8 +161,8 @@ def restore_archive(  # noqa: PLR0913 - one keyword for each option of the comma
     """
     if app is not None:
         require_app_name(app)
-    place = _place_of(data_dir)
-    with _alone_in(place), _staging_in(place) as staging:
+    place = target_of(data_dir)
+    with alone_in(place), staging_in(place) as staging:
         found, parts = _unpack_verified(archive, staging, app, progress=progress)
         _require_wanted(
             archive,
@@ -191,6 +183,7 @@ def restore_archive(  # noqa: PLR0913 - one keyword for each option of the comma
             place.root,
             str(archive),
             [each.name for each in parts],
+            lacks=found.lacks,
             dry_run=dry_run,
             checksums=found.manifest is not None,
         )
@@ -202,8 +195,8 @@ def restore_archive(  # noqa: PLR0913 - one keyword for each option of the comma
 
 def undo_restore(aside: Path, data_dir: Path, *, dry_run: bool = False) -> Restored:
     """Put back what a restore set aside; the files that are there now are set aside in turn."""
-    place = _place_of(data_dir)
-    with _alone_in(place):
+    place = target_of(data_dir)
+    with alone_in(place):
         aside = Path(os.path.abspath(aside))  # noqa: PTH100 - resolve() would follow links
         place.require_no_link(aside)
         replacements = find_undoing(place, aside)
@@ -214,68 +207,6 @@ def undo_restore(aside: Path, data_dir: Path, *, dry_run: bool = False) -> Resto
             if not dry_run:
                 remove_emptied(aside)
         return restored
-
-
-def _place_of(data_dir: Path) -> DataDir:
-    """Find the installation; a new one where its global database is lost or nothing is there."""
-    try:
-        return DataDir.find(data_dir)
-    except DataDirError:
-        place = DataDir.fresh(data_dir)
-        lost = place.apps.is_dir() and not (place.root / "streamhub.db").exists()
-        if place.global_db.exists() or not (lost or _is_new(place)):
-            raise
-        return place
-
-
-def _is_new(place: DataDir) -> bool:
-    """Tell whether nothing is there but what a restore may have left that was killed."""
-    data = place.global_db.parent
-    if place.root.exists() and not place.root.is_dir():
-        return False
-    entries = [
-        entry for folder in (place.root, data) if folder.is_dir() for entry in folder.iterdir()
-    ]
-    left = {data, place.lock_path, _staging_of(place)}
-    return all(entry in left or entry.name.startswith(_ASIDE) for entry in entries)
-
-
-@contextmanager
-def _alone_in(place: DataDir) -> Iterator[None]:
-    folder = place.global_db.parent
-    is_new = not folder.exists()
-    with translated(place.root, "restoring"), no_empty_folder_left(folder), ExitStack() as held:
-        make_folder(folder)
-        try:
-            held.enter_context(run_lock(place.lock_path))
-            remove_folder(_staging_of(place))  # a dead run's
-            yield
-        except (UpgradeRunningError, LockFileError):
-            is_new = False  # somebody else's by now
-            raise
-        finally:
-            if is_new and list(folder.iterdir()) == [place.lock_path]:
-                place.lock_path.unlink()  # the lock of no installation
-
-
-def _mode(place: DataDir) -> int:
-    """Return the mode of a new file: that of the global database, or of the folder."""
-    return file_mode(place.global_db if place.global_db.exists() else place.root)
-
-
-def _staging_of(place: DataDir) -> Path:
-    return place.root / ".streamhub-restore"
-
-
-@contextmanager
-def _staging_in(place: DataDir) -> Iterator[Path]:
-    """Make a private folder for the unpacked files."""
-    staging = _staging_of(place)
-    make_scratch(staging)
-    try:
-        yield staging
-    finally:
-        remove_folder(staging)
 
 
 def _unpack_verified(
@@ -318,8 +249,8 @@ def _require_wanted(
             "Use another backup, or pass --no-manifest: every database is checked all the same, "
             "but no checksum is compared.",
         )
-    if app is None and not found.complete and not allow_incomplete:
-        lacking = ", ".join(found.manifest.failures) if found.manifest else ""
+    if app is None and found.manifest and not found.complete and not allow_incomplete:
+        lacking = ", ".join(found.manifest.failures)
         raise UnusableArchiveError(
             archive,
             f"an incomplete backup, which lacks {lacking}",
@@ -342,7 +273,7 @@ def _replacing(
     if restored.dry_run:
         yield
         return
-    aside = place.root / f"{_ASIDE}{time_stamp()}"
+    aside = place.root / f"{ASIDE}{time_stamp()}"
     undo = command(place.root, "backup", "undo", aside)
     changes = Changes(restored.files, finish, undo, aside)
 
@@ -352,7 +283,7 @@ def _replacing(
 
     changes.look = look
     with changes.told(place.root, "replacing files"):
-        replace_files(replacements, aside, mode=_mode(place), changes=changes)
+        replace_files(replacements, aside, mode=mode_of(place), changes=changes)
         restored.set_aside = aside
         restored.unregistered = _unregistered(place, replacements)
         yield

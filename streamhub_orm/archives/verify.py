@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.archives.format import load_manifest
+from streamhub_orm.archives.names import Part, PartKind
 from streamhub_orm.archives.unpacking import Unpacking
-from streamhub_orm.engine.connections import open_read_only, translated
+from streamhub_orm.data_dir import APP_NAME
+from streamhub_orm.engine.connections import lossy_text, open_read_only, reading, translated
 from streamhub_orm.engine.integrity import row_counts
 from streamhub_orm.errors import DamagedArchiveError, IrregularFileError, StreamHubError
+from streamhub_orm.global_db import App
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.owner import scratch_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from streamhub_orm.archives.format import Entry, Manifest
@@ -34,11 +38,15 @@ class Verified:
     rows: int = 0
     faults: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    lacks: list[str] = field(default_factory=list)
+    """Files of the installation that are not in it, as far as that can be told from it."""
 
     @property
     def complete(self) -> bool:
-        """True where the archive says that it holds every database."""
-        return self.manifest is None or not self.manifest.failures
+        """True where it holds every database: it says so, or, without a manifest, it lacks none."""
+        if self.manifest is not None:
+            return not self.manifest.failures
+        return not any(name.endswith(".db") for name in self.lacks)
 
     @property
     def ok(self) -> bool:
@@ -57,6 +65,7 @@ class Verified:
             "rows": self.rows,
             "faults": self.faults,
             "ignored": self.ignored,
+            "lacks": self.lacks,
         }
 
 
@@ -86,6 +95,7 @@ class Check:
         self.found = Verified(str(archive), manifest)
         self._entries = self.found.manifest.entries if self.found.manifest else {}
         self._seen = set[str]()
+        self._apps = set[str]()
 
     @property
     def expected(self) -> int:
@@ -112,15 +122,30 @@ class Check:
         if not partial:
             missing = self._entries.keys() - self._seen
             self.found.faults += [f"{name} is missing" for name in sorted(missing)]
+            self.found.lacks = self._lacking()
         if not self.found.databases and not partial:
             self.found.faults.append("no database at all")
         return self.found
+
+    def _lacking(self) -> list[str]:
+        """Return what is not in it of the apps that it knows, and of all that is no app's.
+
+        The script of old looked for the databases in another layout than the server has, so its
+        archives hold those of the apps alone, or all but those; never a config.yaml.
+        """
+        if self.found.manifest is not None:
+            return sorted(self.found.manifest.failures)
+        parts = [Part(PartKind.GLOBAL), Part(PartKind.SECRETS)]
+        for app in sorted(filter(APP_NAME.fullmatch, self._apps)):
+            parts += [Part(PartKind.APP, app), Part(PartKind.CONFIG, app)]
+        return [part.name for part in parts if part.name not in self._seen]
 
     def _look_at_database(self, unpacked: Unpacked, entry: Entry | None) -> None:
         name = unpacked.part.name
         try:
             with translated(unpacked.path, "checking it"):
                 counts = _require_intact(unpacked)
+                self._apps |= _apps_of(unpacked, counts)
         except StreamHubError as error:
             self.found.faults.append(str(error).replace(str(unpacked.path), name))
             return
@@ -132,6 +157,16 @@ class Check:
             self.found.faults.append(f"{name} has no table")
         elif entry is not None and entry.rows != counts:
             self.found.faults.append(f"{name}: found {counts} rows, expected {entry.rows}")
+
+
+def _apps_of(unpacked: Unpacked, tables: Collection[str]) -> set[str]:
+    """Return the app that a database is of; of a global one, those that are registered in it."""
+    if unpacked.part.kind is not PartKind.GLOBAL:
+        return {unpacked.part.app or ""}
+    if App.__tablename__ not in tables:
+        return set()
+    with reading(unpacked.path) as connection, lossy_text(connection):
+        return {str(name) for (name,) in connection.execute("SELECT name FROM apps")}
 
 
 def _differences(unpacked: Unpacked, entry: Entry | None) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamhub_orm.cli.app_config import config
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, print_table, require_consent, text_of
 from streamhub_orm.cli.sessions import opened_databases, showing_all, shown_time
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 @click.group
 @global_options
 def apps() -> None:
-    """Make, list and delete apps."""
+    """Make, list and delete apps, and change their settings."""
+
+
+apps.add_command(config)
 
 
 @apps.command

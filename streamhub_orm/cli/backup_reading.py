@@ -135,6 +135,7 @@ def _print_verified(invocation: Invocation, verified: Verified) -> None:
     lines = [f"{verified.archive}: {counts}{manifest}"]
     if not verified.complete:
         lines.append("It is incomplete: not every database was backed up.")
+    lines += [f"warning: it lacks {name}" for name in verified.lacks]
     lines.append("Every file is good." if verified.ok else f"{len(verified.faults)} faults.")
     errors = [f"{verified.archive}: {fault}" for fault in verified.faults]
     print_outcome(invocation, verified.to_json(), lines, errors)

@@ -120,6 +120,7 @@ def _print_restored(invocation: Invocation, restored: Restored) -> None:
     lines += [f"  {name}" for name in restored.files if restored.dry_run]
     if restored.checksums is False:
         lines.append("warning: the backup has no manifest, so no checksum was compared")
+    lines += [f"warning: the backup lacks {name}, which is as it was" for name in restored.lacks]
     for app in restored.unregistered:
         lines.append(f"warning: app {app} is not registered in the global database")
         lines.append(f"  To register it: streamhub-db apps create {app} --reuse-folder")

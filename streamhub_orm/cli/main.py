@@ -38,6 +38,7 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "purge": "apps",
     "split": "split",
     "report": "space",
+    "serve": "serve",
 }
 
 

@@ -60,13 +60,22 @@ class Opener:
         legacy = self.registry.find_legacy_files(name)
         info = app_info(name, legacy.app_id, self.registry.find_name)
         if self._auto_upgrade:
-            migrated = upgrade_app_file(path, legacy).changed
+            furnish = partial(self._furnish, path.parent, name)
+            migrated = upgrade_app_file(path, legacy, before_creating=furnish).changed
             if not legacy.is_recorded:
                 self._record(legacy.app_id, name)
         else:
             _require_done(path, APP)
             migrated = False
         return ReadyFile(path, info, migrated, partial(self._is_app, name, legacy.app_id))
+
+    def _furnish(self, folder: Path, name: str) -> None:
+        """Make config.yaml and media folders of an app that never had a database."""
+        from streamhub_orm.settings import new_app_settings  # noqa: PLC0415 - YAML
+        from streamhub_orm.settings.core_settings import merged  # noqa: PLC0415 - YAML
+        from streamhub_orm.settings.new_apps import furnish  # noqa: PLC0415 - YAML
+
+        furnish(folder, name, merged(new_app_settings(name), self.registry.find_shown_names(name)))
 
     def _is_app(self, name: str, app_id: int) -> bool:
         """Tell whether an app is still registered; yes where the registry cannot be read now."""

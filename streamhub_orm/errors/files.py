@@ -280,6 +280,19 @@ class UpgradeRunningError(StreamHubError):
     public_message = "The service is being upgraded. Try again later."
 
 
+class MaintenanceRunningError(StreamHubError):
+    """Raised when this process is at work on the same database already. `name` is its app's."""
+
+    name: str
+    work: str
+    """`optimize` or `purge`."""
+    subject = "app {name!r}"
+    found = "its {work} still running"
+    expected = "one such work on a database at a time"
+    todo = "Wait until it has ended, then ask again."
+    public_message = "Its {work} is still running: only one can at a time."
+
+
 class SplitCleanupError(StreamHubError):
     """Raised when global copies of moved rows must stay, as not all are where they belong."""
 

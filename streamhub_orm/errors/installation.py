@@ -187,7 +187,7 @@ class MissingExtraError(StreamHubError, ImportError):
     subject = "{module}"
     found = "no {packages}"
     expected = "it to be installed"
-    todo = "Install this package with its extra: streamhub-orm[{extra}]."
+    todo = "Install this package with its extra: pip install 'streamhub-orm[{extra}]'"
 
 
 class OutputError(StreamHubError):
@@ -200,6 +200,17 @@ class OutputError(StreamHubError):
     todo = "Nothing was kept of it: give it such a place, then run again."
 
 
+class ListenError(StreamHubError):
+    """Raised when a server cannot take connections at an address."""
+
+    address: str
+    fault: str
+    subject = "{address}"
+    found = "an address that cannot be listened at ({fault})"
+    expected = "one of this machine that nobody else listens at"
+    todo = "Name another by --host and --port, or end what listens there."
+
+
 class UnforeseenError(StreamHubError):
     """Raised for a fault that no part of this package foresaw: all that an operator sees."""
 
@@ -209,193 +220,3 @@ class UnforeseenError(StreamHubError):
     found = "{fault}"
     expected = "no such fault"
     todo = "What was done is whole; run the same command again, and report it with what -vv shows."
-
-
-# How `Databases` and its sessions are used.
-
-
-class DatabasesClosedError(StreamHubError):
-    """Raised when a `Databases` is used after `close()`."""
-
-    found = "a Databases that is closed"
-    expected = "one that is open"
-    todo = "Open a new one."
-
-
-class OpenAppsError(StreamHubError, ValueError):
-    """Raised when a `Databases` is to keep fewer than one app open."""
-
-    number: int
-    subject = "max_open_apps"
-    found = "{number}"
-    expected = "1 or more"
-    todo = "Leave it out for what the process's limit on open files affords."
-
-
-class SessionEndedError(StreamHubError):
-    """Raised when a session is used after its block, or after a commit or rollback inside it."""
-
-    database: str
-    subject = "{database}"
-    found = "a session that has ended, whose connection may be another's by now"
-    expected = "one whose block has not ended"
-    todo = "Open a new session. What the old one loaded can still be read."
-
-
-class SessionSharedError(StreamHubError):
-    """Raised when two threads use one session at the same time. `path` is its database's."""
-
-    path: Path
-    subject = "{path}"
-    found = "a session that another thread is using at this moment"
-    expected = "one thread at a time"
-    todo = "Open a session in each thread; it costs microseconds."
-
-
-class AppsInUseError(StreamHubError):
-    """Raised when all apps that may be open at once are in use, and none is freed in time."""
-
-    may_be_repeated: ClassVar[bool] = True
-
-    name: str
-    limit: int
-    seconds: float
-    subject = "app {name!r}"
-    found = "all of the {limit} apps that may be open at once in use for {seconds:g} s"
-    expected = "one to be given back"
-    todo = "End sessions sooner, or raise max_open_apps."
-    public_message = "The service is busy. Try again in a moment."
-
-
-class ConnectionsInUseError(StreamHubError):
-    """Raised when all sessions that the limit on open files allows are open, and none ends."""
-
-    may_be_repeated: ClassVar[bool] = True
-
-    name: str
-    limit: int
-    seconds: float
-    subject = "app {name!r}"
-    found = "all of the {limit} sessions that may be open at once in use for {seconds:g} s"
-    expected = "one to end"
-    todo = (
-        "End sessions sooner, do not open one inside another, or raise the process's limit on open "
-        "files."
-    )
-    public_message = "The service is busy. Try again in a moment."
-
-
-class ForkedInSessionError(StreamHubError):
-    """Raised when the process was forked while its parent was in a session on the database.
-
-    `path` is the file's.
-    """
-
-    path: Path
-    subject = "{database}"
-    found = "a session under way in the parent when it forked"
-    expected = "none, since SQLite would lose what this process writes"
-    todo = "Fork outside of sessions, or start a new process."
-
-    @property
-    def database(self) -> str:
-        """The database that this process cannot use."""
-        if self.path.name == "app.db":
-            return f"app {self.path.parent.name!r}"
-        return "the global database" if self.path.name == "streamhub.db" else str(self.path)
-
-
-class ForkedAmidThreadsError(StreamHubError):
-    """Raised when the process was forked while other threads of its parent used databases."""
-
-    found = "a process that was forked while other threads of its parent were using databases"
-    expected = "none to, since the locks inside SQLite that they held are never released here"
-    todo = (
-        "Start a new process (subprocess, or multiprocessing with spawn or forkserver), or fork "
-        "while no thread uses a database."
-    )
-
-
-class StrayRowError(StreamHubError):
-    """Raised when a row of one app's database would be written into another's.
-
-    `owner` is whose the `row` is, and `home` whose session refused it.
-    """
-
-    exit_code: ClassVar[int] = 1
-
-    row: str
-    owner: str
-    home: str
-    subject = "{row}"
-    found = "a row of {owner}"
-    expected = "one of {home}, as this is its session"
-    todo = "Write it in a session of {owner}; to copy it, make a new object."
-
-
-# Settings: none of these errors shows a secret.
-
-
-class SettingsError(StreamHubError):
-    """Base of errors about a settings file, which was left as it was found."""
-
-    path: Path
-    subject = "{place}"
-    todo = "Correct the file."
-
-    @property
-    def place(self) -> str:
-        """The file, and the line where that is known."""
-        line = getattr(self, "line", None)
-        return f"{self.path}" if line is None else f"{self.path}, line {line}"
-
-
-class ConfigFileError(SettingsError):
-    """Raised when an app's config.yaml is no YAML, or a key holds what it does not take."""
-
-    found: str
-    expected: str
-    line: int | None = None
-    todo: str = "Correct the file."
-
-
-class SecretsFileError(SettingsError):
-    """Raised when secrets.json is no flat JSON object of texts; `found` shows no value."""
-
-    found: str
-    line: int | None = None
-    todo: str = "Correct the file."
-    expected = "one flat JSON object, name to text"
-
-
-class MissingSecretError(SettingsError):
-    """Raised when a secret is neither in secrets.json nor in the environment.
-
-    `name` must be fit to be shown: somebody may have put the secret itself in its place.
-    """
-
-    name: str
-    found = "no entry {name}, and no such environment variable"
-    expected = "the secret in one of them"
-    todo = "Add it to the file, or set it in the environment; config.yaml names it."
-
-
-class EnvironmentSettingError(StreamHubError):
-    """Raised when an environment variable is missing, or holds what its setting does not take."""
-
-    name: str
-    found: str
-    expected: str
-    subject = "{name}"
-    todo = "Set it, then run again."
-
-
-class LogSettingError(StreamHubError, ValueError):
-    """Raised for an invalid limit, file name or retention of the log."""
-
-    setting: str
-    value: object
-    expected: str
-    subject = "{setting}"
-    found = "{value!r}"
-    todo = "Correct it."

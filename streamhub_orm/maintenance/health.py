@@ -33,6 +33,8 @@ class TableHealth:
     rows: int
     bytes: int | None
     """The pages of the table and its indices; None where this SQLite was built without dbstat."""
+    own_bytes: int | None
+    """Those of the table alone."""
 
 
 @dataclass
@@ -81,16 +83,22 @@ class Health:
 
 
 def read_health(
-    data_dir: Path, selection: Selection | None = None, *, full: bool = False
+    data_dir: Path,
+    selection: Selection | None = None,
+    *,
+    full: bool = False,
+    raises: bool = False,
 ) -> Iterator[Health]:
     """Yield the health of each database selected; one that cannot be read stops no other.
 
     With `full`, integrity_check and foreign_key_check run too. Rows are counted and dbstat reads
-    every page, so the whole of each file is read either way. Raises `DataDirError` where there
-    is no installation, `UnknownAppError` for an app that is not registered.
+    every page, so the whole of each file is read either way. With `raises`, the error of a database
+    is raised and not recorded. Raises `DataDirError` where there is no installation,
+    `UnknownAppError` for an app that is not registered.
     """
     begin, measure = _begin, partial(_measure, full=full)
-    return handle_each(DataDir.find(data_dir), selection or Selection(), begin, measure)
+    place = DataDir.find(data_dir)
+    return handle_each(place, selection or Selection(), begin, measure, raises=raises)
 
 
 def _begin(database: Database) -> Health:
@@ -112,20 +120,19 @@ def _measure(path: Path, health: Health, *, full: bool) -> None:
 def _tables(connection: sqlite3.Connection) -> list[TableHealth]:
     sizes = _bytes_by_table(connection)
     tables = [
-        TableHealth(table, rows, sizes.get(table, 0) if sizes is not None else None)
+        TableHealth(table, rows, *(sizes.get(table, (0, 0)) if sizes is not None else (None, None)))
         for table, rows in row_counts(connection).items()
     ]
     return sorted(tables, key=lambda it: (-(it.bytes or 0), -it.rows, it.table))
 
 
-def _bytes_by_table(connection: sqlite3.Connection) -> dict[str, int] | None:
-    """Return the bytes of each table with its indices; None where SQLite has no dbstat."""
+def _bytes_by_table(connection: sqlite3.Connection) -> dict[str, tuple[int, int]] | None:
+    """Return the bytes of each table with its indices, and alone; None where there is no dbstat."""
     options = {option for (option,) in connection.execute("PRAGMA compile_options")}
     if DBSTAT_OPTION not in options:
         return None
-    return dict(
-        connection.execute(
-            "SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_master USING (name) "
-            "WHERE aggregate = 1 GROUP BY tbl_name"
-        )
+    found = connection.execute(
+        "SELECT tbl_name, sum(pgsize), total(iif(type = 'table', pgsize, 0)) "
+        "FROM dbstat JOIN sqlite_master USING (name) WHERE aggregate = 1 GROUP BY tbl_name"
     )
+    return {table: (everything, int(alone)) for table, everything, alone in found}

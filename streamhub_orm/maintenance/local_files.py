@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+def has_local_file(place: DataDir, app: str, stored: str) -> bool:
+    """Tell whether there is something under the name that a row's `local_path` says."""
+    inside = _inside(place, app, stored)
+    return inside is not None and os.path.lexists(place.app_folder(app).joinpath(*inside))
+
+
 def delete_local_file(place: DataDir, app: str, stored: str) -> str | None:
     """Delete the file that a row's `local_path` names; return why not, None where it is gone.
 

@@ -33,7 +33,6 @@ COUNTED: Final = (
     "vod_variants",
     "objects",
     "streams",
-    "restream_targets",
     "server_logs",
 )
 _ROWS_AT_ONCE: Final = 5000
@@ -47,7 +46,7 @@ class Scope(StrEnum):
     LOGS = "logs"
     """The app's lines in the server's log, those that only name it among them."""
     ALL = "all"
-    """Both, and the rows of streams and restream targets."""
+    """Both, and the rows of streams."""
 
 
 @dataclass
@@ -60,6 +59,8 @@ class Purge:
     dry_run: bool
     deleted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     """Rows by table; `objects` are those that the store has no more."""
+    local_files: int = 0
+    """Recordings and snapshots that were deleted from the disk; 0 in a dry run."""
     kept: int = 0
     """Recordings whose rows stay, since something of them could not be deleted."""
     kept_vods: list[Kept] = field(default_factory=list)
@@ -67,6 +68,8 @@ class Purge:
     backups: list[Path] = field(default_factory=list)
     error: str | None = None
     """Reason why the run ended early; the same command takes up what is left."""
+    fault: StreamHubError | None = None
+    """The same, where it was no fault of the store."""
 
     @property
     def ok(self) -> bool:
@@ -83,6 +86,7 @@ class Purge:
             "scope": str(self.scope),
             "dry_run": self.dry_run,
             "deleted": self.deleted,
+            "local_files": self.local_files,
             "kept": self.kept,
             "kept_vods": [vod._asdict() for vod in self.kept_vods],
             "backups": [str(path) for path in self.backups],
@@ -100,9 +104,10 @@ def purge(
     """Delete what `scope` says of one app; each database is backed up first.
 
     Objects and local files go before the rows that name them, so a killed run is finished by the
-    next. The app, its config, ingress credentials, plugins, tokens and markers stay. `store` takes
-    the place of the one in the app's config.yaml. Raises a `StreamHubError` before anything is
-    touched: for an unknown app, settings that cannot be used, or a database that is not at head.
+    next. The app, its config, ingress credentials, restream targets, plugins, tokens and markers
+    stay. `store` takes the place of the one in the app's config.yaml. Raises a `StreamHubError`
+    before anything is touched: for an unknown app, settings that cannot be used, or a database that
+    is not at head.
     """
     with Databases(data_dir, auto_upgrade=False) as databases:
         registry = read_registry(databases.place.global_db)
@@ -135,8 +140,8 @@ class _Run:
                 counts["vods"] = _number(connection, "SELECT count(*) FROM vods")
                 counts["vod_variants"] = _number(connection, "SELECT count(*) FROM vod_variants")
                 counts["objects"] = _number(connection, _OBJECTS)
-                for table in _TABLES_OF_USE if scope is Scope.ALL else ():
-                    counts[table] = _number(connection, f"SELECT count(*) FROM {table}")  # noqa: S608
+                if scope is Scope.ALL:
+                    counts["streams"] = _number(connection, "SELECT count(*) FROM streams")
         if scope is not Scope.VODS:
             with self.databases.global_connection(read_only=True) as connection:
                 for condition, value in self.lines():
@@ -161,17 +166,16 @@ class _Run:
                 with translated(place.global_db, "purging its log lines"):
                     self._delete_logs()
         except StreamHubError as error:
-            self.result.error = str(error)
+            self.result.error, self.result.fault = str(error), error
 
     def _delete_from_app(self, planned: dict[str, int], store: ObjectStore | None) -> None:
         """Delete recordings first, since they may meet a fault of the store."""
         app = self.result.app
         if planned["vods"] + planned["vod_variants"]:
             self._delete_vods(VodPurge(self.databases, app, store))
-        for table in _TABLES_OF_USE:
-            if planned[table]:
-                for rows in _delete_rows(partial(self.databases.app_connection, app), table):
-                    self.result.deleted[table] += rows
+        if planned["streams"]:
+            for rows in _delete_rows(partial(self.databases.app_connection, app), "streams"):
+                self.result.deleted["streams"] += rows
 
     def _delete_logs(self) -> None:
         for condition, value in self.lines():
@@ -197,6 +201,7 @@ class _Run:
             deleted["vods"] += batch.vods
             deleted["vod_variants"] += batch.variants
             deleted["objects"] += batch.objects
+            self.result.local_files += batch.local_files
             self.result.kept += len(batch.kept)
             room = LISTED - len(self.result.kept_vods)
             self.result.kept_vods += batch.kept[:room]
@@ -204,7 +209,6 @@ class _Run:
                 self.result.error = f"{batch.fault} The recordings that are left were not tried."
 
 
-_TABLES_OF_USE: Final = ("streams", "restream_targets")
 _OBJECTS: Final = f"""
     SELECT count(*) FROM (
       SELECT file_key AS key FROM vods UNION SELECT snapshot_key FROM vods

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streamhub_orm.errors import StorageError, StoreDeniedError
-from streamhub_orm.maintenance.local_files import delete_local_file, local_snapshot
+from streamhub_orm.maintenance.local_files import delete_local_file, has_local_file, local_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +56,7 @@ class Batch:
     vods: int
     variants: int
     objects: int
+    local_files: int
     kept: list[Kept]
     fault: str | None = None
     """Reason why the store fails for every recording, so that the run ends here."""
@@ -69,6 +70,7 @@ class VodPurge:
         self._databases = databases
         self._app = app
         self._store = store
+        self._local_files = 0
 
     def run(self) -> Iterator[Batch]:
         """Yield the outcome of each batch; ends where the store fails for all.
@@ -92,6 +94,7 @@ class VodPurge:
     def _purge(self, statements: _Statements, vods: list[Recording]) -> Batch:
         keys = sorted({key for vod in vods if vod.is_named_whole for key in vod.keys})
         keys = keys if self._store else []
+        self._local_files = 0
         failed = self._store.delete_many(keys) if self._store and keys else {}
         reasons = {vod.id: self._reason(vod, failed) for vod in vods}
         gone = self._delete_rows(statements, [vod for vod in vods if reasons[vod.id] is None])
@@ -102,6 +105,7 @@ class VodPurge:
             vods=len(gone) if statements is _VODS else 0,
             variants=sum(vod.variants for vod in vods if vod.id in gone),
             objects=len(keys) - len(failed),
+            local_files=self._local_files,
             kept=[
                 Kept(vod.id, vod.name, reason)
                 for vod in vods
@@ -119,9 +123,14 @@ class VodPurge:
         for key in sorted(vod.keys & failed.keys()):
             return f"its object {key} cannot be deleted ({failed[key]})"
         local = [vod.local_path, local_snapshot(vod.local_path)] if vod.local_path else []
-        place = self._databases.place
-        reasons = (delete_local_file(place, self._app, path) for path in local)
-        return next(filter(None, reasons), None)
+        return next(filter(None, map(self._delete_local_file, local)), None)
+
+    def _delete_local_file(self, path: str) -> str | None:
+        place, app = self._databases.place, self._app
+        is_there = has_local_file(place, app, path)
+        reason = delete_local_file(place, app, path)
+        self._local_files += is_there and reason is None
+        return reason
 
     def _delete_rows(self, statements: _Statements, vods: list[Recording]) -> set[int]:
         """Delete the rows that still name just what is gone, and return their ids."""

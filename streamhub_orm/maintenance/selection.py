@@ -63,14 +63,16 @@ def handle_each(  # noqa: PLR0913 - the operation in two halves, and its two con
     operate: Callable[[Path, AnyRecord], None],
     *,
     may_be_missing: bool = False,
+    raises: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[AnyRecord]:
     """Yield what became of each database selected, the global one first, then apps as registered.
 
     `begin` makes the record of one database and `operate` fills it, unless the database cannot be
     used. A `StreamHubError` from there is recorded as well, and the next database follows. Where an
-    app's database `may_be_missing`, that is no error: the first session makes it. `progress` is
-    told how many are done, and of how many.
+    app's database `may_be_missing`, that is no error: the first session makes it. With `raises` an
+    error is raised and not recorded, for a caller who asks for one database. `progress` is told how
+    many are done, and of how many.
 
     A registry that cannot be read is the fault of the global database, which is then yielded alone
     with that error; where it was not selected, the `DatabaseFileError` is raised. Raises
@@ -89,6 +91,8 @@ def handle_each(  # noqa: PLR0913 - the operation in two halves, and its two con
             error = attempt(name, partial(_operate, operate, database.path, record)).error
         if error is None and world is GLOBAL:
             error = fault
+        if error is not None and raises:
+            raise error
         if error is not None:
             record.error = str(error)
         yield record

@@ -50,6 +50,7 @@ from streamhub_orm.migrations.worlds import APP
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
     from pathlib import Path
 
     from streamhub_orm.legacy.progress import Progress
@@ -58,21 +59,23 @@ if TYPE_CHECKING:
     from streamhub_orm.migrations.states import FileState
 
 
-def upgrade_app_file(
+def upgrade_app_file(  # noqa: PLR0913 - the one road of all callers
     path: Path,
     legacy: LegacyFiles | None,
     *,
     route: Route | None = None,
     progress: Progress = silent,
     scratch: bool = False,
+    before_creating: Callable[[], object] = lambda: None,
 ) -> Upgraded:
     """Bring an app.db to head, or along another `route`, and import its legacy rows; idempotent.
 
     A file that was never there is created; one that was, and is missing, is lost, unless `legacy`
     says that it is started anew. Without `legacy` nothing is created or imported: whose the file
     is, is not known. A `scratch` file is a copy that nobody keeps, so no backup of it is made.
-    `progress` hears of the rows and indices of a big app. Raises a `DatabaseFileError`; then an
-    existing file is as it was, and a missing one missing.
+    `progress` hears of the rows and indices of a big app; `before_creating` is called right before
+    a new file appears, when nothing but the disk can prevent it. Raises a `DatabaseFileError`; then
+    an existing file is as it was, and a missing one missing.
     """
     road = route or route_to_head(APP)
     if legacy is None or scratch or legacy.create_missing:
@@ -85,7 +88,7 @@ def upgrade_app_file(
         require_no_stray_wal(path)
         if road.destination(None) == APP.head:
             with suppress(FileExistsError):  # another process has created it meanwhile
-                return _create(path, legacy, progress, scratch=scratch)
+                return _create(path, legacy, progress, before_creating, scratch=scratch)
         create_empty(path, mode=file_mode(legacy.global_db))
     with folder_lock(path.parent):
         found = look_for_upgrade(path, APP)
@@ -127,7 +130,14 @@ def _is_done(found: FileState, route: Route, legacy: LegacyFiles | None) -> bool
     return reached == found.revision and not importing
 
 
-def _create(path: Path, legacy: LegacyFiles, progress: Progress, *, scratch: bool) -> Upgraded:
+def _create(
+    path: Path,
+    legacy: LegacyFiles,
+    progress: Progress,
+    before_creating: Callable[[], object],
+    *,
+    scratch: bool,
+) -> Upgraded:
     """Create an app.db at head with its legacy rows: whole and durable, or not at all.
 
     Raises `FileExistsError` where another process was faster.
@@ -140,6 +150,7 @@ def _create(path: Path, legacy: LegacyFiles, progress: Progress, *, scratch: boo
         with temporary_beside(path) as temporary:
             account = _fill(temporary, legacy, progress)
             mode = file_mode(legacy.global_db)
+            before_creating()
             publish(temporary, path, mode=mode)
     return Upgraded(None, APP.head, account=account)
 

@@ -6,12 +6,11 @@ import re
 import secrets
 import shutil
 import sqlite3
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.app_db import AppBase, Meta, Stream, Vod
 from streamhub_orm.durable_files import (
-    file_mode,
     irregularity,
     remove_database,
     remove_leftovers,
@@ -22,42 +21,62 @@ from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.integrity import row_counts
 from streamhub_orm.errors import AppBusyError, AppFolderTakenError
 from streamhub_orm.migrations.app_file import upgrade_app_file
-from streamhub_orm.settings import AppConfig, save_app_config
+from streamhub_orm.settings import change_app_config, new_app_settings
+from streamhub_orm.settings.core_settings import merged
+from streamhub_orm.settings.new_apps import MEDIA, furnish
+from streamhub_orm.settings.value_rules import require_fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.legacy.sources import LegacyFiles
 
-__all__ = ["find_app_id", "make", "remove_set_aside", "require_unused", "set_aside", "watch"]
+__all__ = [
+    "find_app_id",
+    "make",
+    "remove_set_aside",
+    "require_unused",
+    "set_aside",
+    "undone_by_fault",
+    "watch",
+]
 
 _ASIDE: Final = re.compile(r"\.(?P<app>[a-z0-9-]+)\.[0-9a-f]{8}\.deleted")
 _TABLES: Final = AppBase.metadata.tables.keys() - {Meta.__tablename__}
 
 
 def make(
-    place: DataDir, files: LegacyFiles, *, config: Mapping[str, Any] | None, reuse_folder: bool
+    place: DataDir,
+    files: LegacyFiles,
+    *,
+    settings: Mapping[str, Any],
+    reuse_folder: bool,
+    now: datetime,
 ) -> None:
-    """Make the folder of an app with app.db at head and config.yaml; undone where it fails.
+    """Make the folder of an app, with app.db at head, config.yaml and media folders; all or none.
 
-    Raises `AppFolderTakenError` where an app.db with rows is there and may not be taken over.
+    `settings` are those that shall differ from a new app's. A config.yaml that is there is kept,
+    and changed where they are not in it. Raises `AppFolderTakenError` where an app.db with rows is
+    there and may not be taken over.
     """
-    app_db, config_path = place.app_db(files.app), place.app_config(files.app)
+    app_db, config = place.app_db(files.app), place.app_config(files.app)
+    folder = app_db.parent
     if not reuse_folder:
         _require_no_rows(files.app, app_db)
-    new = [path for path in (app_db, config_path, app_db.parent) if not path.exists()]
-    remove_leftovers(app_db.parent)
-    try:
+    require_fitting(config, files.app, settings)
+    is_kept = config.exists()
+    remove_leftovers(folder)
+    with undone_by_fault(folder):
+        with translated(folder, "making it"):
+            furnish(folder, files.app, merged(new_app_settings(files.app), settings))
+            sync(folder)
         upgrade_app_file(app_db, files)
-        if config is not None or not config_path.exists():
-            document = AppConfig(config_path, dict(config or {}))
-            with translated(config_path, "writing it"):
-                save_app_config(document, mode=file_mode(files.global_db))
-    except BaseException:
-        _undo(new)
-        raise
+        if is_kept:
+            with translated(config, "writing it"):
+                change_app_config(config, files.app, settings, now=now)
 
 
 def watch(place: DataDir, name: str, *, finish: str, undo: str) -> Changes:
@@ -80,7 +99,7 @@ def _footprint(folder: Path) -> dict[str, tuple[int, int]] | None:
     """Return size and time of each file that holds something; None where there is no folder."""
     if not folder.is_dir():
         return None
-    found = {it.name: it.stat() for it in folder.iterdir() if not it.name.endswith("-shm")}
+    found = {it.name: it.lstat() for it in folder.iterdir() if not it.name.endswith("-shm")}
     return {
         name: (status.st_size, status.st_mtime_ns)
         for name, status in found.items()
@@ -94,8 +113,21 @@ def _is_registered(place: DataDir, name: str) -> bool:
         return connection.execute(query, (name,)).fetchone() is not None
 
 
+@contextmanager
+def undone_by_fault(folder: Path) -> Iterator[None]:
+    """Remove what was made of an app before a fault within the block; what was there stays."""
+    app_db, config = folder / "app.db", folder / "config.yaml"
+    paths = (app_db, config, *(folder / name for name in MEDIA), folder)
+    new = [path for path in paths if not path.exists() and not path.is_symlink()]
+    try:
+        yield
+    except BaseException:
+        _undo(new)
+        raise
+
+
 def _undo(new: list[Path]) -> None:
-    """Remove what was made before a fault, as far as it can be; what stays holds no row."""
+    """Remove it as far as it can be; what stays holds no row."""
     with suppress(OSError):
         for path in new:
             if path.is_dir():
@@ -106,7 +138,10 @@ def _undo(new: list[Path]) -> None:
 
 
 def find_app_id(app_db: Path) -> int | None:
-    """Return the one `app_id` that all streams and recordings of a database have; else None."""
+    """Return the one `app_id` that all streams and recordings of a database have; else None.
+
+    0 is no app's: the Node core writes it where it does not find the app's row.
+    """
     if not app_db.exists():
         return None
     with reading(app_db) as connection:
@@ -116,6 +151,7 @@ def find_app_id(app_db: Path) -> int | None:
             for table in (Stream.__tablename__, Vod.__tablename__)
             if table in tables
             for (app_id,) in connection.execute(f"SELECT DISTINCT app_id FROM {table}")  # noqa: S608
+            if app_id != 0
         }
     return ids.pop() if len(ids) == 1 else None
 

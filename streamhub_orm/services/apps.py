@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
@@ -30,6 +31,8 @@ from streamhub_orm.registry import look_up_legacy_files
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services import app_folders
 from streamhub_orm.services.core import get_row
+from streamhub_orm.settings import load_app_config
+from streamhub_orm.settings.core_settings import merged, shown_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,6 +59,8 @@ __all__ = [
 
 _FIND_ID: Final = sa.select(App.id).where(App.name == sa.bindparam("wanted"))
 _FILE: Final = sa.text("SELECT file FROM pragma_database_list")
+_NAMES: Final = {"display_name": "display_name", "room_prefix": "livekit_room_prefix"}
+"""Keys of config.yaml, and the columns that hold the same."""
 _WAIT_SECONDS: Final = 5.0
 """Time that `delete` waits for sessions of this process that are under way on the app."""
 
@@ -80,13 +85,15 @@ def create(  # noqa: PLR0913 - what an app is made of
     now: datetime | None = None,
     **fields: Unpack[AppChanges],
 ) -> App:
-    """Make an app with its folder, config.yaml and app.db at head: all of it, or nothing.
+    """Make an app as the Node core does: its row, its folder, config.yaml, media folders, app.db.
 
-    Takes a session on the global database, whose write lock is held until the session ends, so of
-    two who create the same name one is refused. The app is there when the session has committed.
-    Where it does not, or the process is killed, what may stay is a folder with an empty app.db,
-    and the next `create` of that name completes it. `config` becomes config.yaml; without it, one
-    that lies there is kept. Legacy rows of the name are imported as at any first opening.
+    All of it, or nothing. Takes a session on the global database, whose write lock is held until
+    the session ends, so of two who create the same name one is refused. The app is there when the
+    session has committed. Where it does not, or the process is killed, what may stay is a folder
+    with an empty app.db, and the next `create` of that name completes it. `config` is laid over the
+    core's settings of a new app, or over the config.yaml that lies there, which is kept beside it;
+    display name and room prefix stand in it and in the row. Legacy rows of the name are imported as
+    at any first opening.
 
     A folder whose app.db holds rows, such as one that `delete` kept, is taken over only with
     `reuse_folder`, and the app then gets the id that its rows know, where that is free. Raises
@@ -99,8 +106,16 @@ def create(  # noqa: PLR0913 - what an app is made of
         raise AppExistsError(name)
     get_row(session, Tenant, tenant_id, UnknownTenantError)
     moment = now or utc_now()
-    app = App(name=name, tenant_id=tenant_id, created_at=moment, updated_at=moment, **fields)
-    old_id = app_folders.find_app_id(place.app_db(name)) if reuse_folder else None
+    app_db = place.app_db(name)
+    old_id = app_folders.find_app_id(app_db) if reuse_folder else None
+    names = {key: fields.get(column) for key, column in _NAMES.items()}
+    settings = {**(config or {}), **{key: it for key, it in names.items() if it is not None}}
+    found = load_app_config(place.app_config(name))
+    wanted = replace(found, document=merged(found.document, settings))
+    columns = dict(zip(_NAMES.values(), shown_names(wanted, name), strict=True))
+    app = App(name=name, tenant_id=tenant_id, created_at=moment, updated_at=moment)
+    for column, value in {**fields, **columns}.items():
+        setattr(app, column, value)
     if old_id is not None and session.get(App, old_id) is None:
         app.id = old_id
     session.add(app)
@@ -108,7 +123,7 @@ def create(  # noqa: PLR0913 - what an app is made of
     raw = session.connection().connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - for the type checker
     files = look_up_legacy_files(raw, place, name)
-    app_folders.make(place, files, config=config, reuse_folder=reuse_folder)
+    app_folders.make(place, files, settings=settings, reuse_folder=reuse_folder, now=moment)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing an app's config.yaml, with the same meaning as in the Node core."""
+"""Reading an app's config.yaml, with the same meaning as in the Node core."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from streamhub_orm.durable_files import read_regular, write_whole
+from streamhub_orm.durable_files import read_regular
 from streamhub_orm.errors import ConfigFileError, IrregularFileError
 from streamhub_orm.owner import give_back
 
@@ -28,8 +28,11 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: Final = {}  # type: ignore[misc] # PyYAML's interface
 
 
-class _Dumper(yaml.SafeDumper):
-    """Dumper that quotes a text which either version of YAML would take for something else."""
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc] # as built
+    """Dumper that quotes a text which either version of YAML would take for something else.
+
+    By libyaml where PyYAML was built with it: every new app has its settings written.
+    """
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -68,23 +71,32 @@ class AppConfig:
     path: Path
     document: dict[Any, Any] = field(default_factory=dict)
     _root: yaml.Node | None = field(default=None, repr=False, compare=False)
+    _todo: str = field(default="Correct the file.", repr=False, compare=False)
 
-    def section(self, name: str) -> dict[Any, Any]:
-        """Return a mapping of the document; empty where it is not there.
+    def section(self, *keys: str) -> dict[Any, Any]:
+        """Return a mapping of the document, or one inside another; empty where it is not there.
 
-        Raises `ConfigFileError` where the key holds something else.
+        Raises `ConfigFileError` where a key holds something else.
         """
-        found = self.document.get(name)
-        if found is None:
-            return {}
-        if not isinstance(found, dict):
-            held = f"{name} holding {kind_of(found)}"
-            raise self.fault(held, "a mapping", name)
+        found = self.document
+        for number, key in enumerate(keys, 1):
+            held = found.get(key)
+            if held is None:
+                return {}
+            if not isinstance(held, dict):
+                held = f"{'.'.join(keys[:number])} holding {kind_of(held)}"
+                raise self.fault(held, "a mapping", *keys[:number])
+            found = held
         return found
 
     def fault(self, found: str, expected: str, *keys: str) -> ConfigFileError:
         """Return the error for a value, with the line on which its key stands."""
-        return ConfigFileError(self.path, found, expected, _line_of(self._root, keys))
+        return ConfigFileError(self.path, found, expected, _line_of(self._root, keys), self._todo)
+
+    @property
+    def is_empty(self) -> bool:
+        """True where there is no mapping at all, not even one without keys."""
+        return not isinstance(self._root, yaml.MappingNode)
 
 
 def load_app_config(path: Path) -> AppConfig:
@@ -92,42 +104,16 @@ def load_app_config(path: Path) -> AppConfig:
 
     Raises `ConfigFileError` with the line where it is no YAML, or no mapping.
     """
-    text = _read(path)
-    try:
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        document = None if root is None else loader.construct_document(root)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        found = " ".join(filter(None, (error.context, error.problem)))
-        line = None if mark is None else mark.line + 1
-        raise ConfigFileError(path, found, "YAML", line) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigFileError(path, " ".join(str(error).split()), "YAML") from error
-    if not isinstance(document, dict | None):
-        raise ConfigFileError(path, kind_of(document), "a mapping of settings", 1)
-    return AppConfig(path, document or {}, root)
+    content = read_bytes(path)
+    return parse_document(path, b"" if content is None else content)
 
 
-def save_app_config(config: AppConfig, *, mode: int) -> None:
-    """Write a document to its path in one step, with the given mode.
-
-    Keys keep their order; comments are lost. What YAML 1.1 would take for something else than a
-    text is quoted, so that every reader finds the same. Raises `ConfigFileError` for a value that
-    safe YAML does not know.
-    """
-    try:
-        text = yaml.dump(config.document, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
-    except yaml.YAMLError as error:
-        raise ConfigFileError(config.path, str(error), "plain values") from error
-    write_whole(config.path, text.encode(), mode=mode)
-
-
-def _read(path: Path) -> str:
+def read_bytes(path: Path) -> bytes | None:
+    """Return the bytes of a config.yaml; None where there is none. Raises `ConfigFileError`."""
     try:
         content = read_regular(path, _MAX_BYTES + 1)
     except FileNotFoundError:
-        return ""
+        return None
     except IrregularFileError as error:
         raise ConfigFileError(path, error.kind, error.expected) from error
     except OSError as error:
@@ -136,11 +122,59 @@ def _read(path: Path) -> str:
         raise ConfigFileError(path, found, "YAML", todo=todo) from error
     if len(content) > _MAX_BYTES:
         raise ConfigFileError(path, "more than 1 MiB", "a settings file")
+    return content
+
+
+def parse_document(path: Path, content: bytes, todo: str = "Correct the file.") -> AppConfig:
+    """Return the settings that the bytes of a config.yaml hold; raises as `load_app_config` does.
+
+    `todo` is what its errors say that is to be done.
+    """
     try:
-        return content.decode("utf-8-sig")
+        loader = _Loader(text_of(content))
+        root = loader.get_single_node()
+        document = None if root is None else loader.construct_document(root)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigFileError(path, "bytes that are no UTF-8", "YAML in UTF-8", line) from error
+        found, expected = "bytes that are no UTF-8", "YAML in UTF-8"
+        raise ConfigFileError(path, found, expected, line, todo) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        found = " ".join(filter(None, (error.context, error.problem)))
+        at = None if mark is None else mark.line + 1
+        raise ConfigFileError(path, found, "YAML", at, todo) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigFileError(path, " ".join(str(error).split()), "YAML", todo=todo) from error
+    if not isinstance(document, dict | None):
+        raise ConfigFileError(path, kind_of(document), "a mapping of settings", 1, todo)
+    return AppConfig(path, document or {}, root, todo)
+
+
+def text_of(content: bytes) -> str:
+    """Return the text of the bytes, without a mark of their order; raises UnicodeDecodeError."""
+    return content.decode().removeprefix("\ufeff")
+
+
+def parse_value(text: str) -> object:
+    """Return the value that a text is in YAML; raises ValueError, in whose words is no value."""
+    try:
+        return _Loader(text).get_single_data()
+    except (yaml.YAMLError, ValueError, RecursionError):
+        message = "found another text; expected a value in YAML, with quotes where it is a text"
+        raise ValueError(message) from None
+
+
+def dump_document(path: Path, document: dict[Any, Any]) -> bytes:
+    """Return a document as YAML, with its keys in their order.
+
+    What YAML 1.1 would take for something else than a text is quoted, so that every reader finds
+    the same. Raises `ConfigFileError` for a value that safe YAML does not know.
+    """
+    try:
+        text = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
+    except yaml.YAMLError as error:
+        raise ConfigFileError(path, str(error), "plain values") from error
+    return bytes(text.encode())
 
 
 def _line_of(node: yaml.Node | None, keys: tuple[str, ...]) -> int | None:

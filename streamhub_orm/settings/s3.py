@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from streamhub_orm.settings.app_config import kind_of
+from streamhub_orm.settings.core_settings import DEFAULT_ENDPOINT, DEFAULT_REGION, slug_of
 from streamhub_orm.settings.secrets import shown_name
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from streamhub_orm.settings.app_config import AppConfig
     from streamhub_orm.settings.secrets import Secrets
 
-_DEFAULT_REGION: Final = "us-east-1"
-_DEFAULT_ENDPOINT: Final = "https://s3.us-east-1.wasabisys.com"
 _LISTED_NAMES: Final = "STREAMHUB_SECRET_NAMES"
 """Variable with further names, by commas, that config.yaml may refer to; `*` stands for all."""
 
@@ -35,11 +33,6 @@ def is_plain_url(value: str) -> bool:
     return named and not {"@", "%"}.intersection(parts.netloc) and not parts.query + parts.fragment
 
 
-def slug_of(app: str) -> str:
-    """Return how the Node core writes an app's name in the names of its secrets."""
-    return re.sub(r"[^A-Z0-9]+", "_", app.upper())
-
-
 @dataclass(frozen=True, kw_only=True)
 class S3Settings:
     """Settings that a client of the bucket needs; the repr hides the access keys."""
@@ -47,7 +40,7 @@ class S3Settings:
     bucket: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
-    region: str = _DEFAULT_REGION
+    region: str = DEFAULT_REGION
     endpoint: str | None = None
     """URL of the service; None for Amazon's own."""
     force_path_style: bool = False
@@ -82,8 +75,8 @@ def s3_settings_of(
         bucket=bucket,
         access_key=secrets.resolve(access_key, variables),
         secret_key=secrets.resolve(secret_key, variables),
-        region=section.text("region") or _DEFAULT_REGION,
-        endpoint=section.url("endpoint", _DEFAULT_ENDPOINT),
+        region=section.text("region") or DEFAULT_REGION,
+        endpoint=section.url("endpoint", DEFAULT_ENDPOINT),
         force_path_style=section.flag("force_path_style"),
         prefix=section.text("prefix", f"streamhub/{app}").strip("/"),
         public_url=section.url("public_url"),

@@ -129,7 +129,7 @@ def test_restore_beside_another_one_into_the_same_new_folder_leaves_it_its_lock(
         with run_lock(path), run_lock(path):
             yield
 
-    monkeypatch.setattr("streamhub_orm.archives.restore.run_lock", outrun)
+    monkeypatch.setattr("streamhub_orm.archives.restore_target.run_lock", outrun)
     with pytest.raises(UpgradeRunningError):
         restore_archive(created.archive, place.root)
     assert place.lock_path.exists()

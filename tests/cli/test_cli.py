@@ -156,6 +156,7 @@ def test_init_where_something_is_is_refused_untouched(tmp_path: Path, kind: str)
         (data_dir / "streamhub.db").write_bytes(b"")
     elif kind == "apps":
         (data_dir / "apps" / "live").mkdir(parents=True)
+        (data_dir / "apps" / "live" / "vods.db").write_bytes(b"rows")
     else:
         data_dir.write_text("mine")
     before = fingerprint_files(tmp_path)
@@ -191,7 +192,10 @@ def test_init_makes_an_installation_beside_hidden_files_and_what_a_killed_init_l
         (tmp_path / name).mkdir()
     (tmp_path / ".env").write_text("DATA_DIR=.")
     (tmp_path / "data/.streamhub.db.0123abcd.streamhub-tmp").write_bytes(b"half")
+    (tmp_path / "apps/live/recordings").mkdir(parents=True)
+    (tmp_path / "apps/live/config.yaml").write_text("display_name: Mine\n")
     assert run_in_process("--data-dir", tmp_path, "init").status == 0
+    assert (tmp_path / "apps/live/config.yaml").read_text() == "display_name: Mine\n"
 
 
 @pytest.mark.parametrize("command", [("init",), ("demo",)])

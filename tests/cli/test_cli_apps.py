@@ -90,3 +90,98 @@ def test_kept_folder_is_taken_over_with_its_option(data_dir: Path) -> None:
     assert refused.status == 3
     assert "--reuse-folder" in refused.stderr
     assert apps(data_dir, "create", "live", "--reuse-folder").status == 0
+
+
+def test_app_is_created_where_its_media_lie_on_a_disk_that_is_away(data_dir: Path) -> None:
+    (data_dir / "apps/tv-2").mkdir()
+    (data_dir / "apps/tv-2/recordings").symlink_to("/nowhere/recordings")
+    assert apps(data_dir, "create", "tv-2").status == 0
+    assert (data_dir / "apps/tv-2/app.db").exists()
+
+
+def config(data_dir: Path, *arguments: str) -> Outcome:
+    return apps(data_dir, "config", *arguments)
+
+
+def test_settings_are_shown_as_the_server_reads_them_without_secrets(data_dir: Path) -> None:
+    path = data_dir / "apps/live/config.yaml"
+    text = """\
+recording: {split_minutes: 17}
+callbacks: {url: 'https://me:geheim1@example.org/', secret: geheim2}
+s3: {key: geheim3, access_key_env: APP_LIVE_S3_KEY}
+own: [{token: geheim4}]
+"""
+    path.write_text(text, encoding="utf-8")
+    shown = config(data_dir, "show", "live", "--json")
+    assert shown.status == 0
+    settings = shown.report["settings"]
+    assert settings["recording"]["split_minutes"] == 0
+    assert settings["callbacks"]["url"] == "https://me:(hidden)@example.org/"
+    assert settings["s3"]["access_key_env"] == "APP_LIVE_S3_KEY"
+    assert "s3.key stands in clear" in shown.report["warnings"][0]
+    plain = config(data_dir, "show", "live")
+    assert "recording.split_minutes\t0\n" in plain.stdout
+    for word in (shown.stdout, plain.stdout, plain.stderr):
+        assert "geheim" not in word
+
+
+def test_settings_are_set_preset_written_and_reverted(data_dir: Path, tmp_path: Path) -> None:
+    path = data_dir / "apps/live/config.yaml"
+    before = path.read_bytes()
+    words = ("display_name=The Stage", "recording.split_minutes=30", "own.list=[a, 1]")
+    done = config(data_dir, "set", "live", *words, "--json")
+    assert done.report["changed"] is True
+    settings = config(data_dir, "show", "live", "--json").report["settings"]
+    assert (settings["recording"]["split_minutes"], settings["own"]) == (30, {"list": ["a", 1]})
+    assert apps(data_dir, "list", "--json").report["apps"][0]["display_name"] == "The Stage"
+
+    assert config(data_dir, "preset", "live", "low-latency").status == 0
+    again = config(data_dir, "preset", "live", "low-latency")
+    assert again.stdout == "Nothing to do.\n"
+
+    (tmp_path / "mine.yaml").write_bytes(b"# mine\nname: live\n")
+    written = config(data_dir, "write", "live", str(tmp_path / "mine.yaml"))
+    assert path.read_bytes() == b"# mine\nname: live\n"
+    assert written.stderr == "warning: it has no room_prefix\n"
+
+    kept = config(data_dir, "show", "live", "--json").report["backups"]
+    assert len(kept) == 3
+    assert config(data_dir, "revert", "live", kept[-1]).status == 0
+    assert path.read_bytes() == before
+    assert apps(data_dir, "list", "--json").report["apps"][0]["display_name"] == "Live"
+
+
+def test_missing_config_is_named_and_made(data_dir: Path) -> None:
+    path = data_dir / "apps/live/config.yaml"
+    before = path.read_bytes()
+    path.unlink()
+    shown = config(data_dir, "show", "live")
+    assert "apps config set live` makes it" in shown.stderr
+    assert config(data_dir, "set", "live").status == 0
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["set", "live", "recording.enabled=maybe"], 3, "expected true or false"),
+        (["set", "live", "s3=x"], 3, "a text for s3; expected a mapping"),
+        (["set", "live", "name=tv-2"], 3, "'live'"),
+        (["set", "live", "own"], 2, "expected KEY=VALUE"),
+        (["set", "live", "own.=1"], 2, "expected KEY=VALUE"),
+        (["set", "live", "own=[1"], 2, "a value in YAML"),
+        (["set", "tv-2", "own=1"], 3, "no app 'tv-2'"),
+        (["preset", "live", "slow"], 2, "low-latency"),
+        (["revert", "live", "config.yaml"], 3, "one of none"),
+        (["show", "tv-2"], 3, "no app 'tv-2'"),
+        (["write", "live", "/nowhere.yaml"], 3, "/nowhere.yaml: found no such file"),
+    ],
+)
+def test_refused_settings_change_nothing(
+    data_dir: Path, arguments: list[str], status: int, words: str
+) -> None:
+    before = fingerprint_files(data_dir / "apps")
+    refused = config(data_dir, *arguments, "--json")
+    assert refused.status == status
+    assert words in refused.report["error"]
+    assert fingerprint_files(data_dir / "apps") == before

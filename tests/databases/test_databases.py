@@ -46,12 +46,13 @@ def app_db(data_dir: Path, app: str) -> Path:
 
 
 def test_open_of_a_registered_app_without_a_file_makes_it_at_head(make_fresh: MakeFresh) -> None:
-    """The folder and the file appear with the global file's mode, empty, with every marker set."""
+    """The file has the global file's mode, and every marker; beside it is what the core makes."""
     data_dir = make_fresh(["tv-2"])
     with Databases(data_dir) as databases:
         assert names_of_vods(databases, "tv-2") == []
     path = app_db(data_dir, "tv-2")
-    assert [it.name for it in path.parent.iterdir()] == ["app.db"]
+    names = sorted(it.name for it in path.parent.iterdir())
+    assert names == ["app.db", "config.yaml", "recordings", "samples", "snapshots"]
     found = look_at(path, APP)
     assert (found.state, found.markers) == (State.CURRENT, frozenset(APP_MARKERS))
     assert path.stat().st_mode == databases.place.global_db.stat().st_mode

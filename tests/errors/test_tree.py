@@ -54,6 +54,7 @@ SHOWN: dict[str, dict[str, Any]] = {
     "TooManyLinksError": {"key": "email"},
     "QuotaExceededError": {"metric": "max_apps"},
     "VodFieldError": {"allowed": {"name"}},
+    "MaintenanceRunningError": {"work": "purge"},
     "VodStateError": {"status": "ready", "wanted": "failed"},
 }
 TEXTS = ("found", "expected", "todo", "public_message")

@@ -20,6 +20,7 @@ from tests.support.installations.ddl import (
     GLOBAL_RUNTIME,
     GLOBAL_STEPS,
     LITESTREAM,
+    PASSWORD_RESETS,
     apply_runtime,
     apply_steps,
     close_over_needs,
@@ -142,6 +143,26 @@ def test_adoption_leaves_what_is_not_ours_alone(tmp_path: Path, world: World, st
     assert query(path, f"SELECT own FROM {table}") == [("mine",)]
     extras = ["billing", "_litestream_lock", "_litestream_seq", f"{table}.own", "own_index"]
     assert {it.split()[1] for it in drift_of(path, world).extras} == {*extras, "own_trigger"}
+
+
+@pytest.mark.parametrize("runtime", [(), ("sessions", "magic_tokens.kind")])
+def test_password_resets_of_the_first_release_are_kept_without_a_report(
+    tmp_path: Path, runtime: tuple[str, ...]
+) -> None:
+    """Global database, "`password_resets` (first release only; later ones leave it alone)"."""
+    path = node_file(tmp_path / "node.db", GLOBAL, 5, close_over_needs(runtime))
+    row = ("2024-01-31T12:00:00.000Z", "2024-01-31T12:30:00.000Z")
+    columns = "token_hash, user_id, email, created_at, expires_at"
+    values = f"'h', 'u', 'e@x', '{row[0]}', '{row[1]}'"
+    insert = f"INSERT INTO password_resets ({columns}) VALUES ({values})"
+    executed(path, PASSWORD_RESETS + insert)
+    before = query(path, "SELECT sql FROM sqlite_master WHERE tbl_name = 'password_resets'")
+    upgrade_file(path, GLOBAL)
+    assert_at_head(path, GLOBAL)
+    assert drift_of(path, GLOBAL).extras == []
+    assert query(path, "SELECT created_at, expires_at FROM password_resets") == [row]
+    after = query(path, "SELECT sql FROM sqlite_master WHERE tbl_name = 'password_resets'")
+    assert (after, len(after)) == (before, 4)
 
 
 UNKNOWN = {

@@ -9,7 +9,7 @@ import pytest
 from streamhub_orm.migrations.structure import Drift
 from streamhub_orm.migrations.worlds import APP, GLOBAL, World
 from tests.migrations.built import at_head, drift_by, drift_of
-from tests.support.installations.ddl import GLOBAL_MONOLITH, LITESTREAM
+from tests.support.installations.ddl import GLOBAL_MONOLITH, LITESTREAM, PASSWORD_RESETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,6 +120,7 @@ OPERATORS_OWN = {
         ["table _litestream_lock", "table _litestream_seq"],
     ),
     "statistics": ("ANALYZE", []),
+    "password resets": (PASSWORD_RESETS, []),
     "monolith tables": (
         "".join(GLOBAL_MONOLITH.values()),
         [],

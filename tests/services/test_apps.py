@@ -30,9 +30,10 @@ from streamhub_orm.errors import (
 from streamhub_orm.global_db import ApiToken, App, ServerLog, Tenant, TokenScope
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import APP
-from streamhub_orm.services import apps
+from streamhub_orm.services import apps, streams, vods
 from streamhub_orm.services.quotas import Metric, reserve
-from streamhub_orm.settings import load_app_config
+from streamhub_orm.settings import load_app_config, new_app_settings
+from streamhub_orm.settings.core_settings import merged
 from streamhub_orm.testing.checks import plans_of
 from tests.support.installations.facts import APP_MARKERS
 from tests.support.installations.snapshot import fingerprint_files
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm import Databases
 
+FILES = ["app.db", "config.yaml", "recordings", "samples", "snapshots"]
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
 
@@ -76,22 +78,105 @@ def test_created_app_has_row_folder_config_and_database_at_head(databases: Datab
     """Before anybody opens it, with owner and mode of the global file."""
     create(databases, "tv-2", tenant_id="acme", display_name="Téle 2", config={"a": 1}, now=NOW)
     folder = folder_of(databases, "tv-2")
-    assert sorted(it.name for it in folder.iterdir()) == ["app.db", "config.yaml"]
+    assert sorted(it.name for it in folder.iterdir()) == FILES
     found = look_at(folder / "app.db", APP)
     assert (found.state, found.markers) == (State.CURRENT, frozenset(APP_MARKERS))
-    mode = databases.place.global_db.stat().st_mode
-    assert {it.stat().st_mode for it in folder.iterdir()} == {mode}
-    assert load_app_config(folder / "config.yaml").document == {"a": 1}
+    assert (folder / "app.db").stat().st_mode == databases.place.global_db.stat().st_mode
+    new = {**new_app_settings("tv-2"), "display_name": "Téle 2", "a": 1}
+    assert load_app_config(folder / "config.yaml").document == new
     with databases.global_session(read_only=True) as session:
         app = apps.get(session, "tv-2")
         assert (app.tenant_id, app.display_name, app.created_at) == ("acme", "Téle 2", NOW)
     put_a_recording(databases, "tv-2")
 
 
-def test_created_app_without_settings_gets_an_empty_config(databases: Databases) -> None:
+def test_created_app_without_settings_gets_those_of_the_core(databases: Databases) -> None:
+    """Display name and room prefix stand in the row, too."""
     create(databases, "tv-2")
-    assert (folder_of(databases, "tv-2") / "config.yaml").read_text(encoding="utf-8") == "{}\n"
+    found = load_app_config(databases.place.app_config("tv-2")).document
+    assert found == new_app_settings("tv-2")
     assert names(databases, "platform") == ["live", "tv-2"]
+    with databases.global_session(read_only=True) as session:
+        app = apps.get(session, "tv-2")
+        assert (app.display_name, app.livekit_room_prefix) == ("tv-2", "tv-2")
+
+
+def test_settings_of_a_new_app_are_laid_over_those_of_the_core(databases: Databases) -> None:
+    create(databases, "tv-2", config={"recording": {"layout": "speaker"}}, livekit_room_prefix="tv")
+    found = load_app_config(databases.place.app_config("tv-2")).document
+    wanted = {"recording": {"layout": "speaker"}, "room_prefix": "tv"}
+    assert found == merged(new_app_settings("tv-2"), wanted)
+    with databases.global_session(read_only=True) as session:
+        assert apps.get(session, "tv-2").livekit_room_prefix == "tv"
+
+
+def test_settings_that_are_wrong_make_nothing(databases: Databases) -> None:
+    with pytest.raises(ConfigFileError, match=r"a text for recording\.enabled"):
+        create(databases, "tv-2", config={"recording": {"enabled": "no"}})
+    assert not folder_of(databases, "tv-2").exists()
+    assert names(databases) == ["live"]
+
+
+def test_folder_with_media_and_settings_loses_nothing(databases: Databases) -> None:
+    """The core overwrites config.yaml, and deletes the folder where it fails."""
+    folder = folder_of(databases, "tv-2")
+    (folder / "recordings").mkdir(parents=True)
+    (folder / "recordings" / "a.mp4").write_bytes(b"x")
+    config = folder / "config.yaml"
+    config.write_text("# ours\ndisplay_name: Two\nown: 1\n", encoding="utf-8")
+    create(databases, "tv-2", livekit_room_prefix="tv", now=NOW)
+    assert (folder / "recordings" / "a.mp4").read_bytes() == b"x"
+    assert config.read_text("utf-8") == '# ours\ndisplay_name: Two\nown: 1\nroom_prefix: "tv"\n'
+    kept = folder / "config.yaml.bak.20260504T030201000Z"
+    assert kept.read_text("utf-8") == "# ours\ndisplay_name: Two\nown: 1\n"
+    with databases.global_session(read_only=True) as session:
+        app = apps.get(session, "tv-2")
+        assert (app.display_name, app.livekit_room_prefix) == ("Two", "tv")
+
+
+@pytest.mark.parametrize("text", ["a: [1\n", "display_name: 7\n"])
+def test_folder_whose_settings_nobody_can_read_is_refused_untouched(
+    databases: Databases, text: str
+) -> None:
+    folder = folder_of(databases, "tv-2")
+    folder.mkdir()
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    before = fingerprint_files(folder)
+    with pytest.raises(ConfigFileError, match="line"):
+        create(databases, "tv-2")
+    assert fingerprint_files(folder) == before
+    assert names(databases) == ["live"]
+
+
+def test_media_folder_may_be_a_link_to_another_disk(databases: Databases, tmp_path: Path) -> None:
+    folder = folder_of(databases, "tv-2")
+    folder.mkdir()
+    (folder / "recordings").symlink_to(tmp_path / "not mounted")
+    create(databases, "tv-2")
+    assert (folder / "recordings").is_symlink()
+    assert not (tmp_path / "not mounted").exists()
+
+
+def test_rows_whose_app_the_core_did_not_find_are_of_the_app(databases: Databases) -> None:
+    """Per-app database, "0 when the app row was not found": listed, and no app gets the id 0."""
+    create(databases, "tv-2")
+    app_db = databases.place.app_db("tv-2")
+    with closing(sqlite3.connect(app_db)) as connection, connection:
+        connection.execute("INSERT INTO vods (app_id, name, status) VALUES (0, 'Lost', 'ready')")
+        columns = "app_id, stream_id, type, room, status"
+        connection.execute(
+            f"INSERT INTO streams ({columns}) VALUES (0, 'r/p', 'rtmp', 'r', 'active')"
+        )
+    for _ in range(2):
+        with databases.app_session("tv-2") as session:
+            (vod,) = vods.list_(session)
+            assert (vod.name, vods.get(session, vod.id).app_id) == ("Lost", 0)
+            assert [it.stream_id for it in streams.list_active(session)] == ["r/p"]
+            session.get_one(Vod, vod.id).room = "r"  # may be changed, and keeps its id
+        apps.delete(databases, "tv-2")
+        create(databases, "tv-2", reuse_folder=True)
+    with databases.global_session(read_only=True) as session:
+        assert apps.get_id(session, "tv-2") > 0
 
 
 @pytest.mark.parametrize("name", ["", "TV", "../tv", "-tv", "tv_2", "a" * 33, "tv\n"])
@@ -182,7 +267,8 @@ def test_create_in_a_session_that_fails_later_is_completed_by_the_next_one(
         fail()
     assert names(databases) == ["live"]
     create(databases, "tv-2", config={"b": 2})
-    assert load_app_config(databases.place.app_config("tv-2")).document == {"b": 2}
+    found = load_app_config(databases.place.app_config("tv-2")).document
+    assert found == {**new_app_settings("tv-2"), "a": 1, "b": 2}
     put_a_recording(databases, "tv-2")
 
 
@@ -198,7 +284,7 @@ def test_folder_of_a_kept_app_is_taken_over_only_when_asked(databases: Databases
     create(databases, "tv-2", reuse_folder=True)
     with databases.app_session("tv-2", read_only=True) as session:
         assert session.scalars(sa.select(Vod.name)).all() == ["Opening night"]
-    assert load_app_config(databases.place.app_config("tv-2")).document == {"a": 1}
+    assert load_app_config(databases.place.app_config("tv-2")).document["a"] == 1
 
 
 def test_app_that_is_taken_over_has_the_id_that_its_rows_know(databases: Databases) -> None:
@@ -339,7 +425,6 @@ def test_purged_app_leaves_no_file(databases: Databases) -> None:
     """Although its engine was open, with a -wal; media go too."""
     create(databases, "tv-2")
     put_a_recording(databases, "tv-2")
-    (folder_of(databases, "tv-2") / "recordings").mkdir()
     (folder_of(databases, "tv-2") / "recordings" / "a.mp4").write_bytes(b"x")
     assert (folder_of(databases, "tv-2") / "app.db-wal").exists()
     apps.delete(databases, "tv-2", purge=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from streamhub_orm.errors import ConfigFileError
-from streamhub_orm.settings import load_app_config, save_app_config
+from streamhub_orm.settings import load_app_config
+from streamhub_orm.settings.app_config import dump_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +36,6 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def save(path: Path, document: dict[str, object]) -> None:
-    save_app_config(replace(load_app_config(path), document=document), mode=0o640)
-
-
 def test_missing_and_empty_files_hold_no_settings(path: Path) -> None:
     assert load_app_config(path).document == {}
     for text in ("", "# nothing yet\n", "---\n", "null\n"):
@@ -55,34 +51,25 @@ def test_values_mean_what_they_mean_to_the_node_core(path: Path) -> None:
     assert document["hls"] == {"segment_seconds": 4.5, "variants": ["1080p", "720p"]}
 
 
-def test_written_file_keeps_unknown_keys_and_their_order(path: Path) -> None:
+def test_written_document_keeps_unknown_keys_and_their_order(path: Path) -> None:
     before = load_app_config(write(path, FIELD))
-    save_app_config(before, mode=0o640)
+    path.write_bytes(dump_document(path, before.document))
     after = load_app_config(path)
     assert after.document == before.document
     assert list(after.document) == ["recording", "hls", "their_own", "s3"]
 
 
-def test_written_file_means_the_same_by_yaml_1_1(path: Path) -> None:
+def test_written_document_means_the_same_by_yaml_1_1(path: Path) -> None:
     """What the two versions read differently is quoted."""
     texts = ["yes", "22:30", "1_000", "2024-01-31", "0o7", "1e3", "true", "12", "~", ""]
-    save(path, {"texts": list(texts)})
+    path.write_bytes(dump_document(path, {"texts": list(texts)}))
     assert load_app_config(path).document == {"texts": texts}
     assert yaml.safe_load(path.read_text(encoding="utf-8")) == {"texts": texts}
 
 
-def test_written_file_has_its_mode_and_leaves_no_other(path: Path) -> None:
-    save(path, {"name": "Bühne"})
-    assert path.read_text(encoding="utf-8") == "name: Bühne\n"
-    assert path.stat().st_mode & 0o777 == 0o640
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_value_that_yaml_has_no_form_for_is_refused_and_the_old_file_stays(path: Path) -> None:
-    write(path, FIELD)
+def test_value_that_yaml_has_no_form_for_is_refused(path: Path) -> None:
     with pytest.raises(ConfigFileError, match="plain values"):
-        save(path, {"bad": object()})
-    assert path.read_text(encoding="utf-8") == FIELD
+        dump_document(path, {"bad": object()})
 
 
 @pytest.mark.parametrize(

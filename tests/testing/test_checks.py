@@ -58,6 +58,8 @@ def test_rows_of_another_app_are_found_and_named(streamhub: Databases) -> None:
         add_vod(session)
         add_stream(session)
         add_ingress(session)
+    with closing(sqlite3.connect(streamhub.place.app_db("live"))) as connection, connection:
+        connection.execute("INSERT INTO vods (app_id, name) VALUES (0, 'of an unknown app')")
     assert_no_row_strays(streamhub)
     with closing(sqlite3.connect(streamhub.place.app_db("live"))) as connection, connection:
         connection.execute("INSERT INTO vods (app_id, name) VALUES (2, 'stray')")

@@ -90,8 +90,8 @@ def _require_replaceable(target: Path) -> None:
             raise ReportTargetError(target, "a file that is no HTML page")
 
 
-def render_page(fleet: FleetFacts, *, now: datetime | None = None) -> str:
-    """Return the page."""
+def render_page(fleet: FleetFacts, *, now: datetime | None = None, is_live: bool = False) -> str:
+    """Return the page; a live one is served to somebody who has signed in, and may sign out."""
     databases = fleet.databases
     readable = [app for app in fleet.apps if app.pages]
     return _PAGE.render(
@@ -112,6 +112,7 @@ def render_page(fleet: FleetFacts, *, now: datetime | None = None) -> str:
         unused_classes=_histogram((app.unused_percent for app in readable), _UNUSED_CLASSES),
         revisions=_revisions(fleet),
         shown=SHOWN,
+        is_live=is_live,
     )
 
 

@@ -208,7 +208,7 @@ def test_purge_that_meets_a_fault_counts_what_is_gone(
     for what, ended, attacked in sweep(server, place, words, 11, DISK_FAULTS[fault]):
         said = ended.report["deleted"]
         now = state(place)
-        for table in ("vods", "vod_variants", "streams", "restream_targets", "server_logs"):
+        for table in ("vods", "vod_variants", "streams", "server_logs"):
             name = "data/streamhub.db" if table == "server_logs" else "data/apps/live/app.db"
             before, after = attacked.before[name], now[name]
             assert isinstance(before, Contents), what

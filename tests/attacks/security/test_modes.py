@@ -42,19 +42,18 @@ def found(tmp_path: Path, umask: int) -> Installation:
 
 def modes_of(folder: Path) -> dict[str, int]:
     return {
-        path.relative_to(folder).as_posix(): path.lstat().st_mode & 0o7777
+        path.relative_to(folder).as_posix() + "/" * path.is_dir(): path.lstat().st_mode & 0o7777
         for path in folder.rglob("*")
     }
 
 
 def unexpected(before: dict[str, int], after: dict[str, int]) -> list[tuple[str, str]]:
-    """List the files whose mode is not that of the global file, or 0600 where it is private."""
+    """List what has not the mode of the global file; of apps/, where it is a folder; or 0600."""
     return [
         (name, oct(mode))
         for name, mode in after.items()
         if before.get(name) != mode
-        and mode != (0o600 if PRIVATE.search(name) else 0o640)
-        and not name.endswith("/")
+        and mode != (0o600 if PRIVATE.search(name) else 0o750 if name.endswith("/") else 0o640)
     ]
 
 
@@ -85,11 +84,15 @@ def test_files_that_a_downgrade_and_a_lazy_open_make_have_the_mode_of_the_global
     assert unexpected(before, modes_of(found.data_dir)) == []
 
 
-def test_files_of_a_new_installation_are_private(tmp_path: Path, umask: int) -> None:
-    """Nobody but its owner can look into it, until the owner says so."""
+def test_databases_of_a_new_installation_are_private_and_its_folders_as_the_umask_says(
+    tmp_path: Path, umask: int
+) -> None:
+    """The worker that records runs under a uid of its own, in the group of the server."""
     target = tmp_path / "new"
     assert run_in_process("--data-dir", target, "init").status == 0
-    assert {target.stat().st_mode & 0o7777, *modes_of(target).values()} <= {0o700, 0o600}
+    for name, mode in modes_of(target).items():
+        of_file = (0o644 & ~umask) if name.endswith(".yaml") else 0o600
+        assert mode == ((0o777 & ~umask) if name.endswith("/") else of_file), name
 
 
 def test_secrets_of_a_demo_are_as_private_as_real_ones(tmp_path: Path, umask: int) -> None:

@@ -69,6 +69,7 @@ COMMANDS: Final = [
     ("check",),
     ("backup", "create"),
     ("apps", "create", "tv-9"),
+    ("apps", "config", "set", "live", "own=1"),
     ("optimize",),
     ("sizes",),
     ("downgrade", "g0013"),

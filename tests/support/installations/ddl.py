@@ -57,6 +57,9 @@ GLOBAL_RUNTIME: Final = {
 }
 """Additions to the global file, which `user_version` does not count and any of which can occur."""
 
+PASSWORD_RESETS: Final = _SQL["password_resets"]
+"""A table that the first release with accounts added at run time, and that no later one reads."""
+
 LITESTREAM: Final = _SQL["litestream"]
 """Tables of a replication tool, which are not the core's."""
 

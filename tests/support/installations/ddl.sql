@@ -321,6 +321,21 @@ CREATE TABLE IF NOT EXISTS ip_rules (
 );
 CREATE INDEX IF NOT EXISTS idx_ip_rules_action ON ip_rules(action);
 
+-- name: password_resets
+CREATE TABLE IF NOT EXISTS password_resets (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  token_hash TEXT NOT NULL UNIQUE,
+  user_id    TEXT NOT NULL,
+  email      TEXT NOT NULL,
+  request_ip TEXT,
+  created_at TEXT NOT NULL DEFAULT (datetime('now')),
+  expires_at TEXT NOT NULL,
+  used       INTEGER NOT NULL DEFAULT 0,
+  used_at    TEXT
+);
+CREATE INDEX IF NOT EXISTS idx_password_resets_email ON password_resets(email);
+CREATE INDEX IF NOT EXISTS idx_password_resets_created ON password_resets(created_at);
+
 -- name: litestream
 CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
 CREATE TABLE _litestream_lock (id INTEGER);
