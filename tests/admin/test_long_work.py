@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from streamhub_orm.testing.plugin import MakeStreamHub
 
 OPTIMIZE: Final = "/api/v1/apps/{}/db/optimize"
+SOON = 4
+"""Seconds; whoever waited for a lock would take 5. Promised are 2, where nothing else runs."""
 PURGE: Final = "/api/v1/apps/{}/db/purge"
 VODS: Final = {"scope": "vods", "confirm": True}
 
@@ -166,7 +168,7 @@ def test_ctrl_c_amid_an_optimize_leaves_a_whole_file_and_no_lock(
             client = begin_optimize(served, "live")
             seconds = served.end(signal.SIGINT)
             client.close()
-        assert seconds < 2
+        assert seconds < SOON
         assert served.process.returncode == 1
     assert "optimize of live was cut off" in served.errors.read_text()
     assert query(path, "SELECT * FROM vods") == rows
@@ -185,8 +187,8 @@ def test_locked_global_database_holds_nobody_up(make_streamhub: MakeStreamHub) -
             begun = time.monotonic()
             for bearer in ("global", "live", "here"):
                 assert served.client(bearer).get("/api/v1/stats").status_code == 200
-            assert time.monotonic() - begun < 3
-            assert served.end() < 2
+            assert time.monotonic() - begun < SOON
+            assert served.end() < SOON
         assert served.process.returncode == 0
 
 
@@ -201,7 +203,7 @@ def test_end_amid_a_slow_upload_is_told_without_a_traceback(
             bearer = f"Authorization: Bearer {served.tokens['global']}\r\n\r\n"
             slow.sendall((head + bearer).encode())
             time.sleep(0.2)
-            assert served.end(signal.SIGTERM) < 2
+            assert served.end(signal.SIGTERM) < SOON
     assert "Traceback" not in served.errors.read_text()
 
 
@@ -213,6 +215,6 @@ def test_end_of_an_idle_server_with_open_connections(make_streamhub: MakeStreamH
         with socket.create_connection(("127.0.0.1", port)) as silent:
             silent.sendall(b"POST / HTTP/1.1\r\n")
             time.sleep(0.05)
-            assert served.end(signal.SIGTERM) < 2
+            assert served.end(signal.SIGTERM) < SOON
         assert served.process.returncode == 0
     assert served.errors.read_text() == ""
