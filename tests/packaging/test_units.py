@@ -51,7 +51,9 @@ def test_example_of_the_environment_names_variables_that_are_read() -> None:
     pairs = re.findall(r"^#?([A-Z0-9_]+)=(.*)$", text, re.MULTILINE)
     found = ArchiveSettings.load({**dict(pairs), "BACKUP_S3_BUCKET": ""})
     assert found.local_dir == Path("/var/backups/streamhub")
-    known = {"DATA_DIR", "LOG_RETENTION_DAYS", "BACKUP_LOCAL_DIR", "BACKUP_RETENTION_DAYS"}
+    known = {"DATA_DIR", "LOG_RETENTION_DAYS"} | {
+        f"BACKUP_{name}" for name in ("LOCAL_DIR", "RETENTION_DAYS", "AGE_RECIPIENTS")
+    }
     bucket = {"BUCKET", "ENDPOINT", "REGION", "PREFIX", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"}
     assert {name for name, _ in pairs} == known | {f"BACKUP_S3_{name}" for name in bucket}
 
