@@ -168,7 +168,7 @@ def last_step(scratch: Path) -> dict[str, Any]:
     before = schema_of(path)
     gone = {kind: set(before[kind]) - set(at_head[kind]) for kind in before}
     if any(gone[kind] for kind in gone if kind != "index"):
-        message = "the last revision changes a table: the floor knows new things and dropped indices"
+        message = "the last revision changes a table: the floor knows additions and lost indices"
         raise NotImplementedError(message)
     statements = [f"DROP INDEX {sql.split()[2]}" for sql in gone["index"]]
     statements += [sql for kind in at_head for sql in at_head[kind] if sql not in before[kind]]
