@@ -290,11 +290,18 @@ def damage(databases: Databases) -> None:
     path.write_bytes(b"no database " * 500)
 
 
-def remove(databases: Databases) -> None:
+def lose(databases: Databases) -> None:
     databases.close_app("tv-3")
     path = databases.place.app_db("tv-3")
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def remove(databases: Databases) -> None:
+    """Leave an app that nobody has opened yet: no file, and no record that there was one."""
+    lose(databases)
+    with databases.global_session() as session:
+        session.execute(sa.text("DELETE FROM _streamhub_meta WHERE key LIKE 'streamhub_orm_app%'"))
 
 
 def leave_old_rows_alone(databases: Databases) -> None:
@@ -315,6 +322,7 @@ UNREADABLE = pytest.mark.parametrize(
     [
         (damage, "file is not a database"),
         (leave_old_rows_alone, "rows of an older release"),
+        (lose, "had a database here"),
         (drop_tables, "no such table"),
     ],
 )
