@@ -51,7 +51,7 @@ def used(data_dir: Path) -> Path:
     """Return an installation whose app `live` has something of everything."""
     path = app_db(data_dir, "live")
     recordings = path.parent / "recordings"
-    recordings.mkdir()
+    recordings.mkdir(exist_ok=True)
     vods = []
     for number in range(1, VODS + 1):
         file = recordings / f"{number}.mp4"
@@ -420,7 +420,7 @@ def test_segments_of_a_rendition_and_local_snapshots_go_with_the_recording(
     extra = json.dumps({"segmentKeys": SEGMENTS})
     run_sql(app_db(used, "live"), RENDITION, [(1, "hls/1/720p/index.m3u8", extra)])
     snapshots = app_db(used, "live").parent / "snapshots"
-    snapshots.mkdir()
+    snapshots.mkdir(exist_ok=True)
     for name in ("1.jpg", "1_0001.jpg"):
         (snapshots / name).write_bytes(b"x")
 
