@@ -71,7 +71,7 @@ def _make(place: DataDir) -> None:
             if place.global_db.exists():  # what a first boot left, without a table in it
                 remove_database(place.global_db)
             folder = place.app_folder(DEFAULT_APP)
-            with undone_by_fault(folder):
+            with undone_by_fault(folder, until=place.global_db):
                 furnish(folder, DEFAULT_APP)
                 publish(temporary, place.global_db, mode=0o600)
     app_db = place.app_db(DEFAULT_APP)

@@ -114,15 +114,19 @@ def _is_registered(place: DataDir, name: str) -> bool:
 
 
 @contextmanager
-def undone_by_fault(folder: Path) -> Iterator[None]:
-    """Remove what was made of an app before a fault within the block; what was there stays."""
+def undone_by_fault(folder: Path, *, until: Path | None = None) -> Iterator[None]:
+    """Remove what was made of an app before a fault within the block; what was there stays.
+
+    Once `until` is there nothing is undone.
+    """
     app_db, config = folder / "app.db", folder / "config.yaml"
     paths = (app_db, config, *(folder / name for name in MEDIA), folder)
     new = [path for path in paths if not path.exists() and not path.is_symlink()]
     try:
         yield
     except BaseException:
-        _undo(new)
+        if until is None or not until.exists():
+            _undo(new)
         raise
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from streamhub_orm.errors import StoredValueError
 
-__all__ = ["Recording", "file_name_part", "ready_tags", "room_name", "slug"]
+__all__ = ["Recording", "file_name_part", "ready_tags", "room_name", "slug", "variant_tags"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_IN_SLUG: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -94,6 +94,25 @@ def ready_tags(
     """Return the metatags of a recording that is ready: those it had, and what its file is."""
     found = {"durationS": duration_s, "width": width, "height": height, "codec": codec}
     return {**(tags or {}), **found}
+
+
+def variant_tags(
+    tags: dict[str, Any] | None,
+    *,
+    hls_master_key: str | None = None,
+    count: int = 0,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """Return the metatags of a recording that was transcoded: those it had, and its variants.
+
+    `hls_master_key` is the stored key of the master playlist and `count` the number of variants;
+    where transcoding failed, `error` is told instead, and what an earlier run told stays.
+    """
+    if error is not None:
+        return {**(tags or {}), "variantsError": error}
+    told = {name: it for name, it in (tags or {}).items() if name != "variantsError"}
+    master = {} if hls_master_key is None else {"hlsMasterKey": hls_master_key}
+    return {**told, **master, "variantCount": count}
 
 
 def slug(text: str) -> str:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.fleet import Reading, count_active_streams, read_apps
+from streamhub_orm.migrations.states import State, look_at_app
 from streamhub_orm.registry import find_legacy_files
 
 if TYPE_CHECKING:
@@ -85,15 +86,24 @@ def find_recorded(session: Session, tenant_id: str, now: datetime) -> Recorded |
 def read_or_nothing(
     place: DataDir, names: list[str], read: Callable[[sqlite3.Connection], T], nothing: T
 ) -> Iterator[Reading[T]]:
-    """Read every app; one without a database gives `nothing`, if there is nothing to import."""
+    """Read every app; one without a database gives `nothing`, if there is nothing to import.
+
+    One whose database is lost is an error: what it used nobody knows.
+    """
     for reading in read_apps(place, names, read):
         if not reading.missing:
             yield reading
             continue
         try:
-            awaits_rows = find_legacy_files(place, reading.app).hold_rows()
+            files = find_legacy_files(place, reading.app)
+            path = place.app_db(reading.app)
+            found = look_at_app(path, reading.app, recorded=files.is_recorded)
+            awaits_rows = files.hold_rows()
         except StreamHubError as error:
             yield Reading(reading.app, error=error)
+            continue
+        if found.state is State.LOST:
+            yield Reading(reading.app, error=found.error)
         else:
             yield reading if awaits_rows else Reading(reading.app, nothing)
 

@@ -113,7 +113,8 @@ def test_fault_in_the_section_names_file_and_line(databases: Databases) -> None:
 
 def test_config_that_lies_outside_of_apps_is_not_read(databases: Databases, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("s3: {provider: tape}\n", encoding="utf-8")
-    databases.place.app_config("live").symlink_to(tmp_path / "config.yaml")
+    databases.place.app_config("live").unlink()
+    (databases.place.apps / "live/config.yaml").symlink_to(tmp_path / "config.yaml")
     with pytest.raises(IrregularFileError, match=r"found a link to .*; expected"):
         store_for_app(databases.place, "live")
     with pytest.raises(AppNameError):

@@ -132,3 +132,14 @@ def test_recording_that_no_row_could_tell_of_is_refused() -> None:
 def test_room_has_the_app_s_prefix_once(room: str, name: str) -> None:
     """Schema reference, room naming."""
     assert recordings.room_name("tv", room) == name
+
+
+def test_tags_after_transcoding_are_those_of_the_core() -> None:
+    """Reference, VODs: after transcoding hlsMasterKey, variantCount, or variantsError."""
+    before = {"egressId": "EG_1", "height": 720}
+    failed = recordings.variant_tags(before, error="no encoder")
+    assert failed == {**before, "variantsError": "no encoder"}
+    again = recordings.variant_tags(failed, hls_master_key="hls/a/master.m3u8", count=3)
+    assert again == {**before, "hlsMasterKey": "hls/a/master.m3u8", "variantCount": 3}
+    assert recordings.variant_tags(None, count=1) == {"variantCount": 1}
+    assert before == {"egressId": "EG_1", "height": 720}
