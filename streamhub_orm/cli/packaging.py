@@ -17,7 +17,12 @@ from streamhub_orm.archives.encryption import parse_recipients
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json
 from streamhub_orm.data_dir import GLOBAL_DB_NAME
-from streamhub_orm.maintenance.packaging import Services, blind_spots, write_packaging
+from streamhub_orm.maintenance.packaging import (
+    Services,
+    blind_spots,
+    differences,
+    write_packaging,
+)
 from streamhub_orm.owner import User, find_owner
 
 _USER: Final = "streamhub"
@@ -92,18 +97,25 @@ def packaging(  # noqa: PLR0913, PLR0917 - one parameter for each option
     whole = click.get_current_context().find_root().command
     done = write_packaging(folder.absolute(), services, whole)
     blind = blind_spots(services, Path(sys.executable)) if program is None else []
+    warnings = [f"{it}: install it into /opt, or name another by --program" for it in blind]
+    config = folder.absolute() / "etc/streamhub/backup.env"
+    if not done[config]:
+        warnings += [
+            f"{config} is kept, and its {name} is not the one given here: edit it"
+            for name in differences(config, services)
+        ]
     if invocation.json:
         items = [{"path": str(path), "written": written} for path, written in done.items()]
         print_json(
-            {"ok": True, "program": str(services.program), "items": items, "warnings": blind}
+            {"ok": True, "program": str(services.program), "items": items, "warnings": warnings}
         )
     elif invocation.verbosity >= 0:
         pages = [path for path in done if path.suffix == ".1"]
         for path in (each for each in done if each not in pages):
             echo(f"{'wrote' if done[path] else 'kept, it is yours:'} {path}")
         echo(f"wrote {len(pages)} man pages into {pages[0].parent}")
-    for reason in blind:
-        echo(f"Warning: {reason}: install it into /opt, or name another by --program", err=True)
+    for warning in warnings:
+        echo(f"Warning: {warning}", err=True)
 
 
 def _this_program() -> Path:

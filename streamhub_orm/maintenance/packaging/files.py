@@ -72,6 +72,19 @@ def write_packaging(root: Path, services: Services, program: click.Command) -> d
     return done
 
 
+def differences(path: Path, services: Services) -> list[str]:
+    """Return the variables that a kept `backup.env` sets otherwise than it would be written now."""
+    wanted = {
+        "DATA_DIR": str(services.data_dir),
+        "BACKUP_LOCAL_DIR": str(services.backup_dir),
+        "BACKUP_AGE_RECIPIENTS": ",".join(services.recipients),
+        "ALARM_URL": services.alarm_url,
+    }
+    with translated(path, "reading it"):
+        there = path.read_text("utf-8", errors="replace").splitlines()
+    return [name for name, value in wanted.items() if value and f"{name}={value}" not in there]
+
+
 def _filled_in(services: Services) -> Iterator[tuple[PurePosixPath, str]]:
     values: dict[str, Any] = {**asdict(services), "protect_home": services.protect_home}
     for name in _names(resources.files(__package__) / "root", PurePosixPath("root")):

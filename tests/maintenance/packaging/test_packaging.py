@@ -160,6 +160,24 @@ def test_second_run_replaces_the_units_and_keeps_what_is_the_operators(tmp_path:
     assert service["Service"]["ExecStart"].startswith("/usr/bin/new ")
 
 
+def test_kept_environment_that_says_otherwise_is_told_and_shows_no_value(tmp_path: Path) -> None:
+    """Else an operator who names a recipient would believe that backups are encrypted."""
+    write(tmp_path, "--program", PROGRAM)
+    key = str(pyrage.x25519.Identity.generate().to_public())
+    options = ("--recipient", key, "--alarm-url", "https://tell.me/canary", "--program", PROGRAM)
+    done = write(tmp_path, *options, data_dir="/data")
+    config = tmp_path / "etc/streamhub/backup.env"
+    for name in ("DATA_DIR", "BACKUP_AGE_RECIPIENTS", "ALARM_URL"):
+        assert f"Warning: {config} is kept, and its {name} is not the one given here" in done.stderr
+    assert "BACKUP_LOCAL_DIR" not in done.stderr
+    assert key not in done.stderr
+    assert "canary" not in done.stderr
+    config.unlink()
+    for _ in range(2):
+        done = write(tmp_path, *options, data_dir="/data")
+        assert done.stderr == ""
+
+
 @pytest.mark.parametrize(
     "options",
     [
