@@ -30,6 +30,7 @@ _PROGRAM: Final = "streamhub-db"
 _PLAIN: Final = re.compile(r"/[\w./@+:-]*", re.ASCII)
 """A path that a unit file takes as it is: no space, quote, `%` or `$`."""
 _URL: Final = re.compile(r"https?://[^\s\"'\\]+", re.ASCII)
+_KEY: Final = re.compile(r"[^\x00-\x1f\x7f,\"'\\]+")
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
@@ -85,7 +86,7 @@ def packaging(  # noqa: PLR0913, PLR0917 - one parameter for each option
     named = invocation.data_dir or os.environ.get("DATA_DIR")
     if named is None:
         raise click.UsageError("name the installation by --data-dir or DATA_DIR")  # noqa: TRY003, EM101
-    parse_recipients(recipients)
+    _require_keys(recipients)
     services = Services(
         _plain(program or _this_program(), "--program"),
         _plain(Path(named), "--data-dir"),
@@ -131,6 +132,14 @@ def _plain(path: Path, option: str) -> Path:
         message = f"{path} holds a character that a unit file reads otherwise; take a plain name"
         raise click.BadParameter(message, param_hint=option)
     return path
+
+
+def _require_keys(recipients: tuple[str, ...]) -> None:
+    parse_recipients(recipients)
+    # The comment of an SSH key may hold anything, and here it becomes part of a line.
+    if any(_KEY.fullmatch(each) is None for each in recipients):
+        message = "the comment of this key holds what a line of backup.env cannot; leave it out"
+        raise click.BadParameter(message, param_hint="--recipient")
 
 
 def _url(text: str | None) -> str | None:

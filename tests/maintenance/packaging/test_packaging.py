@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final
 import click
 import pyrage
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from streamhub_orm.cli import cli
 from streamhub_orm.maintenance.packaging.man import man_pages
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 
 UNITS: Final = "usr/local/lib/systemd/system"
 PROGRAM: Final = "/opt/streamhub-orm/bin/streamhub-db"
+SSH_KEY: Final = (
+    Ed25519PrivateKey.from_private_bytes(bytes(32))
+    .public_key()
+    .public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    .decode()
+)
 SAFE: Final = 2.0
 """The exposure, of 10, below which a service has to be."""
 
@@ -188,6 +196,8 @@ def test_kept_environment_that_says_otherwise_is_told_and_shows_no_value(tmp_pat
         ("--recipient", "age1nothing"),
         ("--alarm-url", "https://a\nDATA_DIR=/"),
         ("--recipient", "x\nDATA_DIR=/"),
+        ("--recipient", f"{SSH_KEY} me\nDATA_DIR=/"),
+        ("--recipient", f"{SSH_KEY} me,you"),
     ],
 )
 def test_what_a_unit_file_would_read_otherwise_is_refused(
@@ -195,7 +205,7 @@ def test_what_a_unit_file_would_read_otherwise_is_refused(
 ) -> None:
     done = run_in_process("--data-dir", "/srv/streamhub", "packaging", tmp_path, *options)
     assert done.status in {2, 3}, done
-    assert options[0].replace("--recipient", "BACKUP_AGE_RECIPIENTS") in done.stderr
+    assert options[0] in done.stderr.replace("BACKUP_AGE_RECIPIENTS", "--recipient")
     assert not list(tmp_path.iterdir())
 
 
