@@ -21,7 +21,7 @@ from streamhub_orm.registry import find_legacy_files, read_registry
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from streamhub_orm.legacy.accounts import RowCounts
@@ -61,11 +61,16 @@ class FileCheck:
         return {**asdict(self), "path": path, "state": str(self.state), "ok": self.ok}
 
 
-def check_installation(data_dir: Path, *, legacy: bool = False) -> Iterator[FileCheck]:
+def check_installation(
+    data_dir: Path,
+    *,
+    legacy: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Iterator[FileCheck]:
     """Yield the check of the global database and of each registered app.
 
     With `legacy`, the legacy rows of each app that is at head are counted anew, whatever is
-    recorded of them.
+    recorded of them. `progress` is told how many apps are done, and of how many.
     """
     place = DataDir.find(data_dir)
     yield check_file("global", place.global_db, GLOBAL)
@@ -73,7 +78,8 @@ def check_installation(data_dir: Path, *, legacy: bool = False) -> Iterator[File
         registry = read_registry(place.global_db)
     except StreamHubError:
         return  # the check of the global database has said so
-    for outcome in walk(registry.ids, partial(_check_app, place, registry, legacy=legacy)):
+    work = partial(_check_app, place, registry, legacy=legacy)
+    for outcome in walk(registry.ids, work, progress):
         yield outcome.value or FileCheck(
             outcome.app, None, unusable(outcome.error).state, error=str(outcome.error)
         )

@@ -10,6 +10,7 @@ from streamhub_orm.archives.places import ALL, LOCAL, PLACES
 from streamhub_orm.archives.prune import is_good
 from streamhub_orm.archives.stored import archives_in
 from streamhub_orm.errors import StorageError
+from streamhub_orm.readable import in_time
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
@@ -80,16 +81,7 @@ def _look_in(
     age = now - newest.name.taken_at
     error = None
     if max_age is not None and age > max_age:
-        error = f"the newest complete backup is {readable(age)} old, at most {readable(max_age)}"
+        error = f"the newest complete backup is {in_time(age)} old, at most {in_time(max_age)}"
     elif is_good is not None and not is_good(store, newest):
         error = "the newest complete backup is damaged: `streamhub-db backup verify` says where"
     return newest, age, error
-
-
-def readable(age: timedelta) -> str:
-    """Return a length of time for people: `3 h`, `12 d`."""
-    minutes = max(0, int(age.total_seconds() // 60))
-    for unit, size in (("d", 24 * 60), ("h", 60)):
-        if minutes >= 2 * size:
-            return f"{minutes // size} {unit}"
-    return f"{minutes} min"

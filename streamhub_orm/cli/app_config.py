@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table
+from streamhub_orm.cli.output import echo, print_json, warn
 from streamhub_orm.cli.sessions import opened_databases
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.errors import ConfigFileError, DatabaseFileError, UnfinishedError
 from streamhub_orm.owner import as_operator
 from streamhub_orm.services import app_settings as service
@@ -55,9 +56,7 @@ def show(invocation: Invocation, name: str) -> None:
         print_json({"ok": True, "app": name, **found})
         return
     if not found["exists"]:
-        echo(
-            f"warning: there is no {path}: `streamhub-db apps config set {name}` makes it", err=True
-        )
+        warn(f"warning: there is no {path}: `streamhub-db apps config set {name}` makes it")
     print_table(("key", "value"), list(_rows(found["settings"])))
     _say(found["warnings"], [f"kept: {it}" for it in found["backups"]])
 
@@ -178,7 +177,7 @@ def _print(invocation: Invocation, name: str, edited: Edited) -> None:
     if invocation.json:
         document = {"ok": True, "app": name, "changed": edited.changed, "backup": backup}
         print_json({**document, "warnings": list(edited.warnings)})
-    elif invocation.verbosity >= 0:
+    else:
         echo(f"changed the settings of {name}" if edited.changed else "Nothing to do.")
         if backup is not None:
             echo(f"the file before is kept: {backup}")
@@ -187,6 +186,6 @@ def _print(invocation: Invocation, name: str, edited: Edited) -> None:
 
 def _say(warnings: list[str], lines: list[str]) -> None:
     for warning in warnings:
-        echo(f"warning: {warning}", err=True)
+        warn(f"warning: {warning}")
     for line in lines:
         echo(line)

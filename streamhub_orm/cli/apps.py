@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from streamhub_orm.cli.app_config import config
+from streamhub_orm.cli.lists import Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table, require_consent, text_of
+from streamhub_orm.cli.output import echo, print_json, require_consent, text_of
 from streamhub_orm.cli.sessions import opened_databases, showing_all, shown_time
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.global_db import PLATFORM_TENANT
 from streamhub_orm.maintenance.purge import Scope
 from streamhub_orm.maintenance.purge import purge as run_purge
@@ -59,27 +61,35 @@ def create(
         document = {"ok": True, **_document(app, databases)}
     if invocation.json:
         print_json(document)
-    elif invocation.verbosity >= 0:
+    else:
         echo(f"made {document['folder']}")
 
 
 @apps.command("list")
 @click.option("--tenant", metavar="ID", help="Only the apps of this tenant.")
+@list_options(sorts=("name", "age"))
 @global_options
 @click.pass_obj
-def list_(invocation: Invocation, tenant: str | None) -> None:
+def list_(invocation: Invocation, tenant: str | None, choice: Choice) -> None:
     """List apps in the order in which they were made."""
     with (
         opened_databases(invocation, "listing apps") as databases,
         databases.global_session(read_only=True) as session,
         showing_all(session),
     ):
-        found = [_document(app, databases) for app in service.list_(session, tenant)]
+        entries = [
+            Entry(_document(app, databases), text_of(app.name), made_at=app.created_at)
+            for app in service.list_(session, tenant)
+        ]
     if invocation.json:
-        print_json({"ok": True, "apps": found})
+        print_json({"ok": True, "apps": [entry.item for entry in choice.pick(entries)]})
         return
     columns = ("app", "tenant", "display_name", "created_at")
-    print_table(columns, [[it[column] for column in columns] for it in found])
+
+    def row(item: dict[str, object]) -> list[object]:
+        return [item[column] for column in columns]
+
+    print_list(columns, entries, row, choice, noun="app", judged=False)
 
 
 @apps.command
@@ -99,7 +109,7 @@ def delete(invocation: Invocation, name: str, *, purge: bool, yes: bool) -> None
         folder = databases.place.app_folder(name)
     if invocation.json:
         print_json({"ok": True, "app": name, "kept": None if purge else str(folder)})
-    elif invocation.verbosity >= 0:
+    else:
         echo(f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}"))
 
 
@@ -136,7 +146,7 @@ def purge(invocation: Invocation, app: str, scope: str, *, yes: bool, dry_run: b
     done = run_purge(invocation.root, app, Scope(scope), dry_run=dry_run)
     if invocation.json:
         print_json(done.to_json())
-    elif invocation.verbosity >= 0:
+    else:
         _print_done(done)
     _print_kept(done)
     if done.error is not None:

@@ -81,6 +81,15 @@ def main() -> None:
     """Run the command line; no traceback reaches an operator."""
     take_streams()
     invocation = Invocation()
+    with click.Context(cli, info_name=_PROGRAM, obj=invocation):  # an error prints a document too
+        status = _run(invocation)
+    if reason := lost_output():
+        echo(f"Error: the output could not be written: {reason}", err=True)
+    sys.exit(status)
+
+
+def _run(invocation: Invocation) -> int:
+    status: object
     try:
         status = cli.main(prog_name=_PROGRAM, standalone_mode=False, obj=invocation)
     except click.exceptions.Exit as error:
@@ -102,6 +111,4 @@ def main() -> None:
                 echo(line, err=True)
         invocation.refuse(UnforeseenError(f"{type(error).__name__}: {error}"))
         status = UnforeseenError.exit_code
-    if reason := lost_output():
-        echo(f"Error: the output could not be written: {reason}", err=True)
-    sys.exit(status if isinstance(status, int) else 0)
+    return status if isinstance(status, int) else 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
@@ -32,6 +33,8 @@ class Invocation:
     data_dir: Path | None = None
     json: bool = False
     verbosity: int = 0
+    """Of -v and -q; below 0 nothing but errors is printed."""
+    started: float = field(default_factory=time.monotonic)
     refused_document: Callable[[str], dict[str, Any]] | None = None
     """Makes the JSON document for a refusal, where the command has a form of its own."""
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table
+from streamhub_orm.cli.output import echo, print_json
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.downgrade import downgrade_installation
 from streamhub_orm.migrations.authoring import write_revision
 from streamhub_orm.migrations.linting import lint
@@ -62,9 +64,11 @@ def history(invocation: Invocation) -> None:
         for script in world.history
     ]
     if invocation.json:
-        print_json([dict(zip(("history", "revision", "title"), row, strict=True)) for row in rows])
+        items = [dict(zip(("history", "revision", "title"), row, strict=True)) for row in rows]
+        print_json({"ok": True, "items": items})
     else:
         print_table(("history", "revision", "title"), rows)
+        print_totals("revision", None, len(rows))
 
 
 @click.group

@@ -6,10 +6,12 @@ import sys
 
 import click
 
+from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table
+from streamhub_orm.cli.output import echo, print_json
 from streamhub_orm.cli.sessions import global_session, shown_time
 from streamhub_orm.cli.streams import require_written
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.errors import OutputError
 from streamhub_orm.global_db import ApiToken
 from streamhub_orm.services import tokens as service
@@ -40,7 +42,7 @@ def issue(invocation: Invocation, name: str, app: str | None, allow: tuple[str, 
         document = {"ok": True, "id": made.id, "name": made.name, "app": made.app}
         print_json({**document, "unmatched": made.unmatched, "token": made.plaintext})
     else:
-        echo(made.plaintext)
+        click.echo(made.plaintext)  # also with -q: it is shown this once
     try:
         require_written()
     except OutputError:
@@ -63,6 +65,7 @@ def list_(invocation: Invocation, app: str | None, tenant: str | None) -> None:
         return
     columns = ("id", "name", "app", "tenant", "allowed", "last used", "state")
     print_table(columns, [_line(info) for info in found])
+    print_totals("token", ["revoked" if it.revoked else "in use" for it in found], len(found))
 
 
 @tokens.command
@@ -75,7 +78,7 @@ def revoke(invocation: Invocation, token_id: int) -> None:
         service.revoke(session, token_id)
     if invocation.json:
         print_json({"ok": True, "id": token_id})
-    elif invocation.verbosity >= 0:
+    else:
         echo(f"revoked token {token_id}")
 
 
@@ -90,7 +93,7 @@ def seed(invocation: Invocation, name: str) -> None:
     if invocation.json:
         state = {"new": seeded.is_new, "revoked": seeded.is_revoked, "other": seeded.is_other}
         print_json({"ok": True, "id": seeded.id, **state})
-    elif invocation.verbosity >= 0:
+    else:
         echo(f"token {seeded.id}: {_state_of(seeded)}")
 
 

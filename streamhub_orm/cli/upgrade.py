@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option
-from streamhub_orm.cli.output import echo, print_json, print_table, progress_bar, warn_of_waits
+from streamhub_orm.cli.output import echo, print_json, progress_bar, warn_of_waits
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.upgrade import UpgradeReport, upgrade_installation
 from streamhub_orm.upgrade.report import refused_json
 from streamhub_orm.upgrade.run import KEPT_BACKUPS

@@ -15,7 +15,7 @@ from streamhub_orm.maintenance.selection import Selection, handle_each
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from streamhub_orm.maintenance.selection import Database
@@ -81,16 +81,22 @@ class Health:
 
 
 def read_health(
-    data_dir: Path, selection: Selection | None = None, *, full: bool = False
+    data_dir: Path,
+    selection: Selection | None = None,
+    *,
+    full: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[Health]:
     """Yield the health of each database selected; one that cannot be read stops no other.
 
     With `full`, integrity_check and foreign_key_check run too. Rows are counted and dbstat reads
-    every page, so the whole of each file is read either way. Raises `DataDirError` where there
+    every page, so the whole of each file is read either way. `progress` is told how many databases
+    are done, and of how many. Raises `DataDirError` where there
     is no installation, `UnknownAppError` for an app that is not registered.
     """
     begin, measure = _begin, partial(_measure, full=full)
-    return handle_each(DataDir.find(data_dir), selection or Selection(), begin, measure)
+    place = DataDir.find(data_dir)
+    return handle_each(place, selection or Selection(), begin, measure, progress=progress)
 
 
 def _begin(database: Database) -> Health:

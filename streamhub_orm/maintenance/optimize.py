@@ -74,16 +74,24 @@ class Optimized:
         return {**asdict(self), **paths, "reclaimed_bytes": reclaimed, "ok": self.ok}
 
 
-def optimize(data_dir: Path, selection: Selection | None = None) -> Iterator[Optimized]:
+def optimize(
+    data_dir: Path,
+    selection: Selection | None = None,
+    *,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Iterator[Optimized]:
     """Yield the outcome for each database selected; one that fails stops no other.
 
     Each is backed up first. The contents stay the same, so the backup is removed again once the
-    file has passed quick_check. An upgrade of the same installation is held off meanwhile. Raises
+    file has passed quick_check. An upgrade of the same installation is held off meanwhile.
+    `progress` is told how many are done, and of how many. Raises
     `UpgradeRunningError`, `DataDirError` or `UnknownAppError` before anything is touched.
     """
     place = DataDir.find(data_dir)
     with run_lock(place.lock_path):
-        yield from handle_each(place, selection or Selection(), _begin, _optimize)
+        yield from handle_each(
+            place, selection or Selection(), _begin, _optimize, progress=progress
+        )
 
 
 def _begin(database: Database) -> Optimized:

@@ -29,7 +29,7 @@ SEEDED: Final = {"tenants": "id", "quotas": "tenant_id"}
 
 REPORT_KEYS: Final = {
     "ok", "error", "data_dir", "dry_run", "backup", "global", "apps",
-    "orphans", "unregistered", "failed", "seconds",
+    "orphans", "unregistered", "failed",
 }  # fmt: skip
 GLOBAL_KEYS: Final = {"from", "to", "changed", "error"}
 APP_KEYS: Final = {
