@@ -18,6 +18,8 @@ from streamhub_orm.migrations.states import State
 from streamhub_orm.status import FAILED_STATES, read_status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streamhub_orm.check import FileCheck
     from streamhub_orm.status import Status
 
@@ -139,12 +141,36 @@ def show_checks(
         _print_findings(found, verbose=verbose)
 
 
+_MOST_FAULTS: Final = 5
+"""Lines for one database."""
+_REBUILD: Final = ("missing from index", "wrong # of entries", "non-unique entry")
+"""Words of integrity_check about an index alone."""
+
+
+def _faults(found: FileCheck) -> Iterator[str]:
+    """Yield each fault with what to do about it."""
+    app = "--global" if found.name == "global" else f"--app {found.name}"
+    restored = "" if found.name == "global" else f" {app}"
+    restore = f"Restore it: `streamhub-db backup restore latest{restored}`."
+    for fault in found.integrity:
+        index_alone = any(words in fault for words in _REBUILD)
+        yield f"{fault}. {f'Run `streamhub-db optimize {app}`.' if index_alone else restore}"
+    for fault in found.foreign_keys:
+        table = fault.partition(" → ")[0]
+        rows = f"SELECT rowid FROM pragma_foreign_key_check('{table}')"  # noqa: S608 - it is shown, not run
+        yield f"{fault}. Back up, then: DELETE FROM {table} WHERE rowid IN ({rows});"  # noqa: S608
+    for fault in found.drift:
+        yield f"{fault}. Undo by hand what changed the structure. Else: {restore}"
+
+
 def _print_findings(found: FileCheck, *, verbose: bool) -> None:
-    faults = [*found.drift, *found.integrity, *found.foreign_keys]
-    if found.error:
-        echo(f"Error: {found.name}: {found.error}", err=True)
-    for fault in faults:
-        echo(f"Error: {found.path}: {fault}", err=True)
+    faults = [f"{found.path}: {fault}" for fault in _faults(found)]
+    faults = [f"{found.name}: {it}" for it in (found.error, *found.settings) if it] + faults
+    shown = len(faults) if verbose or len(faults) <= _MOST_FAULTS else _MOST_FAULTS - 1
+    for fault in faults[:shown]:
+        echo(f"Error: {fault}", err=True)
+    if shown < len(faults):
+        echo(f"Error: {found.name}: {len(faults) - shown} more faults; -v shows them", err=True)
     if found.unmatched is not None and found.unmatched.total:
         rows = ", ".join(f"{count} {table}" for table, count in asdict(found.unmatched).items())
         echo(f"{found.path}: legacy rows that are not in it: {rows}", err=True)

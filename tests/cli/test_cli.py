@@ -294,7 +294,7 @@ def test_check_names_drift_broken_keys_and_what_is_not_ours(fresh: Path) -> None
     assert outcome.status == 1
     (found, live) = outcome.report["databases"]
     assert found["drift"] == ["index idx_users_email is missing"]
-    assert found["foreign_keys"] == ["row 1 of memberships points to no row of users"]
+    assert found["foreign_keys"] == ["memberships → users: 1 row points to nothing (1)"]
     assert found["extras"] == ["table mine"]
     assert live["ok"] is True
     assert "not ours, left alone: table mine" in outcome.stderr

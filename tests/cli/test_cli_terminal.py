@@ -103,8 +103,8 @@ def test_json_lists_what_was_asked_for_and_judges_all(fleet: Path) -> None:
     document = run_in_process("--data-dir", fleet, *arguments).report
     assert [app["app"] for app in document["apps"]] == ["channel-07"]
     assert document["ok"] is False
-    arguments = ("--json", "sizes", "--sort", "name", "--limit", "2")
-    document = run_in_process("--data-dir", fleet, *arguments).report
+    asked = ("sizes", "--sort", "name", "--limit", "2")
+    document = run_in_process("--data-dir", fleet, "--json", *asked).report
     assert [app["name"] for app in document["apps"]] == ["channel-00", "channel-01"]
     assert document["total"]["db_bytes"] > 60 * 100_000
 
