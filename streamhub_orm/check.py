@@ -101,7 +101,9 @@ def _check_app(place: DataDir, registry: Registry, name: str, *, legacy: bool) -
     def read_settings(config: Path) -> object:
         return effective_settings(load_app_config(config), name)
 
-    result.settings = _faults_of(place.app_config(name), read_settings, forbidden_mode=0o002)
+    result.settings = _faults_of(
+        place.app_folder(name) / "config.yaml", read_settings, forbidden_mode=0o002
+    )
     if legacy and result.state is State.CURRENT:
         with reading(path) as connection:
             files = find_legacy_files(place, name)

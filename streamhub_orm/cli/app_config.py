@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamhub_orm.cli.completion import AppName
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, warn
 from streamhub_orm.cli.sessions import opened_databases
@@ -38,7 +39,7 @@ def config() -> None:
 
 
 @config.command
-@click.argument("name")
+@click.argument("name", type=AppName())
 @global_options
 @click.pass_obj
 def show(invocation: Invocation, name: str) -> None:
@@ -62,7 +63,7 @@ def show(invocation: Invocation, name: str) -> None:
 
 
 @config.command("set")
-@click.argument("name")
+@click.argument("name", type=AppName())
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]…")
 @global_options
 @click.pass_obj
@@ -79,7 +80,7 @@ def set_(invocation: Invocation, name: str, changes: tuple[str, ...]) -> None:
 
 
 @config.command
-@click.argument("name")
+@click.argument("name", type=AppName())
 @click.argument("preset_name", type=click.Choice(list(PRESETS)), metavar="PRESET")
 @global_options
 @click.pass_obj
@@ -89,7 +90,7 @@ def preset(invocation: Invocation, name: str, preset_name: str) -> None:
 
 
 @config.command
-@click.argument("name")
+@click.argument("name", type=AppName())
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @global_options
 @click.pass_obj
@@ -99,7 +100,7 @@ def write(invocation: Invocation, name: str, file: Path) -> None:
 
 
 @config.command
-@click.argument("name")
+@click.argument("name", type=AppName())
 @click.argument("backup")
 @global_options
 @click.pass_obj

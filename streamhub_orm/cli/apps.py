@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 import click
 
 from streamhub_orm.cli.app_config import config
+from streamhub_orm.cli.completion import AppName
 from streamhub_orm.cli.lists import Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, require_consent, text_of
@@ -15,9 +17,13 @@ from streamhub_orm.cli.tables import print_table
 from streamhub_orm.global_db import PLATFORM_TENANT
 from streamhub_orm.maintenance.purge import Scope
 from streamhub_orm.maintenance.purge import purge as run_purge
+from streamhub_orm.readable import in_bytes
 from streamhub_orm.services import apps as service
+from streamhub_orm.services import tokens
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streamhub_orm import Databases
     from streamhub_orm.global_db import App
     from streamhub_orm.maintenance.purge import Purge
@@ -58,7 +64,7 @@ def create(
             display_name=display_name,
             reuse_folder=reuse_folder,
         )
-        document = {"ok": True, **_document(app, databases)}
+        document: dict[str, object] = {"ok": True, **_document(app, databases)}
     if invocation.json:
         print_json(document)
     else:
@@ -93,24 +99,46 @@ def list_(invocation: Invocation, tenant: str | None, choice: Choice) -> None:
 
 
 @apps.command
-@click.argument("name")
+@click.argument("name", type=AppName())
 @click.option("--purge", is_flag=True, help="Remove its folder too; without it that is kept.")
 @click.option("--yes", is_flag=True, help="Do it; without it nothing is touched.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; touch nothing.")
 @global_options
 @click.pass_obj
-def delete(invocation: Invocation, name: str, *, purge: bool, yes: bool) -> None:
+def delete(invocation: Invocation, name: str, *, purge: bool, yes: bool, dry_run: bool) -> None:
     """Delete the app NAME and its tokens. Objects in a store stay."""
-    if not yes:
-        lost = "its tokens and its folder with every recording" if purge else "its tokens"
-        message = f"This deletes the app {name} with {lost}. Pass --yes to do it."
-        raise click.UsageError(message)
+    lost = "its tokens and its folder with every recording" if purge else "its tokens"
+    require_consent(f"deletes the app {name} with {lost}", yes=yes, dry_run=dry_run)
     with opened_databases(invocation, "deleting an app") as databases:
-        service.delete(databases, name, purge=purge)
         folder = databases.place.app_folder(name)
-    if invocation.json:
-        print_json({"ok": True, "app": name, "kept": None if purge else str(folder)})
+        if dry_run:
+            with databases.global_session(read_only=True) as session:
+                service.get(session, name)
+                issued = len(tokens.list_(session, app=name))
+        else:
+            service.delete(databases, name, purge=purge)
+    document: dict[str, object] = {
+        "ok": True,
+        "app": name,
+        "dry_run": dry_run,
+        "kept": None if purge else str(folder),
+    }
+    if dry_run:
+        size = sum(map(_size_of, folder.rglob("*"))) if purge else 0
+        document |= {"tokens": issued, "bytes": size}
+        goes = f"{folder} with {in_bytes(size)}" if purge else f"not its folder {folder}"
+        line = f"would delete {name}, its tokens ({issued}), and {goes}"
     else:
-        echo(f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}"))
+        line = f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}")
+    if invocation.json:
+        print_json(document)
+    else:
+        echo(line)
+
+
+def _size_of(path: Path) -> int:
+    status = path.lstat()
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _document(app: App, databases: Databases) -> dict[str, object]:
@@ -125,7 +153,7 @@ def _document(app: App, databases: Databases) -> dict[str, object]:
 
 
 @click.command
-@click.argument("app")
+@click.argument("app", type=AppName())
 @click.option(
     "--scope",
     type=click.Choice([scope.value for scope in Scope]),

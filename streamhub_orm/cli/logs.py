@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, warn
@@ -52,7 +53,7 @@ def _key(_: click.Context, __: click.Parameter, text: str | None) -> service.Pag
     metavar="WORD",
     help="trace, debug, info, warn, error or fatal, or another server's word; repeatable.",
 )
-@click.option("--app", metavar="NAME", help="Lines of this app.")
+@app_option("Lines of this app.")
 @click.option("--source", metavar="WORD", help="Lines of this source.")
 @click.option("--since", callback=_time, metavar="TIME", help="From this time on, or day, in UTC.")
 @click.option("--until", callback=_time, metavar="TIME", help="Before this time, or day, in UTC.")

@@ -37,6 +37,7 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "sizes": "space",
     "purge": "apps",
     "split": "split",
+    "completion": "completion",
     "report": "space",
 }
 
@@ -54,6 +55,15 @@ class _LazyGroup(click.Group):
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; for a name that is mistyped, click's error names those that are near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(args[0], possibilities=_COMMANDS, ctx=ctx) from error
 
 
 _PROGRAM: Final = "streamhub-db"

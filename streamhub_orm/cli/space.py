@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, progress_bar, progress_of, warn_of_waits
@@ -51,7 +52,7 @@ def _selection_options(command: Command) -> Command:
 
 _SELECTION = (
     click.option("--global", "only_global", is_flag=True, help="The global database."),
-    click.option("--app", "apps", multiple=True, metavar="NAME", help="This app; repeatable."),
+    app_option("This app; repeatable.", many=True),
     click.option("--all", "everything", is_flag=True, help="All databases, and each one listed."),
 )
 
@@ -113,7 +114,7 @@ def _print_tables(found: list[Health], *, verbose: bool) -> None:
 
 
 @click.command
-@click.option("--app", "apps", multiple=True, metavar="NAME", help="Only this app; repeatable.")
+@app_option("Only this app; repeatable.", many=True)
 @list_options(OK, WRONG, sorts=("size", "name"))
 @global_options
 @click.pass_obj

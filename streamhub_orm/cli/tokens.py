@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json
@@ -25,7 +26,7 @@ def tokens() -> None:
 
 @tokens.command
 @click.argument("name")
-@click.option("--app", metavar="APP", help="A token of this app; else one that opens everything.")
+@app_option("A token of this app; else one that opens everything.")
 @click.option(
     "--allow",
     multiple=True,
@@ -52,7 +53,7 @@ def issue(invocation: Invocation, name: str, app: str | None, allow: tuple[str, 
 
 
 @tokens.command("list")
-@click.option("--app", metavar="APP", help="Only tokens of this app.")
+@app_option("Only tokens of this app.")
 @click.option("--tenant", metavar="ID", help="Only tokens of this tenant.")
 @global_options
 @click.pass_obj

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamhub_orm.cli.completion import AppName, app_option
 from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option
 from streamhub_orm.cli.output import echo, print_json, progress_bar, warn_of_waits
 from streamhub_orm.cli.tables import print_table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option("--app", "apps", multiple=True, metavar="NAME", help="Only this app; repeatable.")
+@app_option("Only this app; repeatable.", many=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
 @click.option("--dry-run", is_flag=True, help="Rehearse on scratch copies; touch nothing.")
 @lock_timeout_option
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--create-missing",
+    type=AppName(),
     multiple=True,
     metavar="NAME",
     help="Start this app anew, whose database is lost; repeatable.",
