@@ -98,8 +98,8 @@ def _check_app(place: DataDir, registry: Registry, name: str, *, legacy: bool) -
     found = look_at_app(path, name, recorded=registry.is_recorded(name))
     result = check_file(name, path, APP, found)
 
-    def read_settings(config: Path) -> object:
-        return effective_settings(load_app_config(config), name)
+    def read_settings(path: Path) -> object:
+        return effective_settings(load_app_config(path), name)
 
     result.settings = _faults_of(
         place.app_folder(name) / "config.yaml", read_settings, forbidden_mode=0o002

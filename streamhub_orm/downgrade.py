@@ -58,8 +58,9 @@ def downgrade_installation(  # noqa: PLR0913 - one keyword for each option of th
 ) -> Iterator[Downgraded]:
     """Yield the outcome for each app named, or for the global database where none is.
 
-    One file that is refused does not stop the others. A `dry_run` works on scratch copies.
-    Raises a `StreamHubError` before anything is touched where the installation, the revision or an app's name is unknown, or an upgrade runs.
+    One file that is refused does not stop the others. A `dry_run` works on scratch copies. Raises a
+    `StreamHubError` before anything is touched where the installation, the revision or an app's
+    name is unknown, or an upgrade runs.
     """
     place = DataDir.find(data_dir)
     require_below_head(APP if all_apps or apps else GLOBAL, revision)

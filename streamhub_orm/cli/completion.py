@@ -9,6 +9,9 @@ from typing import Any, Final, TypeVar
 import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
+from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import print_json
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SHELLS: Final = ("bash", "zsh", "fish")
@@ -40,7 +43,6 @@ class AppName(click.ParamType[str]):
 
         The shell waits for this, and shows nobody an error.
         """
-        from streamhub_orm.cli.options import Invocation  # noqa: PLC0415 - it imports AppName
         from streamhub_orm.data_dir import DataDir  # noqa: PLC0415 - only to complete
         from streamhub_orm.owner import become_owner  # noqa: PLC0415
         from streamhub_orm.registry import list_app_names  # noqa: PLC0415
@@ -63,6 +65,7 @@ def app_option(help_: str, *, many: bool = False) -> Callable[[Command], Command
 
 @click.command
 @click.argument("shell", type=click.Choice(_SHELLS))
+@global_options
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print what makes SHELL complete commands, options and names of apps.
@@ -75,5 +78,9 @@ def completion(context: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - click has the three
     variable = f"_{program}_COMPLETE".replace("-", "_").upper()
-    script = kind(root.command, {}, program, variable)
-    click.echo(ShellComplete.source(script))  # bash's own asks which bash there is
+    # Not bash's own method, which starts a bash to ask for its version.
+    script = ShellComplete.source(kind(root.command, {}, program, variable))
+    if context.obj.json:
+        print_json({"ok": True, "shell": shell, "script": script})
+    else:
+        click.echo(script)

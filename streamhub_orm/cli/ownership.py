@@ -11,7 +11,7 @@ from streamhub_orm.owner import become_owner
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ELSEWHERE: Final = {"demo", "history", "revision"}
+_ELSEWHERE: Final = {"demo", "history", "revision", "completion"}
 """Commands that open no installation."""
 _WITH_OUTSIDE: Final = {"backup", "report"}
 """Commands that write or read what is the operator's own: archives, a page."""
