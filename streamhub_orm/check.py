@@ -19,7 +19,7 @@ from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.states import FileState, State, look_at, look_at_app, unusable
 from streamhub_orm.migrations.structure import compare, read_structure
 from streamhub_orm.migrations.worlds import APP, GLOBAL
-from streamhub_orm.registry import find_legacy_files, read_registry
+from streamhub_orm.registry import find_legacy_files, list_app_names, read_registry
 from streamhub_orm.settings import effective_settings, load_app_config, load_secrets
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def check_installation(
     """
     place = DataDir.find(data_dir)
     found = check_file("global", place.global_db, GLOBAL)
-    found.settings = _faults_of(place.secrets, load_secrets, forbidden_mode=0o077)
+    found.settings = _faults_of_secrets(place)
     yield found
     try:
         registry = read_registry(place.global_db)
@@ -98,18 +98,35 @@ def _check_app(place: DataDir, registry: Registry, name: str, *, legacy: bool) -
     found = look_at_app(path, name, recorded=registry.is_recorded(name))
     result = check_file(name, path, APP, found)
 
-    def read_settings(path: Path) -> object:
-        return effective_settings(load_app_config(path), name)
-
-    result.settings = _faults_of(
-        place.app_folder(name) / "config.yaml", read_settings, forbidden_mode=0o002
-    )
+    result.settings = _faults_of_config(place, name)
     if legacy and result.state is State.CURRENT:
         with reading(path) as connection:
             files = find_legacy_files(place, name)
             account = count_unmatched_rows(connection, files, use_record=False)
         result.unmatched = account.unmatched
     return result
+
+
+def settings_faults(place: DataDir) -> Iterator[str]:
+    """Yield what is wrong with secrets.json and with the config.yaml of each registered app."""
+    yield from _faults_of_secrets(place)
+    try:
+        names = list_app_names(place)
+    except StreamHubError:
+        return  # whoever looks at the global database says so
+    for outcome in walk(names, partial(_faults_of_config, place)):
+        yield from outcome.value or ()
+
+
+def _faults_of_secrets(place: DataDir) -> list[str]:
+    return _faults_of(place.secrets, load_secrets, forbidden_mode=0o077)
+
+
+def _faults_of_config(place: DataDir, name: str) -> list[str]:
+    def read(path: Path) -> object:
+        return effective_settings(load_app_config(path), name)
+
+    return _faults_of(place.app_folder(name) / "config.yaml", read, forbidden_mode=0o002)
 
 
 def _faults_of(path: Path, read: Callable[[Path], object], *, forbidden_mode: int) -> list[str]:

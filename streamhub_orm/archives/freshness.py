@@ -33,6 +33,9 @@ class Freshness:
     error: str | None = None
     """Why no one can rely on it; None where all is well."""
 
+    is_reached: bool = True
+    """False where the place did not answer, or refused."""
+
     def to_json(self) -> dict[str, Any]:
         """Return one entry of what `backup check --json` prints."""
         return {
@@ -61,7 +64,8 @@ def check_freshness(
     for each in there if place == ALL else (place,):
         outcome = outcomes.get(each, f"no folder {places.folder}")
         if isinstance(outcome, (StorageError, str)):
-            found.append(Freshness(each, error=str(outcome)))
+            is_reached = isinstance(outcome, str)
+            found.append(Freshness(each, error=str(outcome), is_reached=is_reached))
         else:
             found.append(Freshness(each, *outcome))
     return found

@@ -20,6 +20,7 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "status": "installation",
     "check": "installation",
     "release": "release",
+    "doctor": "doctor",
     "init": "installation",
     "apps": "apps",
     "demo": "installation",

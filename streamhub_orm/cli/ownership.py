@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _ELSEWHERE: Final = {"demo", "history", "revision", "completion"}
 """Commands that open no installation."""
-_WITH_OUTSIDE: Final = {"backup", "report"}
+_WITH_OUTSIDE: Final = {"backup", "doctor", "report"}
 """Commands that write or read what is the operator's own: archives, a page."""
 
 

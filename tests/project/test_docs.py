@@ -185,6 +185,7 @@ def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None)
         "upgrade",
         "status",
         "check",
+        "doctor",
         "release --dry-run",
         "history",
         "rollback --dry-run",
