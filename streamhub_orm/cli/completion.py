@@ -48,7 +48,7 @@ class AppName(click.ParamType[str]):
         from streamhub_orm.registry import list_app_names  # noqa: PLC0415
 
         named = [it.params.get("data_dir") for it in (ctx, ctx.parent, ctx.find_root()) if it]
-        root = Invocation(next((it for it in named if isinstance(it, Path)), None)).root
+        root = Invocation(data_dir=next((it for it in named if isinstance(it, Path)), None)).root
         try:
             become_owner(root, for_good=True)
             names = list_app_names(DataDir.find(root))

@@ -85,7 +85,13 @@ def cli() -> None:
     """
 
 
-_STOPPED: Final = "Stopped by Ctrl-C. Run the same command again: it takes up what is left."
+_STOPPED: Final = "Stopped by Ctrl-C."
+_TAKEN_UP: Final = f"{_STOPPED} Run the same command again: it takes up what is left."
+_READ_ONLY: Final = {
+    *("status", "check", "doctor", "health", "sizes", "report", "history", "lint", "completion"),
+    *("list", "show", "verify", "diff", "drill"),
+}
+"""Last words of the commands that leave nothing half done."""
 
 
 def main() -> None:
@@ -111,7 +117,8 @@ def _run(invocation: Invocation) -> int:
             print_json({"ok": False, "error": error.format_message()})
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        invocation.end_early(_STOPPED, _STOPPED)
+        words = _STOPPED if invocation.command.split()[-1] in _READ_ONLY else _TAKEN_UP
+        invocation.end_early(words, words)
         status = 130
     except StreamHubError as error:
         invocation.refuse(error)

@@ -30,6 +30,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class Invocation:
     """One call of the command line: its global options, and its end where that comes early."""
 
+    command: str = "streamhub-db"
+    """The command as it is typed, with the words before it."""
     data_dir: Path | None = None
     json: bool = False
     verbosity: int = 0
@@ -78,7 +80,9 @@ def global_options(command: Command) -> Command:
         verbose: int,
         **rest: object,
     ) -> object:
-        invocation = click.get_current_context().ensure_object(Invocation)
+        context = click.get_current_context()
+        invocation = context.ensure_object(Invocation)
+        invocation.command = context.command_path
         invocation.data_dir = data_dir or invocation.data_dir
         invocation.json = as_json or invocation.json
         invocation.verbosity += verbose - quiet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -64,13 +64,15 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     caution: Caution = WITHOUT,
     progress: Progress = silent,
     announce: Callable[[dict[str, float]], None] = lambda _: None,
+    interrupted: Callable[[list[str]], None] = lambda _: None,
 ) -> UpgradeReport:
     """Bring an installation, or some of its apps, to head.
 
     An app whose database is lost is refused by name, unless it is one of `create_missing`. Some
     apps come first and the run ends early as `caution` says; apps that were not begun then have
     that as their error.
-    Ctrl-C stops it between two files; a second one at once.
+    Ctrl-C stops it between two files, and `interrupted` is told the apps that it waits for; a
+    second one stops it at once.
     After a run without a failure, files that it backed up keep their `keep_backups` newest ones.
     `progress` is called with a phase, the files done and their number; and for a big app, with
     `rows of NAME` and `indices of NAME` and how many of them are there. `announce` is called
@@ -82,7 +84,7 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     place = DataDir.find(data_dir)
     if dry_run:
         plan = _look(place, apps, create_missing, recover=False)
-        run = _Run.of(plan, jobs, progress, caution, dry_run=True)
+        run = _Run.of(plan, jobs, progress, caution, interrupted, dry_run=True)
         announce(long_waits(plan))
         require_rehearsable(plan, run.jobs)
         with run.interrupts, scratch_folder("rehearsal") as folder:
@@ -91,7 +93,7 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     else:
         with run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds):
             plan = _look(place, apps, create_missing, recover=True)
-            run = _Run.of(plan, jobs, progress, caution, dry_run=False)
+            run = _Run.of(plan, jobs, progress, caution, interrupted, dry_run=False)
             announce(long_waits(plan))
             run.remove_leftovers()
             with run.interrupts, run.temporary_row_index():
@@ -120,15 +122,22 @@ class _Run:
     """Time at which the run began, as backups are named."""
     caution: Caution
     canaries: frozenset[str]
+    interrupts: Interrupts
     failures: int = 0
     """How many apps have failed in the run, apart from those that preflight refused."""
     stopped: str | None = None
     """Why no app is begun any more."""
-    interrupts: Interrupts = field(default_factory=Interrupts)
 
     @classmethod
-    def of(
-        cls, plan: Plan, jobs: int | None, progress: Progress, caution: Caution, *, dry_run: bool
+    def of(  # noqa: PLR0913 - what a run is made of
+        cls,
+        plan: Plan,
+        jobs: int | None,
+        progress: Progress,
+        caution: Caution,
+        interrupted: Callable[[list[str]], None],
+        *,
+        dry_run: bool,
     ) -> Self:
         """Begin a run, with a report that nothing has happened yet in."""
         report = UpgradeReport(plan.place.root, dry_run=dry_run)
@@ -138,7 +147,8 @@ class _Run:
         report.global_ = GlobalReport(revision, revision)
         canaries = caution.canaries_of(plan)
         jobs = jobs or os.cpu_count() or 1
-        return cls(plan, report, jobs, progress, time_stamp(), caution, canaries)
+        interrupts = Interrupts(interrupted)
+        return cls(plan, report, jobs, progress, time_stamp(), caution, canaries, interrupts)
 
     def upgrade(self) -> None:
         """Back up, split app by app, mark the split, then global and app upgrades."""
@@ -319,6 +329,7 @@ class _Run:
             jobs=self.jobs,
             progress=self.progress,
             goes_on=lambda: self.stopped is None,
+            at_hand=self._note_at_hand,
         )
         with closing(each) as outcomes:
             for done, (name, outcome) in enumerate(outcomes, start=1):
@@ -331,6 +342,9 @@ class _Run:
                 self.interrupts.stop_if_any()
         self._skip([name for name in names if name not in reports])
         return list(reports.values())
+
+    def _note_at_hand(self, names: list[str]) -> None:
+        self.interrupts.at_hand = names
 
     def _count(self, outcome: AppReport) -> None:
         most = self.caution.stop_after_failures

@@ -66,35 +66,45 @@ class _Worker:
         return item
 
 
-def run_on_each(
+def run_on_each(  # noqa: PLR0913 - what is told of the work, and what is asked
     work: Callable[[str, Progress], Result],
     items: Iterable[str],
     *,
     jobs: int,
     progress: Progress = silent,
     goes_on: Callable[[], bool] = lambda: True,
+    at_hand: Callable[[list[str]], None] = lambda _: None,
 ) -> Generator[tuple[str, Result | WorkerDiedError]]:
     """Yield each item with the result of `work`, in the order in which they end.
 
     `work` also gets a `progress` to call, in this process or in a worker. Once `goes_on` is False
-    nothing is begun, and what is at hand is ended and yielded.
+    nothing is begun, and what is at hand is ended and yielded. `at_hand` is told what is worked on,
+    each time that it changes.
 
     With one job or few items the work is done in this process. Otherwise by forked processes: they
     inherit the run's lock and what is already loaded, end when this process ends, and one that
     dies costs only the item it had. A process with other threads does not fork: what they held
-    then, inside SQLite too, would be held in a worker for ever (docs/adr/0015). At
-    KeyboardInterrupt no new item is begun.
+    then, inside SQLite too, would be held in a worker for ever (docs/adr/0015). Where the caller
+    closes the generator, what is at hand is ended; a KeyboardInterrupt kills the workers.
     """
     all_items = list(items) if goes_on() else []
     if jobs <= 1 or len(all_items) < _WORTH_A_PROCESS or threading.active_count() > 1:
         for item in takewhile(lambda _: goes_on(), all_items):
+            at_hand([item])
             yield item, work(item, progress)
         return
-    pool = _Pool(work, all_items, progress, goes_on)
+    pool = _Pool(work, all_items, progress, goes_on, at_hand)
     try:
         yield from pool.run(min(jobs, len(all_items)))
+    except KeyboardInterrupt:
+        pool.kill()
+        raise
     finally:
-        pool.close()
+        try:
+            pool.close()
+        except KeyboardInterrupt:
+            pool.kill()
+            raise
 
 
 class _Pool(Generic[Result]):
@@ -110,11 +120,14 @@ class _Pool(Generic[Result]):
         items: list[str],
         progress: Progress,
         goes_on: Callable[[], bool],
+        at_hand: Callable[[list[str]], None],
     ) -> None:
         self._work = work
         self._items = items
         self._progress = progress
         self._goes_on = goes_on
+        self._at_hand = at_hand
+        self._processes: list[multiprocessing.process.BaseProcess] = []
         self._waiting = deque(range(len(items)))
         self._workers: list[_Worker] = []
         self._selector = DefaultSelector()
@@ -133,6 +146,13 @@ class _Pool(Generic[Result]):
             self._end(self._workers[0])
         self._selector.close()
 
+    def kill(self) -> None:
+        """End every worker at once; SQLite rolls back what it was at when the file is opened."""
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.join()
+
     def _start(self) -> _Worker:
         answers, theirs = _FORK.Pipe(duplex=False)
         fed, feed = _FORK.Pipe(duplex=False)
@@ -146,6 +166,7 @@ class _Pool(Generic[Result]):
         )
         with _interrupts_held_back():
             process.start()
+            self._processes.append(process)
         theirs.close()
         worker = _Worker(process, answers, feed, fed, [item])
         self._workers.append(worker)
@@ -176,6 +197,7 @@ class _Pool(Generic[Result]):
             worker.hand(self._waiting.popleft())
         if not worker.items:
             self._end(worker)
+        self._at_hand([self._items[it.items[0]] for it in self._workers if it.items])
 
     def _take_back_all(self) -> None:
         """Leave to the workers only what they have begun."""
