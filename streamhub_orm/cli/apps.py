@@ -17,6 +17,7 @@ from streamhub_orm.cli.tables import print_table
 from streamhub_orm.global_db import PLATFORM_TENANT
 from streamhub_orm.maintenance.purge import Scope
 from streamhub_orm.maintenance.purge import purge as run_purge
+from streamhub_orm.maintenance.sizes import read_sizes
 from streamhub_orm.readable import in_bytes
 from streamhub_orm.services import apps as service
 from streamhub_orm.services import tokens
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.group
 @global_options
 def apps() -> None:
-    """Make, list and delete apps, and change their settings."""
+    """Make, list, show, rename and delete apps, and change their settings."""
 
 
 apps.add_command(config)
@@ -96,6 +97,53 @@ def list_(invocation: Invocation, tenant: str | None, choice: Choice) -> None:
         return [item[column] for column in columns]
 
     print_list(columns, entries, row, choice, noun="app", judged=False)
+
+
+@apps.command
+@click.argument("name", type=AppName())
+@global_options
+@click.pass_obj
+def show(invocation: Invocation, name: str) -> int:
+    """Show what there is of the app NAME: its row, its database, its recordings and tokens."""
+    with (
+        opened_databases(invocation, "showing an app") as databases,
+        databases.global_session(read_only=True) as session,
+        showing_all(session),
+    ):
+        document = _document(service.get(session, name), databases)
+        issued = tokens.list_(session, app=name)
+        document["tokens"] = sum(not token.revoked for token in issued)
+    (found,) = read_sizes(invocation.root, [name]).apps
+    numbers = {"db_bytes": found.db_bytes, "vods": found.vod_count, "vod_bytes": found.vod_bytes}
+    if invocation.json:
+        print_json({"ok": found.error is None, **document, **numbers, "error": found.error})
+    else:
+        sizes = {
+            "database": in_bytes(found.db_bytes),
+            "recordings": f"{found.vod_count:,}, {in_bytes(found.vod_bytes)}",
+        }
+        print_table(("what", "value"), list({**document, **sizes}.items()))
+    if found.error is not None:
+        echo(f"Error: {name}: {found.error}", err=True)
+    return 0 if found.error is None else 1
+
+
+@apps.command
+@click.argument("name", type=AppName())
+@click.argument("display_name", metavar="TEXT")
+@global_options
+@click.pass_obj
+def rename(invocation: Invocation, name: str, display_name: str) -> None:
+    """Have people see the app NAME as TEXT; its name, which is that of its folder, stays."""
+    with (
+        opened_databases(invocation, "renaming an app") as databases,
+        databases.global_session() as session,
+    ):
+        service.update(session, name, display_name=display_name)
+    if invocation.json:
+        print_json({"ok": True, "app": name, "display_name": display_name})
+    else:
+        echo(f"{name} is shown as {display_name}")
 
 
 @apps.command

@@ -31,6 +31,8 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "history": "revisions",
     "revision": "revisions",
     "tokens": "tokens",
+    "tenants": "accounts",
+    "users": "accounts",
     "nodes": "nodes",
     "logs": "logs",
     "health": "space",

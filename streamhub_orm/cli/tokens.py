@@ -9,7 +9,7 @@ import click
 from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json
+from streamhub_orm.cli.output import echo, print_json, warn
 from streamhub_orm.cli.sessions import global_session, shown_time
 from streamhub_orm.cli.streams import require_written
 from streamhub_orm.cli.tables import print_table
@@ -44,6 +44,9 @@ def issue(invocation: Invocation, name: str, app: str | None, allow: tuple[str, 
         print_json({**document, "unmatched": made.unmatched, "token": made.plaintext})
     else:
         click.echo(made.plaintext)  # also with -q: it is shown this once
+        if sys.stderr.isatty():
+            opens = f"the app {made.app}" if made.app else "everything"
+            warn(f"token {made.id}, {made.name}, opens {opens}; it is shown this once.")
     try:
         require_written()
     except OutputError:
@@ -70,12 +73,22 @@ def list_(invocation: Invocation, app: str | None, tenant: str | None) -> None:
 
 
 @tokens.command
-@click.argument("token_id", type=int, metavar="ID")
+@click.argument("token_id", type=int, metavar="[ID]", required=False)
+@click.option("--name", metavar="NAME", help="The one token in use that is called so.")
 @global_options
 @click.pass_obj
-def revoke(invocation: Invocation, token_id: int) -> None:
-    """Make the token with this ID open nothing from now on."""
+def revoke(invocation: Invocation, token_id: int | None, name: str | None) -> None:
+    """Make the token with this ID, or NAME, open nothing from now on."""
+    if (token_id is None) == (name is None):
+        raise click.UsageError("Pass the ID of the token, or --name.")  # noqa: TRY003, EM101
     with global_session(invocation, "revoking a token") as session:
+        if token_id is None:
+            named = [it.id for it in service.list_(session) if it.name == name and not it.revoked]
+            if len(named) != 1:
+                ids = ", ".join(map(str, named)) or "none"
+                message = f"One token in use must be called {name!r}; found {ids}. Pass an ID."
+                raise click.UsageError(message)
+            (token_id,) = named
         service.revoke(session, token_id)
     if invocation.json:
         print_json({"ok": True, "id": token_id})
