@@ -1,7 +1,9 @@
-"""`streamhub-db check`: structure, integrity and keys of every database; nothing is written."""
+"""`streamhub-db check`: structure, integrity, keys and settings; nothing is written."""
 
 from __future__ import annotations
 
+import shlex
+import stat
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,11 +19,12 @@ from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.states import FileState, State, look_at, look_at_app, unusable
 from streamhub_orm.migrations.structure import compare, read_structure
 from streamhub_orm.migrations.worlds import APP, GLOBAL
-from streamhub_orm.registry import find_legacy_files, read_registry
+from streamhub_orm.registry import find_legacy_files, list_app_names, read_registry
+from streamhub_orm.settings import effective_settings, load_app_config, load_secrets
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from streamhub_orm.legacy.accounts import RowCounts
@@ -43,7 +46,9 @@ class FileCheck:
     integrity: list[str] = field(default_factory=list)
     """Lines of integrity_check, unless it says ok."""
     foreign_keys: list[str] = field(default_factory=list)
-    """Rows that point to no row."""
+    """Rows that point to no row, a line for each pair of tables."""
+    settings: list[str] = field(default_factory=list)
+    """Faults of the app's config.yaml or, with the global database, of secrets.json."""
     extras: list[str] = field(default_factory=list)
     """Tables, columns and indices that are not ours; no fault."""
     unmatched: RowCounts | None = None
@@ -53,7 +58,8 @@ class FileCheck:
     @property
     def ok(self) -> bool:
         """True where nothing is wrong; a file that is behind or not adopted yet is not wrong."""
-        return not (self.drift or self.integrity or self.foreign_keys or self.error)
+        faults = self.drift or self.integrity or self.foreign_keys or self.settings
+        return not (faults or self.error)
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `check --json`."""
@@ -61,19 +67,27 @@ class FileCheck:
         return {**asdict(self), "path": path, "state": str(self.state), "ok": self.ok}
 
 
-def check_installation(data_dir: Path, *, legacy: bool = False) -> Iterator[FileCheck]:
+def check_installation(
+    data_dir: Path,
+    *,
+    legacy: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Iterator[FileCheck]:
     """Yield the check of the global database and of each registered app.
 
     With `legacy`, the legacy rows of each app that is at head are counted anew, whatever is
-    recorded of them.
+    recorded of them. `progress` is told how many apps are done, and of how many.
     """
     place = DataDir.find(data_dir)
-    yield check_file("global", place.global_db, GLOBAL)
+    found = check_file("global", place.global_db, GLOBAL)
+    found.settings = _faults_of_secrets(place)
+    yield found
     try:
         registry = read_registry(place.global_db)
     except StreamHubError:
         return  # the check of the global database has said so
-    for outcome in walk(registry.ids, partial(_check_app, place, registry, legacy=legacy)):
+    work = partial(_check_app, place, registry, legacy=legacy)
+    for outcome in walk(registry.ids, work, progress):
         yield outcome.value or FileCheck(
             outcome.app, None, unusable(outcome.error).state, error=str(outcome.error)
         )
@@ -83,12 +97,53 @@ def _check_app(place: DataDir, registry: Registry, name: str, *, legacy: bool) -
     path = place.app_db(name)
     found = look_at_app(path, name, recorded=registry.is_recorded(name))
     result = check_file(name, path, APP, found)
+
+    result.settings = _faults_of_config(place, name)
     if legacy and result.state is State.CURRENT:
         with reading(path) as connection:
             files = find_legacy_files(place, name)
             account = count_unmatched_rows(connection, files, use_record=False)
         result.unmatched = account.unmatched
     return result
+
+
+def settings_faults(place: DataDir) -> Iterator[str]:
+    """Yield what is wrong with secrets.json and with the config.yaml of each registered app."""
+    yield from _faults_of_secrets(place)
+    try:
+        names = list_app_names(place)
+    except StreamHubError:
+        return  # whoever looks at the global database says so
+    for outcome in walk(names, partial(_faults_of_config, place)):
+        yield from outcome.value or ()
+
+
+def _faults_of_secrets(place: DataDir) -> list[str]:
+    return _faults_of(place.secrets, load_secrets, forbidden_mode=0o077)
+
+
+def _faults_of_config(place: DataDir, name: str) -> list[str]:
+    def read(path: Path) -> object:
+        return effective_settings(load_app_config(path), name)
+
+    return _faults_of(place.app_folder(name) / "config.yaml", read, forbidden_mode=0o002)
+
+
+def _faults_of(path: Path, read: Callable[[Path], object], *, forbidden_mode: int) -> list[str]:
+    """Return what is wrong with a file of settings, which may be missing: its form, its mode."""
+    faults = []
+    try:
+        read(path)
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & forbidden_mode:
+            allowed = mode & ~forbidden_mode
+            found = f"{path}: found mode {mode:04o}, which others can use; expected {allowed:04o}"
+            faults.append(f"{found}. Run `chmod {allowed:o} {shlex.quote(str(path))}`.")
+    except FileNotFoundError:
+        pass
+    except StreamHubError as error:
+        faults.append(str(error))
+    return faults
 
 
 def check_file(name: str, path: Path, world: World, found: FileState | None = None) -> FileCheck:

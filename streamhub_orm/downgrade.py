@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.fleet import walk
-from streamhub_orm.migrations.downgrading import downgrade_file, require_below_head
+from streamhub_orm.migrations.downgrading import (
+    downgrade_file,
+    rehearse_downgrade,
+    require_below_head,
+)
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
@@ -42,22 +47,25 @@ class Downgraded:
         }
 
 
-def downgrade_installation(
+def downgrade_installation(  # noqa: PLR0913 - one keyword for each option of the command
     data_dir: Path,
     revision: str,
     *,
     apps: Sequence[str] = (),
     all_apps: bool = False,
     drop_rows: bool = False,
+    dry_run: bool = False,
 ) -> Iterator[Downgraded]:
     """Yield the outcome for each app named, or for the global database where none is.
 
-    One file that is refused does not stop the others. Raises a `StreamHubError` before anything
-    is touched where the installation, the revision or an app's name is unknown, or an upgrade runs.
+    One file that is refused does not stop the others. A `dry_run` works on scratch copies. Raises a
+    `StreamHubError` before anything is touched where the installation, the revision or an app's
+    name is unknown, or an upgrade runs.
     """
     place = DataDir.find(data_dir)
     require_below_head(APP if all_apps or apps else GLOBAL, revision)
-    with run_lock(place.lock_path):
+    change = rehearse_downgrade if dry_run else downgrade_file
+    with nullcontext() if dry_run else run_lock(place.lock_path):
         registry = read_registry(place.global_db)
         registry.require(apps)
         names = list(registry.ids) if all_apps else list(apps)
@@ -65,7 +73,7 @@ def downgrade_installation(
 
         def downgrade(name: str) -> Upgraded:
             path = place.global_db if world is GLOBAL else place.app_db(name)
-            return downgrade_file(path, world, revision, drop_rows=drop_rows)
+            return change(path, world, revision, drop_rows=drop_rows)
 
         for outcome in walk(names if world is APP else [world.name], downgrade):
             yield _reported(outcome)

@@ -21,6 +21,7 @@ from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from streamhub_orm.registry import Registry
@@ -60,8 +61,13 @@ class Status:
         }
 
 
-def read_status(data_dir: Path) -> Status:
-    """Look at every database; raises `DataDirError` where there is no installation."""
+def read_status(
+    data_dir: Path, *, progress: Callable[[int, int], None] = lambda *_: None
+) -> Status:
+    """Look at every database; raises `DataDirError` where there is no installation.
+
+    `progress` is told how many apps are done, and of how many.
+    """
     place = DataDir.find(data_dir)
     found = look_at(place.global_db, GLOBAL)
     try:
@@ -69,9 +75,10 @@ def read_status(data_dir: Path) -> Status:
     except DatabaseFileError as error:
         state = found.state if found.error is not None else State.BROKEN
         return Status(place.root, FileState(state, found.revision, error=error))
+    look = partial(_look_at_app, place, registry)
     apps = {
         outcome.app: outcome.value or unusable(outcome.error)
-        for outcome in walk(registry.ids, partial(_look_at_app, place, registry))
+        for outcome in walk(registry.ids, look, progress)
     }
     return Status(place.root, found, apps, registry.split_done)
 

@@ -11,6 +11,7 @@ from streamhub_orm.archives.prune import is_good
 from streamhub_orm.archives.stored import archives_in
 from streamhub_orm.errors import StorageError
 from streamhub_orm.maintenance.report import ArchiveFacts
+from streamhub_orm.readable import in_time
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Freshness:
     age: timedelta | None = None
     error: str | None = None
     """Why no one can rely on it; None where all is well."""
+
+    is_reached: bool = True
+    """False where the place did not answer, or refused."""
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry of what `backup check --json` prints."""
@@ -61,7 +65,8 @@ def check_freshness(
     for each in there if place == ALL else (place,):
         outcome = outcomes.get(each, f"no folder {places.folder}")
         if isinstance(outcome, (StorageError, str)):
-            found.append(Freshness(each, error=str(outcome)))
+            is_reached = isinstance(outcome, str)
+            found.append(Freshness(each, error=str(outcome), is_reached=is_reached))
         else:
             found.append(Freshness(each, *outcome))
     return found
@@ -90,7 +95,7 @@ def survey_archives(places: Places) -> list[ArchiveFacts]:
                 None if newest is None else str(newest.name),
                 0 if newest is None else newest.size_bytes,
                 age,
-                None if age is None else readable(age),
+                None if age is None else in_time(age),
                 "no complete backup" if newest is None else None,
             )
         )
@@ -111,16 +116,7 @@ def _look_in(
     age = now - newest.name.taken_at
     error = None
     if max_age is not None and age > max_age:
-        error = f"the newest complete backup is {readable(age)} old, at most {readable(max_age)}"
+        error = f"the newest complete backup is {in_time(age)} old, at most {in_time(max_age)}"
     elif is_good is not None and not is_good(store, newest):
         error = "the newest complete backup is damaged: `streamhub-db backup verify` says where"
     return newest, age, error
-
-
-def readable(age: timedelta) -> str:
-    """Return a length of time for people: `3 h`, `12 d`."""
-    minutes = max(0, int(age.total_seconds() // 60))
-    for unit, size in (("d", 24 * 60), ("h", 60)):
-        if minutes >= 2 * size:
-            return f"{minutes // size} {unit}"
-    return f"{minutes} min"

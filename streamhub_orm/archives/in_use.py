@@ -37,14 +37,18 @@ def require_unused(databases: Iterable[Path]) -> None:
     if not sys.platform.startswith("linux"):
         return
     present = [path for path in databases if path.is_file()]
-    users = list(_open_files(present)) or [
+    users = [f"{path} by {holder}" for path, holder in open_files(present)] or [
         f"{path} by {holder}" for path in present if (holder := _lock_holder(path))
     ]
     if users:
         raise DatabaseInUseError(users)
 
 
-def _open_files(paths: list[Path]) -> Iterator[str]:
+def open_files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield the files that another process has open, each with the process: number and name.
+
+    Those of other users are seen by root alone; elsewhere than on Linux nothing is.
+    """
     wanted = {}
     for path in paths:
         status = path.stat()
@@ -53,7 +57,7 @@ def _open_files(paths: list[Path]) -> Iterator[str]:
         if process.name == str(os.getpid()):
             continue
         for path in {wanted[inode] for inode in _inodes(process) if inode in wanted}:
-            yield f"{path} by process {process.name} ({process_name(process.name)})"
+            yield path, f"process {process.name} ({process_name(process.name)})"
 
 
 def _inodes(process: Path) -> Iterator[tuple[int, int]]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamhub_orm.cli.completion import AppName
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table
+from streamhub_orm.cli.output import echo, print_json, warn
 from streamhub_orm.cli.sessions import opened_databases
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.errors import ConfigFileError, DatabaseFileError, UnfinishedError
 from streamhub_orm.owner import as_operator
 from streamhub_orm.services import app_settings as service
@@ -37,7 +39,7 @@ def config() -> None:
 
 
 @config.command
-@click.argument("name")
+@click.argument("name", type=AppName())
 @global_options
 @click.pass_obj
 def show(invocation: Invocation, name: str) -> None:
@@ -55,15 +57,13 @@ def show(invocation: Invocation, name: str) -> None:
         print_json({"ok": True, "app": name, **found})
         return
     if not found["exists"]:
-        echo(
-            f"warning: there is no {path}: `streamhub-db apps config set {name}` makes it", err=True
-        )
+        warn(f"warning: there is no {path}: `streamhub-db apps config set {name}` makes it")
     print_table(("key", "value"), list(_rows(found["settings"])))
     _say(found["warnings"], [f"kept: {it}" for it in found["backups"]])
 
 
 @config.command("set")
-@click.argument("name")
+@click.argument("name", type=AppName())
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]…")
 @global_options
 @click.pass_obj
@@ -80,7 +80,7 @@ def set_(invocation: Invocation, name: str, changes: tuple[str, ...]) -> None:
 
 
 @config.command
-@click.argument("name")
+@click.argument("name", type=AppName())
 @click.argument("preset_name", type=click.Choice(list(PRESETS)), metavar="PRESET")
 @global_options
 @click.pass_obj
@@ -90,7 +90,7 @@ def preset(invocation: Invocation, name: str, preset_name: str) -> None:
 
 
 @config.command
-@click.argument("name")
+@click.argument("name", type=AppName())
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @global_options
 @click.pass_obj
@@ -100,7 +100,7 @@ def write(invocation: Invocation, name: str, file: Path) -> None:
 
 
 @config.command
-@click.argument("name")
+@click.argument("name", type=AppName())
 @click.argument("backup")
 @global_options
 @click.pass_obj
@@ -178,7 +178,7 @@ def _print(invocation: Invocation, name: str, edited: Edited) -> None:
     if invocation.json:
         document = {"ok": True, "app": name, "changed": edited.changed, "backup": backup}
         print_json({**document, "warnings": list(edited.warnings)})
-    elif invocation.verbosity >= 0:
+    else:
         echo(f"changed the settings of {name}" if edited.changed else "Nothing to do.")
         if backup is not None:
             echo(f"the file before is kept: {backup}")
@@ -187,6 +187,6 @@ def _print(invocation: Invocation, name: str, edited: Edited) -> None:
 
 def _say(warnings: list[str], lines: list[str]) -> None:
     for warning in warnings:
-        echo(f"warning: {warning}", err=True)
+        warn(f"warning: {warning}")
     for line in lines:
         echo(line)

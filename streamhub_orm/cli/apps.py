@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 import click
 
 from streamhub_orm.cli.app_config import config
+from streamhub_orm.cli.completion import AppName
+from streamhub_orm.cli.lists import Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table, require_consent, text_of
+from streamhub_orm.cli.output import echo, print_json, require_consent, text_of
 from streamhub_orm.cli.sessions import opened_databases, showing_all, shown_time
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.global_db import PLATFORM_TENANT
 from streamhub_orm.maintenance.purge import Scope
 from streamhub_orm.maintenance.purge import purge as run_purge
+from streamhub_orm.maintenance.sizes import read_sizes
+from streamhub_orm.readable import in_bytes
 from streamhub_orm.services import apps as service
+from streamhub_orm.services import tokens
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streamhub_orm import Databases
     from streamhub_orm.global_db import App
     from streamhub_orm.maintenance.purge import Purge
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 @click.group
 @global_options
 def apps() -> None:
-    """Make, list and delete apps, and change their settings."""
+    """Make, list, show, rename and delete apps, and change their settings."""
 
 
 apps.add_command(config)
@@ -56,51 +65,128 @@ def create(
             display_name=display_name,
             reuse_folder=reuse_folder,
         )
-        document = {"ok": True, **_document(app, databases)}
+        document: dict[str, object] = {"ok": True, **_document(app, databases)}
     if invocation.json:
         print_json(document)
-    elif invocation.verbosity >= 0:
+    else:
         echo(f"made {document['folder']}")
 
 
 @apps.command("list")
 @click.option("--tenant", metavar="ID", help="Only the apps of this tenant.")
+@list_options(sorts=("name", "age"))
 @global_options
 @click.pass_obj
-def list_(invocation: Invocation, tenant: str | None) -> None:
+def list_(invocation: Invocation, tenant: str | None, choice: Choice) -> None:
     """List apps in the order in which they were made."""
     with (
         opened_databases(invocation, "listing apps") as databases,
         databases.global_session(read_only=True) as session,
         showing_all(session),
     ):
-        found = [_document(app, databases) for app in service.list_(session, tenant)]
+        entries = [
+            Entry(_document(app, databases), text_of(app.name), made_at=app.created_at)
+            for app in service.list_(session, tenant)
+        ]
     if invocation.json:
-        print_json({"ok": True, "apps": found})
+        print_json({"ok": True, "apps": [entry.item for entry in choice.pick(entries)]})
         return
     columns = ("app", "tenant", "display_name", "created_at")
-    print_table(columns, [[it[column] for column in columns] for it in found])
+
+    def row(item: dict[str, object]) -> list[object]:
+        return [item[column] for column in columns]
+
+    print_list(columns, entries, row, choice, noun="app", judged=False)
 
 
 @apps.command
-@click.argument("name")
-@click.option("--purge", is_flag=True, help="Remove its folder too; without it that is kept.")
-@click.option("--yes", is_flag=True, help="Do it; without it nothing is touched.")
+@click.argument("name", type=AppName())
 @global_options
 @click.pass_obj
-def delete(invocation: Invocation, name: str, *, purge: bool, yes: bool) -> None:
-    """Delete the app NAME and its tokens. Objects in a store stay."""
-    if not yes:
-        lost = "its tokens and its folder with every recording" if purge else "its tokens"
-        message = f"This deletes the app {name} with {lost}. Pass --yes to do it."
-        raise click.UsageError(message)
-    with opened_databases(invocation, "deleting an app") as databases:
-        service.delete(databases, name, purge=purge)
-        folder = databases.place.app_folder(name)
+def show(invocation: Invocation, name: str) -> int:
+    """Show what there is of the app NAME: its row, its database, its recordings and tokens."""
+    with (
+        opened_databases(invocation, "showing an app") as databases,
+        databases.global_session(read_only=True) as session,
+        showing_all(session),
+    ):
+        document = _document(service.get(session, name), databases)
+        issued = tokens.list_(session, app=name)
+        document["tokens"] = sum(not token.revoked for token in issued)
+    (found,) = read_sizes(invocation.root, [name]).apps
+    numbers = {"db_bytes": found.db_bytes, "vods": found.vod_count, "vod_bytes": found.vod_bytes}
     if invocation.json:
-        print_json({"ok": True, "app": name, "kept": None if purge else str(folder)})
-    elif invocation.verbosity >= 0:
-        echo(f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}"))
+        print_json({"ok": found.error is None, **document, **numbers, "error": found.error})
+    else:
+        sizes = {
+            "database": in_bytes(found.db_bytes),
+            "recordings": f"{found.vod_count:,}, {in_bytes(found.vod_bytes)}",
+        }
+        print_table(("what", "value"), list({**document, **sizes}.items()))
+    if found.error is not None:
+        echo(f"Error: {name}: {found.error}", err=True)
+    return 0 if found.error is None else 1
+
+
+@apps.command
+@click.argument("name", type=AppName())
+@click.argument("display_name", metavar="TEXT")
+@global_options
+@click.pass_obj
+def rename(invocation: Invocation, name: str, display_name: str) -> None:
+    """Have people see the app NAME as TEXT; its name, which is that of its folder, stays."""
+    with (
+        opened_databases(invocation, "renaming an app") as databases,
+        databases.global_session() as session,
+    ):
+        service.update(session, name, display_name=display_name)
+    if invocation.json:
+        print_json({"ok": True, "app": name, "display_name": display_name})
+    else:
+        echo(f"{name} is shown as {display_name}")
+
+
+@apps.command
+@click.argument("name", type=AppName())
+@click.option("--purge", is_flag=True, help="Remove its folder too; without it that is kept.")
+@click.option("--yes", is_flag=True, help="Do it; without it nothing is touched.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; touch nothing.")
+@global_options
+@click.pass_obj
+def delete(invocation: Invocation, name: str, *, purge: bool, yes: bool, dry_run: bool) -> None:
+    """Delete the app NAME and its tokens. Objects in a store stay."""
+    lost = "its tokens and its folder with every recording" if purge else "its tokens"
+    require_consent(f"deletes the app {name} with {lost}", yes=yes, dry_run=dry_run)
+    with opened_databases(invocation, "deleting an app") as databases:
+        folder = databases.place.app_folder(name)
+        if dry_run:
+            with databases.global_session(read_only=True) as session:
+                service.get(session, name)
+                issued = len(tokens.list_(session, app=name))
+        else:
+            service.delete(databases, name, purge=purge)
+    document: dict[str, object] = {
+        "ok": True,
+        "app": name,
+        "dry_run": dry_run,
+        "kept": None if purge else str(folder),
+    }
+    if dry_run:
+        size = sum(map(_size_of, folder.rglob("*"))) if purge else 0
+        document |= {"tokens": issued, "bytes": size}
+        goes = f"{folder} with {in_bytes(size)}" if purge else f"not its folder {folder}"
+        line = f"would delete {name}, its tokens ({issued}), and {goes}"
+    else:
+        line = f"deleted {name}" + ("" if purge else f"; its folder is kept: {folder}")
+    if invocation.json:
+        print_json(document)
+    else:
+        echo(line)
+
+
+def _size_of(path: Path) -> int:
+    status = path.lstat()
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _document(app: App, databases: Databases) -> dict[str, object]:
@@ -115,7 +201,7 @@ def _document(app: App, databases: Databases) -> dict[str, object]:
 
 
 @click.command
-@click.argument("app")
+@click.argument("app", type=AppName())
 @click.option(
     "--scope",
     type=click.Choice([scope.value for scope in Scope]),
@@ -136,7 +222,7 @@ def purge(invocation: Invocation, app: str, scope: str, *, yes: bool, dry_run: b
     done = run_purge(invocation.root, app, Scope(scope), dry_run=dry_run)
     if invocation.json:
         print_json(done.to_json())
-    elif invocation.verbosity >= 0:
+    else:
         _print_done(done)
     _print_kept(done)
     if done.error is not None:

@@ -15,7 +15,6 @@ from streamhub_orm.archives import (
     prune_archives,
     upload_archive,
 )
-from streamhub_orm.archives.freshness import readable
 from streamhub_orm.archives.retention import Retention
 from streamhub_orm.archives.stored import LATEST
 from streamhub_orm.cli.backup_options import (
@@ -29,8 +28,11 @@ from streamhub_orm.cli.backup_options import (
 )
 from streamhub_orm.cli.backup_reading import diff, show, verify
 from streamhub_orm.cli.backup_restoring import drill, restore, undo
+from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Duration, Invocation, global_options, lock_timeout_option
-from streamhub_orm.cli.output import echo, print_json, print_table
+from streamhub_orm.cli.output import echo, print_json
+from streamhub_orm.cli.tables import print_table
+from streamhub_orm.readable import in_time
 
 if TYPE_CHECKING:
     from streamhub_orm.archives.create import Created
@@ -172,7 +174,7 @@ def check(  # noqa: PLR0913 - one parameter for each option
         if each.error is not None:
             errors.append(f"{each.place}: {each.error}")
         elif each.newest is not None and each.age is not None:
-            lines.append(f"{each.place}: {each.newest.name} is {readable(each.age)} old")
+            lines.append(f"{each.place}: {each.newest.name} is {in_time(each.age)} old")
     document = {
         "ok": not errors,
         "max_age_seconds": None if max_age is None else int(max_age.total_seconds()),
@@ -272,6 +274,7 @@ def _print_listing(invocation: Invocation, listing: Listing) -> None:
     elif listing.archives and invocation.verbosity >= 0:
         columns = ("place", "name", "taken_at", "complete", "bytes")
         print_table(columns, [[row[column] for column in columns] for row in document["backups"]])
+        print_totals("backup", None, len(listing.archives))
         for line in _suspected([str(it.name) for _, it in listing.archives if it.is_suspect]):
             echo(line)
     elif listing.error is None and invocation.verbosity >= 0:

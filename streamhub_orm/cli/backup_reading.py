@@ -18,7 +18,7 @@ from streamhub_orm.cli.backup_options import (
     print_outcome,
 )
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import print_table
+from streamhub_orm.cli.tables import print_table
 
 if TYPE_CHECKING:
     from streamhub_orm.archives.verify import Verified

@@ -18,6 +18,7 @@ from streamhub_orm.cli.backup_options import (
     print_outcome,
     progress_of,
 )
+from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.options import Invocation, global_options
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @from_option
 @local_dir_option
 @identity_option
-@click.option("--app", metavar="NAME", help="Only the files of this app.")
+@app_option("Only the files of this app.")
 @click.option("--dry-run", is_flag=True, help="Verify the backup, say what would be replaced.")
 @click.option("--allow-incomplete", is_flag=True, help="Restore what an incomplete backup holds.")
 @click.option(

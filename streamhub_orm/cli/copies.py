@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.archives.freshness import readable
+from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Duration, Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table, require_consent
+from streamhub_orm.cli.output import echo, print_json, require_consent
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.maintenance.copies import list_copies, prune_copies
+from streamhub_orm.readable import in_bytes, in_time
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
@@ -34,14 +36,20 @@ def list_(invocation: Invocation) -> None:
     found = list_copies(invocation.root)
     if invocation.json:
         print_json({"ok": True, "items": [copy.to_json() for copy in found]})
-    elif invocation.verbosity >= 0:
+    else:
         now = utc_now()
         rows = [
-            (copy.of, readable(now - copy.taken_at), copy.size_bytes, copy.stays, copy.path)
+            (
+                copy.of,
+                f"{in_time(now - copy.taken_at)} ago",
+                in_bytes(copy.size_bytes),
+                copy.stays,
+                copy.path,
+            )
             for copy in found
         ]
-        print_table(("of", "age", "bytes", "stays", "path"), rows)
-        echo(f"{len(found)} copies, {_bytes_of(found)} bytes")
+        print_table(("of", "age", "size", "stays", "path"), rows)
+        print_totals("copy", None, len(found), size_bytes=_bytes_of(found))
 
 
 @copies.command
@@ -83,7 +91,7 @@ def prune(
         verb = "would remove" if dry_run else "removed"
         for copy in pruned.removed:
             echo(f"{verb} {copy.path}")
-        total = f"{len(pruned.removed)} copies, {_bytes_of(pruned.removed)} bytes"
+        total = f"{len(pruned.removed)} copies, {in_bytes(_bytes_of(pruned.removed))}"
         echo(f"{verb} {total}; {pruned.kept} stay")
     for reason in pruned.failed.values():
         echo(f"Error: {reason}", err=True)

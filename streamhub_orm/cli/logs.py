@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamhub_orm.cli.completion import app_option
+from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table
+from streamhub_orm.cli.output import echo, print_json, warn
 from streamhub_orm.cli.sessions import global_session, opened_databases, shown_time
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.errors import StoredValueError
 from streamhub_orm.schema import utc_from_text, utc_now
 from streamhub_orm.services import logs as service
@@ -50,7 +53,7 @@ def _key(_: click.Context, __: click.Parameter, text: str | None) -> service.Pag
     metavar="WORD",
     help="trace, debug, info, warn, error or fatal, or another server's word; repeatable.",
 )
-@click.option("--app", metavar="NAME", help="Lines of this app.")
+@app_option("Lines of this app.")
 @click.option("--source", metavar="WORD", help="Lines of this source.")
 @click.option("--since", callback=_time, metavar="TIME", help="From this time on, or day, in UTC.")
 @click.option("--until", callback=_time, metavar="TIME", help="Before this time, or day, in UTC.")
@@ -81,8 +84,9 @@ def list_(
         return
     columns = ("time", "level", "app", "source", "message")
     print_table(columns, [_line(entry) for entry in found])
-    if following is not None and invocation.verbosity >= 0:
-        echo(f"More: --after {following}", err=True)
+    print_totals("line", None, len(found))
+    if following is not None:
+        warn(f"More: --after {following}")
 
 
 @logs.command
@@ -111,7 +115,7 @@ def purge(invocation: Invocation, days: int, *, dry_run: bool) -> None:
     if invocation.json:
         kept = {"days": days, "before": before, "dry_run": dry_run}
         print_json({"ok": True, **kept, "deleted": count})
-    elif invocation.verbosity >= 0:
+    else:
         what = "would delete" if dry_run else "deleted"
         reason = f"from before {before}" if before else "since all are kept"
         echo(f"{what} {count} lines, {reason}")

@@ -20,6 +20,7 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "status": "installation",
     "check": "installation",
     "release": "release",
+    "doctor": "doctor",
     "init": "installation",
     "apps": "apps",
     "demo": "installation",
@@ -30,6 +31,8 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "history": "revisions",
     "revision": "revisions",
     "tokens": "tokens",
+    "tenants": "accounts",
+    "users": "accounts",
     "nodes": "nodes",
     "logs": "logs",
     "health": "space",
@@ -37,6 +40,7 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "sizes": "space",
     "purge": "apps",
     "split": "split",
+    "completion": "completion",
     "report": "space",
     "serve": "serve",
     "packaging": "packaging",
@@ -57,6 +61,15 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; for a name that is mistyped, click's error names those that are near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(args[0], possibilities=_COMMANDS, ctx=ctx) from error
+
 
 _PROGRAM: Final = "streamhub-db"
 """Its name in every message; click would take it from how Python was started."""
@@ -76,13 +89,28 @@ def cli() -> None:
     """
 
 
-_STOPPED: Final = "Stopped by Ctrl-C. Run the same command again: it takes up what is left."
+_STOPPED: Final = "Stopped by Ctrl-C."
+_TAKEN_UP: Final = f"{_STOPPED} Run the same command again: it takes up what is left."
+_READ_ONLY: Final = {
+    *("status", "check", "doctor", "health", "sizes", "report", "history", "lint", "completion"),
+    *("list", "show", "verify", "diff", "drill"),
+}
+"""Last words of the commands that leave nothing half done."""
 
 
 def main() -> None:
     """Run the command line; no traceback reaches an operator."""
     take_streams()
     invocation = Invocation()
+    with click.Context(cli, info_name=_PROGRAM, obj=invocation):  # an error prints a document too
+        status = _run(invocation)
+    if reason := lost_output():
+        echo(f"Error: the output could not be written: {reason}", err=True)
+    sys.exit(status)
+
+
+def _run(invocation: Invocation) -> int:
+    status: object
     try:
         status = cli.main(prog_name=_PROGRAM, standalone_mode=False, obj=invocation)
     except click.exceptions.Exit as error:
@@ -93,7 +121,8 @@ def main() -> None:
             print_json({"ok": False, "error": error.format_message()})
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        invocation.end_early(_STOPPED, _STOPPED)
+        words = _STOPPED if invocation.command.split()[-1] in _READ_ONLY else _TAKEN_UP
+        invocation.end_early(words, words)
         status = 130
     except StreamHubError as error:
         invocation.refuse(error)
@@ -104,6 +133,4 @@ def main() -> None:
                 echo(line, err=True)
         invocation.refuse(UnforeseenError(f"{type(error).__name__}: {error}"))
         status = UnforeseenError.exit_code
-    if reason := lost_output():
-        echo(f"Error: the output could not be written: {reason}", err=True)
-    sys.exit(status if isinstance(status, int) else 0)
+    return status if isinstance(status, int) else 0

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table
+from streamhub_orm.cli.output import echo, print_json, warn
 from streamhub_orm.cli.sessions import global_session, shown_time
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.errors import StoredValueError
 from streamhub_orm.global_db import NodeStatus
 from streamhub_orm.schema import utc_now
@@ -39,12 +41,10 @@ def list_(invocation: Invocation) -> None:
         return
     columns = ("id", "name", "url", "region", "role", "status", "health", "last_seen_at")
     print_table(columns, [[node[column] for column in columns] for node in found])
-    if invocation.verbosity >= 0:
-        for node in found:
-            if node["stats_error"] is not None:
-                echo(
-                    f"{node['id']}: its statistics cannot be read: {node['stats_error']}", err=True
-                )
+    print_totals("node", [str(node["health"]) for node in found], len(found))
+    for node in found:
+        if node["stats_error"] is not None:
+            warn(f"{node['id']}: its statistics cannot be read: {node['stats_error']}")
 
 
 @nodes.command
@@ -85,7 +85,7 @@ def delete(invocation: Invocation, node_id: str) -> None:
 def _tell(invocation: Invocation, line: str, **document: str) -> None:
     if invocation.json:
         print_json({"ok": True, **document})
-    elif invocation.verbosity >= 0:
+    else:
         echo(line)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
@@ -29,9 +30,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class Invocation:
     """One call of the command line: its global options, and its end where that comes early."""
 
+    command: str = "streamhub-db"
+    """The command as it is typed, with the words before it."""
     data_dir: Path | None = None
     json: bool = False
     verbosity: int = 0
+    """Of -v and -q; below 0 nothing but errors is printed."""
+    started: float = field(default_factory=time.monotonic)
     refused_document: Callable[[str], dict[str, Any]] | None = None
     """Makes the JSON document for a refusal, where the command has a form of its own."""
 
@@ -75,7 +80,9 @@ def global_options(command: Command) -> Command:
         verbose: int,
         **rest: object,
     ) -> object:
-        invocation = click.get_current_context().ensure_object(Invocation)
+        context = click.get_current_context()
+        invocation = context.ensure_object(Invocation)
+        invocation.command = context.command_path
         invocation.data_dir = data_dir or invocation.data_dir
         invocation.json = as_json or invocation.json
         invocation.verbosity += verbose - quiet

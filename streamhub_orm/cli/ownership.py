@@ -11,9 +11,9 @@ from streamhub_orm.owner import become_owner
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ELSEWHERE: Final = {"demo", "history", "packaging", "revision"}
+_ELSEWHERE: Final = {"completion", "demo", "history", "packaging", "revision"}
 """Commands that open no installation."""
-_WITH_OUTSIDE: Final = {"backup", "report"}
+_WITH_OUTSIDE: Final = {"backup", "doctor", "report"}
 """Commands that write or read what is the operator's own: archives, a page."""
 
 

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamhub_orm.cli.completion import app_option
+from streamhub_orm.cli.lists import OK, print_totals
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table
+from streamhub_orm.cli.output import echo, print_json
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.downgrade import downgrade_installation
 from streamhub_orm.migrations.authoring import write_revision
 from streamhub_orm.migrations.linting import lint
@@ -22,30 +25,49 @@ _WORLDS = {world.name: world for world in (GLOBAL, APP)}
 
 @click.command
 @click.argument("revision")
-@click.option("--app", "apps", multiple=True, metavar="NAME", help="This app; repeatable.")
+@app_option("This app; repeatable.", many=True)
 @click.option("--all-apps", is_flag=True, help="Every registered app.")
 @click.option("--drop-rows", is_flag=True, help="Give up rows and values the older schema lacks.")
+@click.option("--dry-run", is_flag=True, help="Rehearse on scratch copies; touch nothing.")
 @global_options
 @click.pass_obj
-def downgrade(
-    invocation: Invocation, revision: str, apps: tuple[str, ...], *, all_apps: bool, drop_rows: bool
+def downgrade(  # noqa: PLR0913 - one parameter for each option
+    invocation: Invocation,
+    revision: str,
+    apps: tuple[str, ...],
+    *,
+    all_apps: bool,
+    drop_rows: bool,
+    dry_run: bool,
 ) -> int:
     """Take the global database, or apps, down to REVISION; backup first.
 
-    g0013 and a0008 are the revisions that equal what the Node core itself makes.
+    g0013 and a0008 are the revisions that equal what the Node core itself makes; `-- -1` is one
+    step down from where a file stands.
     """
     outcomes = list(
         downgrade_installation(
-            invocation.root, revision, apps=apps, all_apps=all_apps, drop_rows=drop_rows
+            invocation.root,
+            revision,
+            apps=apps,
+            all_apps=all_apps,
+            drop_rows=drop_rows,
+            dry_run=dry_run,
         )
     )
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if invocation.json:
-        document = {"ok": not failed, "databases": [outcome.to_json() for outcome in outcomes]}
-        print_json(document)
+        databases = [outcome.to_json() for outcome in outcomes]
+        print_json({"ok": not failed, "dry_run": dry_run, "databases": databases})
     else:
         rows = [(o.name, o.from_revision, o.to_revision, o.backup) for o in outcomes]
         print_table(("database", "from", "to", "backup"), rows)
+        verb = "would be changed" if dry_run else "changed"
+        states = [
+            "failed" if o.error else OK if o.from_revision == o.to_revision else verb
+            for o in outcomes
+        ]
+        print_totals("database", states, len(outcomes))
     for outcome in failed:
         echo(f"Error: {outcome.name}: {outcome.error}", err=True)
     return 1 if failed else 0
@@ -62,9 +84,11 @@ def history(invocation: Invocation) -> None:
         for script in world.history
     ]
     if invocation.json:
-        print_json([dict(zip(("history", "revision", "title"), row, strict=True)) for row in rows])
+        items = [dict(zip(("history", "revision", "title"), row, strict=True)) for row in rows]
+        print_json({"ok": True, "items": items})
     else:
         print_table(("history", "revision", "title"), rows)
+        print_totals("revision", None, len(rows))
 
 
 @click.group

@@ -11,15 +11,20 @@ import click
 
 from streamhub_orm.archives import survey_archives
 from streamhub_orm.cli.backup_options import find_places
+from streamhub_orm.cli.completion import app_option
+from streamhub_orm.cli.lists import OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table, progress_bar, warn_of_waits
+from streamhub_orm.cli.output import echo, print_json, progress_bar, progress_of, warn_of_waits
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.maintenance.health import read_health
-from streamhub_orm.maintenance.optimize import OK, long_waits
+from streamhub_orm.maintenance.optimize import OK as DONE
+from streamhub_orm.maintenance.optimize import long_waits
 from streamhub_orm.maintenance.optimize import optimize as run_optimize
 from streamhub_orm.maintenance.report import ArchiveFacts, counted, write_report
 from streamhub_orm.maintenance.selection import Selection
-from streamhub_orm.maintenance.sizes import in_bytes, read_sizes
+from streamhub_orm.maintenance.sizes import read_sizes
+from streamhub_orm.readable import in_bytes
 
 if TYPE_CHECKING:
     from streamhub_orm.maintenance.health import Health
@@ -41,7 +46,7 @@ def _selection_options(command: Command) -> Command:
             raise click.UsageError("--all goes without --global and --app")  # noqa: TRY003, EM101
         chosen = only_global or apps
         selection = Selection(with_global=only_global, apps=apps) if chosen else Selection()
-        return command(*args, selection=selection, **rest)
+        return command(*args, selection=selection, everything=everything, **rest)
 
     for option in reversed(_SELECTION):
         with_selection = option(with_selection)
@@ -50,29 +55,37 @@ def _selection_options(command: Command) -> Command:
 
 _SELECTION = (
     click.option("--global", "only_global", is_flag=True, help="The global database."),
-    click.option("--app", "apps", multiple=True, metavar="NAME", help="This app; repeatable."),
-    click.option("--all", "everything", is_flag=True, help="All databases, as without a choice."),
+    app_option("This app; repeatable.", many=True),
+    click.option("--all", "everything", is_flag=True, help="All databases, and each one listed."),
 )
 
 
 @click.command
 @_selection_options
+@list_options(OK, WRONG, sorts=("name", "size"), everything=False)
 @click.option("--full", is_flag=True, help="Run integrity_check and foreign_key_check too.")
 @global_options
 @click.pass_obj
-def health(invocation: Invocation, selection: Selection, *, full: bool) -> int:
+def health(invocation: Invocation, selection: Selection, choice: Choice, *, full: bool) -> int:
     """Show size, unused space and tables of databases; opens them read-only.
 
     Exit status 1 if any cannot be read, or is damaged.
     """
-    found = list(read_health(invocation.root, selection, full=full))
+    with progress_of(invocation, "measuring") as progress:
+        health_of_each = read_health(invocation.root, selection, full=full, progress=progress)
+        found = list(health_of_each)
+    entries = [
+        Entry(it, it.name, OK if it.ok else WRONG, it.ok, it.size_bytes or 0) for it in found
+    ]
     ok = all(one.ok for one in found)
     if invocation.json:
-        entries = [one.to_json() for one in found]
-        print_json({"ok": ok, "data_dir": str(invocation.root.absolute()), "databases": entries})
+        databases = [entry.item.to_json() for entry in choice.pick(entries)]
+        print_json({"ok": ok, "data_dir": str(invocation.root.absolute()), "databases": databases})
     else:
-        print_table(_HEALTH, [_health_row(one) for one in found])
         _print_tables(found, verbose=invocation.verbosity > 0)
+        if not full:
+            echo("Not looked for damage: `health --full` and `check` do.")
+        print_list(_HEALTH, entries, _health_row, choice, noun="database")
     for one in found:
         for fault in (one.error, *(one.integrity or ()), *(one.foreign_keys or ())):
             if fault:
@@ -87,7 +100,7 @@ def _health_row(one: Health) -> tuple[object, ...]:
     unused = None if one.fragmentation_percent is None else f"{one.fragmentation_percent} %"
     rows = sum(table.rows for table in one.tables) if one.pages is not None else None
     sizes = (in_bytes(one.size_bytes), in_bytes(one.wal_bytes), one.pages)
-    return (one.name, one.state, one.revision, *sizes, unused, rows, "ok" if one.ok else "wrong")
+    return (one.name, one.state, one.revision, *sizes, unused, rows, OK if one.ok else WRONG)
 
 
 def _print_tables(found: list[Health], *, verbose: bool) -> None:
@@ -99,22 +112,30 @@ def _print_tables(found: list[Health], *, verbose: bool) -> None:
         for one in found
         for table in one.tables
     ]
-    echo()
     print_table(("database", "table", "rows", "size"), rows)
+    echo()
 
 
 @click.command
-@click.option("--app", "apps", multiple=True, metavar="NAME", help="Only this app; repeatable.")
+@app_option("Only this app; repeatable.", many=True)
+@list_options(OK, WRONG, sorts=("size", "name"))
 @global_options
 @click.pass_obj
-def sizes(invocation: Invocation, apps: tuple[str, ...]) -> int:
+def sizes(invocation: Invocation, apps: tuple[str, ...], choice: Choice) -> int:
     """Show what each app takes: database and recordings, the largest first."""
-    found = read_sizes(invocation.root, apps)
+    with progress_of(invocation, "measuring") as progress:
+        found = read_sizes(invocation.root, apps, progress=progress)
+    entries = [
+        Entry(it, it.name, WRONG if it.error else OK, it.error is None, it.total_bytes)
+        for it in found.apps
+    ]
     if invocation.json:
-        print_json(found.to_json())
+        picked = [entry.item.to_json() for entry in choice.pick(entries)]
+        print_json({**found.to_json(), "apps": picked})
     else:
-        rows = [_sizes_row(one) for one in (*found.apps, found.global_, found.total)]
-        print_table(("app", "database", "wal", "vods", "vod size", "variants", "total"), rows)
+        columns = ("app", "database", "wal", "vods", "vod size", "variants", "total")
+        last = [_sizes_row(found.global_), _sizes_row(found.total)]
+        print_list(columns, entries, _sizes_row, choice, noun="app", judged=False, last=last)
     for one in found.failed:
         echo(f"Error: {one.name}: {one.error}", err=True)
     return 1 if found.failed else 0
@@ -129,9 +150,10 @@ def _sizes_row(one: Sizes) -> tuple[object, ...]:
 
 @click.command
 @_selection_options
+@list_options(OK, WRONG, sorts=("name", "size"), everything=False)
 @global_options
 @click.pass_obj
-def optimize(invocation: Invocation, selection: Selection) -> int:
+def optimize(invocation: Invocation, selection: Selection, choice: Choice) -> int:
     """Renew statistics and indices, and give unused space back.
 
     Each database is backed up for the time of the work. The server may go on meanwhile; writers
@@ -139,17 +161,21 @@ def optimize(invocation: Invocation, selection: Selection) -> int:
     """
     if invocation.verbosity >= 0:
         warn_of_waits(long_waits(invocation.root, selection))
-    outcomes = list(run_optimize(invocation.root, selection))
+    with progress_of(invocation, "optimizing") as progress:
+        outcomes = list(run_optimize(invocation.root, selection, progress=progress))
+    entries = [
+        Entry(it, it.name, OK if it.ok else WRONG, it.ok, it.after_bytes or 0) for it in outcomes
+    ]
     ok = all(outcome.ok for outcome in outcomes)
     reclaimed = sum(outcome.reclaimed_bytes for outcome in outcomes)
     if invocation.json:
-        entries = [outcome.to_json() for outcome in outcomes]
+        databases = [entry.item.to_json() for entry in choice.pick(entries)]
         data_dir = str(invocation.root.absolute())
         document = {"ok": ok, "data_dir": data_dir, "reclaimed_bytes": reclaimed}
-        print_json({**document, "databases": entries})
+        print_json({**document, "databases": databases})
     else:
-        print_table(_OPTIMIZED, [_optimized_row(outcome) for outcome in outcomes])
         echo(f"reclaimed: {in_bytes(reclaimed)}")
+        print_list(_OPTIMIZED, entries, _optimized_row, choice, noun="database")
     for outcome in outcomes:
         _print_remarks(outcome)
     return 0 if ok else 1
@@ -159,11 +185,11 @@ _OPTIMIZED = ("database", "before", "after", "reclaimed", "steps", "result")
 
 
 def _optimized_row(outcome: Optimized) -> tuple[object, ...]:
-    done = sum(step.result == OK for step in outcome.steps)
+    done = sum(step.result == DONE for step in outcome.steps)
     before, after = in_bytes(outcome.before_bytes), in_bytes(outcome.after_bytes)
     reclaimed = in_bytes(outcome.reclaimed_bytes)
     steps = f"{done} of {len(outcome.steps)}" if outcome.steps else None
-    return (outcome.name, before, after, reclaimed, steps, "ok" if outcome.ok else "failed")
+    return (outcome.name, before, after, reclaimed, steps, OK if outcome.ok else WRONG)
 
 
 def _print_remarks(outcome: Optimized) -> None:
@@ -192,7 +218,7 @@ def report(invocation: Invocation, target: Path) -> int:
 
     Exit status 1 if any database cannot be used; the page names it.
     """
-    with progress_bar(shown=invocation.verbosity >= 0 and not invocation.json) as progress:
+    with progress_bar(shown=not invocation.json) as progress:
         read_archives = partial(_survey, invocation)
         fleet = write_report(
             invocation.root, target, progress=progress, read_archives=read_archives
@@ -203,7 +229,7 @@ def report(invocation: Invocation, target: Path) -> int:
         numbers = {"apps": len(fleet.apps), "failed": len(failed)}
         archives = [each.to_json() for each in fleet.archives]
         print_json({**document, "html": str(target.absolute()), **numbers, "archives": archives})
-    elif invocation.verbosity >= 0:
+    else:
         apps, lost = counted(len(fleet.apps), "app"), counted(len(failed), "database")
         echo(f"wrote {target}: {apps}, {lost} failed")
     for database in failed:

@@ -11,8 +11,8 @@ import click
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, require_consent
 from streamhub_orm.errors import SplitCleanupError
-from streamhub_orm.maintenance.sizes import in_bytes
 from streamhub_orm.maintenance.split_cleanup import clean_up_split
+from streamhub_orm.readable import in_bytes
 from streamhub_orm.rollback import roll_back
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def cleanup(invocation: Invocation, *, yes: bool, dry_run: bool) -> int:
         raise
     if invocation.json:
         print_json(done.to_json())
-    elif invocation.verbosity >= 0:
+    else:
         _print_done(done)
     if done.error is not None:
         echo(f"Error: {done.error}", err=True)

@@ -6,10 +6,13 @@ import sys
 
 import click
 
+from streamhub_orm.cli.completion import app_option
+from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, print_table
+from streamhub_orm.cli.output import echo, print_json, warn
 from streamhub_orm.cli.sessions import global_session, shown_time
 from streamhub_orm.cli.streams import require_written
+from streamhub_orm.cli.tables import print_table
 from streamhub_orm.errors import OutputError
 from streamhub_orm.global_db import ApiToken
 from streamhub_orm.services import tokens as service
@@ -23,7 +26,7 @@ def tokens() -> None:
 
 @tokens.command
 @click.argument("name")
-@click.option("--app", metavar="APP", help="A token of this app; else one that opens everything.")
+@app_option("A token of this app; else one that opens everything.")
 @click.option(
     "--allow",
     multiple=True,
@@ -40,7 +43,10 @@ def issue(invocation: Invocation, name: str, app: str | None, allow: tuple[str, 
         document = {"ok": True, "id": made.id, "name": made.name, "app": made.app}
         print_json({**document, "unmatched": made.unmatched, "token": made.plaintext})
     else:
-        echo(made.plaintext)
+        click.echo(made.plaintext)  # also with -q: it is shown this once
+        if sys.stderr.isatty():
+            opens = f"the app {made.app}" if made.app else "everything"
+            warn(f"token {made.id}, {made.name}, opens {opens}; it is shown this once.")
     try:
         require_written()
     except OutputError:
@@ -50,7 +56,7 @@ def issue(invocation: Invocation, name: str, app: str | None, allow: tuple[str, 
 
 
 @tokens.command("list")
-@click.option("--app", metavar="APP", help="Only tokens of this app.")
+@app_option("Only tokens of this app.")
 @click.option("--tenant", metavar="ID", help="Only tokens of this tenant.")
 @global_options
 @click.pass_obj
@@ -63,19 +69,30 @@ def list_(invocation: Invocation, app: str | None, tenant: str | None) -> None:
         return
     columns = ("id", "name", "app", "tenant", "allowed", "last used", "state")
     print_table(columns, [_line(info) for info in found])
+    print_totals("token", ["revoked" if it.revoked else "in use" for it in found], len(found))
 
 
 @tokens.command
-@click.argument("token_id", type=int, metavar="ID")
+@click.argument("token_id", type=int, metavar="[ID]", required=False)
+@click.option("--name", metavar="NAME", help="The one token in use that is called so.")
 @global_options
 @click.pass_obj
-def revoke(invocation: Invocation, token_id: int) -> None:
-    """Make the token with this ID open nothing from now on."""
+def revoke(invocation: Invocation, token_id: int | None, name: str | None) -> None:
+    """Make the token with this ID, or NAME, open nothing from now on."""
+    if (token_id is None) == (name is None):
+        raise click.UsageError("Pass the ID of the token, or --name.")  # noqa: TRY003, EM101
     with global_session(invocation, "revoking a token") as session:
+        if token_id is None:
+            named = [it.id for it in service.list_(session) if it.name == name and not it.revoked]
+            if len(named) != 1:
+                ids = ", ".join(map(str, named)) or "none"
+                message = f"One token in use must be called {name!r}; found {ids}. Pass an ID."
+                raise click.UsageError(message)
+            (token_id,) = named
         service.revoke(session, token_id)
     if invocation.json:
         print_json({"ok": True, "id": token_id})
-    elif invocation.verbosity >= 0:
+    else:
         echo(f"revoked token {token_id}")
 
 
@@ -90,7 +107,7 @@ def seed(invocation: Invocation, name: str) -> None:
     if invocation.json:
         state = {"new": seeded.is_new, "revoked": seeded.is_revoked, "other": seeded.is_other}
         print_json({"ok": True, "id": seeded.id, **state})
-    elif invocation.verbosity >= 0:
+    else:
         echo(f"token {seeded.id}: {_state_of(seeded)}")
 
 

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from streamhub_orm.check import check_file
+from streamhub_orm.cli.completion import AppName, app_option
 from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option
-from streamhub_orm.cli.output import echo, print_json, print_table, progress_bar, warn_of_waits
+from streamhub_orm.cli.output import echo, print_json, progress_bar, warn_of_waits
+from streamhub_orm.cli.tables import print_table
+from streamhub_orm.migrations.worlds import APP
 from streamhub_orm.upgrade import UpgradeReport, upgrade_installation
+from streamhub_orm.upgrade.caution import Caution
 from streamhub_orm.upgrade.report import refused_json
 from streamhub_orm.upgrade.run import KEPT_BACKUPS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streamhub_orm.legacy.accounts import RowCounts
 
 
 @click.command
-@click.option("--app", "apps", multiple=True, metavar="NAME", help="Only this app; repeatable.")
+@app_option("Only this app; repeatable.", many=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
 @click.option("--dry-run", is_flag=True, help="Rehearse on scratch copies; touch nothing.")
 @lock_timeout_option
@@ -33,9 +40,31 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--create-missing",
+    type=AppName(),
     multiple=True,
     metavar="NAME",
     help="Start this app anew, whose database is lost; repeatable.",
+)
+@click.option(
+    "--canary",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Upgrade the N apps with the smallest files first, check them, then the rest.",
+)
+@click.option(
+    "--canary-app",
+    "canary_apps",
+    type=AppName(),
+    multiple=True,
+    metavar="NAME",
+    help="Upgrade this app first as well; repeatable.",
+)
+@click.option(
+    "--stop-after-failures",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Begin no other app once N have failed; default: go on with all.",
 )
 @global_options
 @click.pass_obj
@@ -46,6 +75,9 @@ def upgrade(  # noqa: PLR0913, PLR0917 - one parameter for each option
     lock_timeout: float,
     keep_backups: int,
     create_missing: tuple[str, ...],
+    canary: int,
+    canary_apps: tuple[str, ...],
+    stop_after_failures: int | None,
     *,
     dry_run: bool,
 ) -> int:
@@ -62,10 +94,25 @@ def upgrade(  # noqa: PLR0913, PLR0917 - one parameter for each option
         lock_timeout_seconds=lock_timeout,
         keep_backups=keep_backups,
         create_missing=create_missing,
+        caution=Caution(canary, canary_apps, stop_after_failures, _inspect),
     )
     if invocation.json:
         print_json(report.to_json())
     return 1 if report.failed else 0
+
+
+def _acknowledge(names: list[str]) -> None:
+    """Say at the first Ctrl-C what the run waits for."""
+    shown = ", ".join(names[:_NAMED]) or "the database at hand"
+    echo(f"Ctrl-C: waiting for {shown} to be done. Press it again to stop at once.", err=True)
+
+
+def _inspect(name: str, path: Path) -> str | None:
+    """Return what `check` finds in an app.db, in one line."""
+    found = check_file(name, path, APP)
+    faults = [found.error, *found.drift, *found.integrity, *found.foreign_keys]
+    words = "; ".join(it for it in faults if it)
+    return f"{path}: it is upgraded, and the check found: {words}" if words else None
 
 
 def run_upgrade(invocation: Invocation, **options: Any) -> UpgradeReport:  # noqa: ANN401 - those of upgrade_installation
@@ -76,6 +123,7 @@ def run_upgrade(invocation: Invocation, **options: Any) -> UpgradeReport:  # noq
             **options,
             progress=progress,
             announce=warn_of_waits if invocation.verbosity >= 0 else lambda _: None,
+            interrupted=_acknowledge,
         )
     if not invocation.json:
         _print_report(report, invocation.verbosity)
@@ -138,6 +186,8 @@ def _summary(report: UpgradeReport) -> list[str]:
     return lines
 
 
+_NAMED: Final = 5
+"""Apps that are named for one error that all of them have."""
 _WARNINGS = {
     "superseded": "the app.db holds another row under the same key; the old row stays where it was",
     "unmatched": "left in their old place, and not in the app.db whose import was done before",
@@ -152,9 +202,14 @@ def _words(counts: RowCounts) -> str:
 def _print_failures(report: UpgradeReport) -> None:
     if report.global_.error:
         echo(f"Error: global database: {report.global_.error}", err=True)
+    alike: dict[str, list[str]] = {}
     for app in report.apps:
         if app.error:
-            echo(f"Error: app {app.app}: {app.error}", err=True)
+            alike.setdefault(app.error, []).append(app.app)
+    for error, apps in sorted(alike.items(), key=lambda it: len(it[1])):
+        more = f" and {len(apps) - _NAMED:,} more" if len(apps) > _NAMED else ""
+        noun = "app" if len(apps) == 1 else "apps"
+        echo(f"Error: {noun} {', '.join(apps[:_NAMED])}{more}: {error}", err=True)
     if report.failed:
         failed = f"{report.failed} {'database' if report.failed == 1 else 'databases'}"
         echo(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import open_read_only, translated
 from streamhub_orm.engine.sql import quoted
@@ -14,19 +15,45 @@ from streamhub_orm.errors import CorruptDatabaseError
 if TYPE_CHECKING:
     from pathlib import Path
 
+_PAGE: Final = re.compile(r"\bpage \d+")
+_NUMBER: Final = re.compile(r"\d+")
+_ALONE: Final = "database disk image is malformed"
+"""A finding that says nothing where another one names the place."""
+_NAMED: Final = 3
+"""Rows of one fault that are named."""
+
 
 def integrity_faults(connection: sqlite3.Connection) -> list[str]:
-    """Return what integrity_check says, nothing where it says ok. It reads the whole file."""
+    """Return what integrity_check says, nothing where it says ok. It reads the whole file.
+
+    One damaged page is one line, and so are findings that differ only in their numbers.
+    """
     rows = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
-    return [] if rows == ["ok"] else rows
+    groups: dict[str, list[str]] = {}
+    for line in () if rows == ["ok"] else "\n".join(rows).splitlines():
+        page = _PAGE.search(line)
+        if not line.startswith("***"):  # the name of the database
+            groups.setdefault(page[0] if page else _NUMBER.sub("#", line), []).append(line)
+    if len(groups) > 1:
+        groups.pop(_ALONE, None)
+    return [
+        first + (f" (and {len(others):,} more such findings)" if others else "")
+        for first, *others in groups.values()
+    ]
 
 
 def broken_references(connection: sqlite3.Connection) -> list[str]:
-    """Return, one line each, the rows that point to no row."""
-    return [
-        f"row {rowid} of {table} points to no row of {parent}"
-        for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check")
-    ]
+    """Return the rows that point to no row, one line for each pair of tables."""
+    found: dict[str, list[int | None]] = {}
+    for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        found.setdefault(f"{table} → {parent}", []).append(rowid)
+    faults = []
+    for tables, rows in found.items():
+        named = ", ".join(map(str, rows[:_NAMED]))
+        words = "1 row points" if len(rows) == 1 else f"{len(rows):,} rows point"
+        first = "first " if len(rows) > _NAMED else ""
+        faults.append(f"{tables}: {words} to nothing ({first}{named})")
+    return faults
 
 
 def find_damage(connection: sqlite3.Connection) -> str | None:

@@ -22,10 +22,19 @@ class Outcome(Generic[T]):
     error: StreamHubError | None = None
 
 
-def walk(names: Iterable[str], work: Callable[[str], T]) -> Iterator[Outcome[T]]:
-    """Yield the outcome of `work` for each app, in order; an error of one does not end the walk."""
-    for name in names:
+def walk(
+    names: Iterable[str],
+    work: Callable[[str], T],
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Iterator[Outcome[T]]:
+    """Yield the outcome of `work` for each app, in order; an error of one does not end the walk.
+
+    `progress` is told how many are done, and of how many.
+    """
+    all_names = list(names)
+    for done, name in enumerate(all_names, start=1):
         yield attempt(name, work)
+        progress(done, len(all_names))
 
 
 def attempt(name: str, work: Callable[[str], T]) -> Outcome[T]:

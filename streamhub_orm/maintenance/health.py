@@ -15,7 +15,7 @@ from streamhub_orm.maintenance.selection import Selection, handle_each
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from streamhub_orm.maintenance.selection import Database
@@ -88,17 +88,21 @@ def read_health(
     *,
     full: bool = False,
     raises: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[Health]:
     """Yield the health of each database selected; one that cannot be read stops no other.
 
     With `full`, integrity_check and foreign_key_check run too. Rows are counted and dbstat reads
     every page, so the whole of each file is read either way. With `raises`, the error of a database
-    is raised and not recorded. Raises `DataDirError` where there is no installation,
-    `UnknownAppError` for an app that is not registered.
+    is raised and not recorded. `progress` is told how many databases are done, and of how many.
+    Raises `DataDirError` where there is no installation, `UnknownAppError` for an app that is not
+    registered.
     """
     begin, measure = _begin, partial(_measure, full=full)
     place = DataDir.find(data_dir)
-    return handle_each(place, selection or Selection(), begin, measure, raises=raises)
+    return handle_each(
+        place, selection or Selection(), begin, measure, raises=raises, progress=progress
+    )
 
 
 def _begin(database: Database) -> Health:

@@ -75,18 +75,30 @@ class Optimized:
 
 
 def optimize(
-    data_dir: Path, selection: Selection | None = None, *, raises: bool = False
+    data_dir: Path,
+    selection: Selection | None = None,
+    *,
+    raises: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[Optimized]:
     """Yield the outcome for each database selected; one that fails stops no other.
 
     Each is backed up first. The contents stay the same, so the backup is removed again once the
     file has passed quick_check. An upgrade of the same installation is held off meanwhile. With
-    `raises`, what keeps a database from being optimized is raised and not recorded. Raises
+    `raises`, what keeps a database from being optimized is raised and not recorded. `progress` is
+    told how many are done, and of how many. Raises
     `UpgradeRunningError`, `DataDirError` or `UnknownAppError` before anything is touched.
     """
     place = DataDir.find(data_dir)
     with run_lock(place.lock_path):
-        yield from handle_each(place, selection or Selection(), _begin, _optimize, raises=raises)
+        yield from handle_each(
+            place,
+            selection or Selection(),
+            _begin,
+            _optimize,
+            raises=raises,
+            progress=progress,
+        )
 
 
 def _begin(database: Database) -> Optimized:

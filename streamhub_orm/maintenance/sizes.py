@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import wal_bytes
@@ -14,12 +14,10 @@ from streamhub_orm.maintenance.selection import Selection, handle_each
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from streamhub_orm.maintenance.selection import Database
-
-_NEXT_UNIT: Final = 1024
 
 
 @dataclass
@@ -101,15 +99,23 @@ class ServerSizes:
         }
 
 
-def read_sizes(data_dir: Path, apps: Iterable[str] = ()) -> ServerSizes:
+def read_sizes(
+    data_dir: Path,
+    apps: Iterable[str] = (),
+    *,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> ServerSizes:
     """Read the sizes of the global database and of all apps, or of those named; nothing is written.
 
     An app whose database is still missing takes nothing; one that cannot be read stops no other
-    and has an `error`. Raises `DataDirError` and `UnknownAppError`.
+    and has an `error`. `progress` is told how many databases are done, and of how
+    many. Raises `DataDirError` and `UnknownAppError`.
     """
     place = DataDir.find(data_dir)
     selection = Selection(apps=tuple(apps) or None)
-    global_, *others = handle_each(place, selection, _begin, _measure, may_be_missing=True)
+    global_, *others = handle_each(
+        place, selection, _begin, _measure, may_be_missing=True, progress=progress
+    )
     others.sort(key=lambda sizes: (-sizes.total_bytes, sizes.name))
     return ServerSizes(place.root, global_, others)
 
@@ -146,17 +152,3 @@ def _read_variant_sizes(connection: sqlite3.Connection) -> VodTotal:
     query = "SELECT count(*), total(size_bytes) FROM vod_variants"
     count, size = connection.execute(query).fetchone()
     return VodTotal(count, int(size))
-
-
-def in_bytes(count: int | None) -> str:
-    """Return a size as people read it: `512 B`, `1.5 MiB`; a dash for None."""
-    if count is None:
-        return "-"
-    if abs(count) < _NEXT_UNIT:
-        return f"{count} B"
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if abs(size) < _NEXT_UNIT:
-            return f"{size:.1f} {unit}"
-        size /= _NEXT_UNIT
-    return f"{size:.1f} PiB"

@@ -19,7 +19,7 @@ from streamhub_orm.migrations.states import (
     read_state,
     unadopted,
 )
-from streamhub_orm.migrations.upgrading import Upgraded, rows_accounted_for
+from streamhub_orm.migrations.upgrading import Upgraded, rows_accounted_for, scratch_copy
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
@@ -43,6 +43,21 @@ def downgrade_file(path: Path, world: World, target: str, *, drop_rows: bool = F
     """
     route = route_down(world, target)
     return change_adopted(path, world, route, "downgrade", drop_rows=drop_rows)
+
+
+def rehearse_downgrade(
+    path: Path, world: World, target: str, *, drop_rows: bool = False
+) -> Upgraded:
+    """Take a scratch copy down and tell what it did; nothing of the installation is touched.
+
+    Raises what `downgrade_file` raises.
+    """
+    found = look_for_upgrade(path, world, recover=False)
+    if found.state is State.MISSING:
+        raise missing(path)
+    with scratch_copy(path, found) as scratch:
+        done = downgrade_file(scratch, world, target, drop_rows=drop_rows)
+    return Upgraded(done.from_revision, done.to_revision)
 
 
 def change_adopted(

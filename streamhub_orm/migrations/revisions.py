@@ -7,6 +7,7 @@ import os
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,7 +69,9 @@ def route_down(world: World, target: str) -> Route:
         try:
             return last_of(steps(target, revision), revision)
         except CommandError as error:
-            raise UnknownRevisionError(target, world.name, str(error)) from error
+            near = get_close_matches(target, [it.revision for it in world.history])
+            reason = f"{error}; similar: {', '.join(near) or 'none'}"
+            raise UnknownRevisionError(target, world.name, reason) from error
 
     return Route(destination, lambda c: _run(c, world, lambda heads, _: steps(target, heads)))
 

@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -40,6 +41,7 @@ from streamhub_orm.storage.verified import VerifiedReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from types_boto3_s3.client import S3Client
@@ -171,6 +173,12 @@ class S3Store(BaseStore):
                 for it in page.get("Contents", ()):
                     etag = it["ETag"].strip('"')
                     yield ObjectInfo(it["Key"], it["Size"], etag, it["LastModified"])
+
+    def server_time(self) -> datetime:
+        """Return the time by the clock of the store, to the second; raises a `StorageError`."""
+        with self._translated(""):
+            answer = self._client.head_bucket(Bucket=self.settings.bucket)
+            return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
     def delete(self, key: str) -> None:
         """Delete an object; see `ObjectStore.delete`."""

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 
@@ -17,8 +18,10 @@ class Interrupts:
     Where this is not the main thread, or the program has a handler of its own, nothing is held.
     """
 
-    def __init__(self) -> None:
-        """Hold nothing yet; the block does."""
+    def __init__(self, tell: Callable[[list[str]], None] = lambda _: None) -> None:
+        """Hold nothing yet; the block does. `tell` is called at the first with what is at hand."""
+        self.at_hand: list[str] = []
+        self._tell = tell
         self._came = False
         self._holds = False
 
@@ -43,3 +46,4 @@ class Interrupts:
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._came = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._tell(self.at_hand)

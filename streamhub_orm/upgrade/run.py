@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -29,6 +29,7 @@ from streamhub_orm.migrations.global_file import rehearse_global_file, upgrade_g
 from streamhub_orm.migrations.states import State
 from streamhub_orm.owner import scratch_folder
 from streamhub_orm.upgrade.app_job import count_app, died, rehearse_app, upgrade_app
+from streamhub_orm.upgrade.caution import WITHOUT, Caution
 from streamhub_orm.upgrade.interrupts import Interrupts
 from streamhub_orm.upgrade.preflight import (
     Plan,
@@ -60,13 +61,18 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     lock_timeout_seconds: float = 0.0,
     keep_backups: int = KEPT_BACKUPS,
     create_missing: Collection[str] = (),
+    caution: Caution = WITHOUT,
     progress: Progress = silent,
     announce: Callable[[dict[str, float]], None] = lambda _: None,
+    interrupted: Callable[[list[str]], None] = lambda _: None,
 ) -> UpgradeReport:
     """Bring an installation, or some of its apps, to head.
 
-    An app whose database is lost is refused by name, unless it is one of `create_missing`.
-    Ctrl-C stops it between two files; a second one at once.
+    An app whose database is lost is refused by name, unless it is one of `create_missing`. Some
+    apps come first and the run ends early as `caution` says; apps that were not begun then have
+    that as their error.
+    Ctrl-C stops it between two files, and `interrupted` is told the apps that it waits for; a
+    second one stops it at once.
     After a run without a failure, files that it backed up keep their `keep_backups` newest ones.
     `progress` is called with a phase, the files done and their number; and for a big app, with
     `rows of NAME` and `indices of NAME` and how many of them are there. `announce` is called
@@ -78,7 +84,7 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     place = DataDir.find(data_dir)
     if dry_run:
         plan = _look(place, apps, create_missing, recover=False)
-        run = _Run.of(plan, jobs, progress, dry_run=True)
+        run = _Run.of(plan, jobs, progress, caution, interrupted, dry_run=True)
         announce(long_waits(plan))
         require_rehearsable(plan, run.jobs)
         with run.interrupts, scratch_folder("rehearsal") as folder:
@@ -87,7 +93,7 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
     else:
         with run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds):
             plan = _look(place, apps, create_missing, recover=True)
-            run = _Run.of(plan, jobs, progress, dry_run=False)
+            run = _Run.of(plan, jobs, progress, caution, interrupted, dry_run=False)
             announce(long_waits(plan))
             run.remove_leftovers()
             with run.interrupts, run.temporary_row_index():
@@ -114,17 +120,35 @@ class _Run:
     progress: Progress
     started: str
     """Time at which the run began, as backups are named."""
-    interrupts: Interrupts = field(default_factory=Interrupts)
+    caution: Caution
+    canaries: frozenset[str]
+    interrupts: Interrupts
+    failures: int = 0
+    """How many apps have failed in the run, apart from those that preflight refused."""
+    stopped: str | None = None
+    """Why no app is begun any more."""
 
     @classmethod
-    def of(cls, plan: Plan, jobs: int | None, progress: Progress, *, dry_run: bool) -> Self:
+    def of(  # noqa: PLR0913 - what a run is made of
+        cls,
+        plan: Plan,
+        jobs: int | None,
+        progress: Progress,
+        caution: Caution,
+        interrupted: Callable[[list[str]], None],
+        *,
+        dry_run: bool,
+    ) -> Self:
         """Begin a run, with a report that nothing has happened yet in."""
         report = UpgradeReport(plan.place.root, dry_run=dry_run)
         report.orphans = plan.legacy.rows.orphans(plan.registry.ids)
         report.unregistered = list(plan.place.unregistered(set(plan.registry.ids)))
         revision = plan.global_state.revision
         report.global_ = GlobalReport(revision, revision)
-        return cls(plan, report, jobs or os.cpu_count() or 1, progress, time_stamp())
+        canaries = caution.canaries_of(plan)
+        jobs = jobs or os.cpu_count() or 1
+        interrupts = Interrupts(interrupted)
+        return cls(plan, report, jobs, progress, time_stamp(), caution, canaries, interrupts)
 
     def upgrade(self) -> None:
         """Back up, split app by app, mark the split, then global and app upgrades."""
@@ -133,7 +157,7 @@ class _Run:
             if not self._record_backup():
                 return
         self._on_each("split", upgrade_app, self.plan.to_split)
-        if self._upgrade_global(self._end_split_and_upgrade):
+        if self._goes_on() and self._upgrade_global(self._end_split_and_upgrade):
             self._on_each("upgrade", upgrade_app, self.plan.to_upgrade)
             self._record_apps()
         self._report_done()
@@ -141,7 +165,7 @@ class _Run:
     def rehearse(self) -> None:
         """Do the same on scratch copies, so that counts and failures are those of a real run."""
         self._on_each("split", rehearse_app, self.plan.to_split)
-        if self._upgrade_global(rehearse_global_file):
+        if self._goes_on() and self._upgrade_global(rehearse_global_file):
             self._on_each("upgrade", rehearse_app, self.plan.to_upgrade)
         self._report_done()
 
@@ -273,16 +297,67 @@ class _Run:
         report.changed = outcome.changed or self.plan.changes_global
         return True
 
+    def _goes_on(self) -> bool:
+        """Tell whether the run goes on; where it does not, report the apps as not attempted."""
+        if self.stopped is not None:
+            self._skip(self.plan.to_upgrade)
+        return self.stopped is None
+
+    def _skip(self, names: list[str]) -> None:
+        for name in names:
+            revision = self.plan.states[name].revision
+            self.report.add(AppReport(name, revision, error=self.stopped))
+
     def _on_each(
         self, phase: str, work: Callable[[Plan, str, Progress], AppReport], names: list[str]
     ) -> None:
+        canaries = [name for name in names if name in self.canaries]
+        if canaries:
+            reports = self._run_each("canaries", work, canaries)
+            self._inspect(reports)
+        self._run_each(phase, work, [name for name in names if name not in self.canaries])
+
+    def _run_each(
+        self, phase: str, work: Callable[[Plan, str, Progress], AppReport], names: list[str]
+    ) -> list[AppReport]:
         self.progress(phase, 0, len(names))
         self.interrupts.stop_if_any()
-        each = run_on_each(partial(work, self.plan), names, jobs=self.jobs, progress=self.progress)
+        reports = {}
+        each = run_on_each(
+            partial(work, self.plan),
+            names,
+            jobs=self.jobs,
+            progress=self.progress,
+            goes_on=lambda: self.stopped is None,
+            at_hand=self._note_at_hand,
+        )
         with closing(each) as outcomes:
             for done, (name, outcome) in enumerate(outcomes, start=1):
                 if isinstance(outcome, WorkerDiedError):
                     outcome = died(self.plan, name, outcome)  # noqa: PLW2901 - its entry instead
+                reports[name] = outcome
                 self.report.add(outcome)
+                self._count(outcome)
                 self.progress(phase, done, len(names))
                 self.interrupts.stop_if_any()
+        self._skip([name for name in names if name not in reports])
+        return list(reports.values())
+
+    def _note_at_hand(self, names: list[str]) -> None:
+        self.interrupts.at_hand = names
+
+    def _count(self, outcome: AppReport) -> None:
+        most = self.caution.stop_after_failures
+        self.failures += outcome.error is not None
+        if most is not None and self.failures >= most and self.stopped is None:
+            limit = f"--stop-after-failures {most}"
+            self.stopped = f"not attempted, since {self.failures} apps failed ({limit})"
+
+    def _inspect(self, canaries: list[AppReport]) -> None:
+        """Check the canaries; where one failed, or is not good now, end the run."""
+        for report in canaries:
+            if report.error is None and not self.report.dry_run:
+                report.error = self.caution.inspect(report.app, self.plan.place.app_db(report.app))
+        failed = [report.app for report in canaries if report.error is not None]
+        if failed and self.stopped is None:
+            self.stopped = f"not attempted, since a canary failed: {', '.join(failed)}"

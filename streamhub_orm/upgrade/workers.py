@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from multiprocessing.connection import Connection, wait
 from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
@@ -65,32 +66,45 @@ class _Worker:
         return item
 
 
-def run_on_each(
+def run_on_each(  # noqa: PLR0913 - what is told of the work, and what is asked
     work: Callable[[str, Progress], Result],
     items: Iterable[str],
     *,
     jobs: int,
     progress: Progress = silent,
+    goes_on: Callable[[], bool] = lambda: True,
+    at_hand: Callable[[list[str]], None] = lambda _: None,
 ) -> Generator[tuple[str, Result | WorkerDiedError]]:
     """Yield each item with the result of `work`, in the order in which they end.
 
-    `work` also gets a `progress` to call, in this process or in a worker.
+    `work` also gets a `progress` to call, in this process or in a worker. Once `goes_on` is False
+    nothing is begun, and what is at hand is ended and yielded. `at_hand` is told what is worked on,
+    each time that it changes.
 
     With one job or few items the work is done in this process. Otherwise by forked processes: they
     inherit the run's lock and what is already loaded, end when this process ends, and one that
     dies costs only the item it had. A process with other threads does not fork: what they held
-    then, inside SQLite too, would be held in a worker for ever (docs/adr/0015). At
-    KeyboardInterrupt no new item is begun.
+    then, inside SQLite too, would be held in a worker for ever (docs/adr/0015). Where the caller
+    closes the generator, what is at hand is ended; a KeyboardInterrupt kills the workers.
     """
-    all_items = list(items)
+    all_items = list(items) if goes_on() else []
     if jobs <= 1 or len(all_items) < _WORTH_A_PROCESS or threading.active_count() > 1:
-        yield from ((item, work(item, progress)) for item in all_items)
+        for item in takewhile(lambda _: goes_on(), all_items):
+            at_hand([item])
+            yield item, work(item, progress)
         return
-    pool = _Pool(work, all_items, progress)
+    pool = _Pool(work, all_items, progress, goes_on, at_hand)
     try:
         yield from pool.run(min(jobs, len(all_items)))
+    except KeyboardInterrupt:
+        pool.kill()
+        raise
     finally:
-        pool.close()
+        try:
+            pool.close()
+        except KeyboardInterrupt:
+            pool.kill()
+            raise
 
 
 class _Pool(Generic[Result]):
@@ -101,11 +115,19 @@ class _Pool(Generic[Result]):
     """
 
     def __init__(
-        self, work: Callable[[str, Progress], Result], items: list[str], progress: Progress
+        self,
+        work: Callable[[str, Progress], Result],
+        items: list[str],
+        progress: Progress,
+        goes_on: Callable[[], bool],
+        at_hand: Callable[[list[str]], None],
     ) -> None:
         self._work = work
         self._items = items
         self._progress = progress
+        self._goes_on = goes_on
+        self._at_hand = at_hand
+        self._processes: list[multiprocessing.process.BaseProcess] = []
         self._waiting = deque(range(len(items)))
         self._workers: list[_Worker] = []
         self._selector = DefaultSelector()
@@ -119,12 +141,17 @@ class _Pool(Generic[Result]):
 
     def close(self) -> None:
         """Let the workers end what they are at, and begin nothing else."""
-        for worker in self._workers:
-            while worker.take_back() is not None:
-                pass
+        self._take_back_all()
         while self._workers:
             self._end(self._workers[0])
         self._selector.close()
+
+    def kill(self) -> None:
+        """End every worker at once; SQLite rolls back what it was at when the file is opened."""
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.join()
 
     def _start(self) -> _Worker:
         answers, theirs = _FORK.Pipe(duplex=False)
@@ -139,6 +166,7 @@ class _Pool(Generic[Result]):
         )
         with _interrupts_held_back():
             process.start()
+            self._processes.append(process)
         theirs.close()
         worker = _Worker(process, answers, feed, fed, [item])
         self._workers.append(worker)
@@ -161,12 +189,22 @@ class _Pool(Generic[Result]):
 
     def _supply(self, worker: _Worker) -> None:
         """Keep a worker one item ahead, or end it where nothing is left."""
+        if not self._goes_on():
+            self._take_back_all()
         if not worker.items and not self._waiting:
             self._take_back_one()
         while self._waiting and len(worker.items) <= _AHEAD:
             worker.hand(self._waiting.popleft())
         if not worker.items:
             self._end(worker)
+        self._at_hand([self._items[it.items[0]] for it in self._workers if it.items])
+
+    def _take_back_all(self) -> None:
+        """Leave to the workers only what they have begun."""
+        self._waiting.clear()
+        for worker in self._workers:
+            while worker.take_back() is not None:
+                pass
 
     def _take_back_one(self) -> None:
         for other in self._workers:

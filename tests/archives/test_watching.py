@@ -11,7 +11,6 @@ import pytest
 
 from streamhub_orm.archives import Places, check_freshness, create_archive, drill
 from streamhub_orm.archives.contents import compare_manifests, read_manifest
-from streamhub_orm.archives.freshness import readable
 from streamhub_orm.archives.names import ArchiveName
 from streamhub_orm.errors import UnusableArchiveError
 from streamhub_orm.upgrade import upgrade_installation
@@ -60,20 +59,6 @@ def test_folder_that_is_not_there_raises_the_alarm(installation: Installation) -
     places = Places(installation.data_dir, installation.data_dir / "nowhere", None, 30)
     (found,) = check_freshness(places)
     assert "nowhere" in str(found.error)
-
-
-@pytest.mark.parametrize(
-    ("age", "text"),
-    [
-        (timedelta(seconds=-5), "0 min"),
-        (timedelta(minutes=119), "119 min"),
-        (timedelta(hours=3, minutes=59), "3 h"),
-        (timedelta(hours=47), "47 h"),
-        (timedelta(days=12), "12 d"),
-    ],
-)
-def test_age_is_told_for_people(age: timedelta, text: str) -> None:
-    assert readable(age) == text
 
 
 def test_difference_names_files_and_rows(

@@ -294,7 +294,7 @@ def test_check_names_drift_broken_keys_and_what_is_not_ours(fresh: Path) -> None
     assert outcome.status == 1
     (found, live) = outcome.report["databases"]
     assert found["drift"] == ["index idx_users_email is missing"]
-    assert found["foreign_keys"] == ["row 1 of memberships points to no row of users"]
+    assert found["foreign_keys"] == ["memberships → users: 1 row points to nothing (1)"]
     assert found["extras"] == ["table mine"]
     assert live["ok"] is True
     assert "not ours, left alone: table mine" in outcome.stderr
@@ -303,13 +303,14 @@ def test_check_names_drift_broken_keys_and_what_is_not_ours(fresh: Path) -> None
 def test_history_lists_both_histories_oldest_first() -> None:
     """One line or one entry per revision, with its title."""
     outcome = run_in_process("history", "--json")
-    entries = json.loads(outcome.stdout)
+    entries = outcome.report["items"]
     revisions = [it["revision"] for it in entries]
     assert revisions == sorted(revisions, key=lambda it: (it[0] == "a", it))
     assert {it["history"] for it in entries} == {"global", "app"}
     assert all(it["title"] for it in entries)
     plain = run_in_process("history").stdout.splitlines()
-    assert len(plain) == len(entries) + 1
+    assert len(plain) == len(entries) + 2
+    assert plain[-1].startswith(f"{len(entries)} revisions; ")
     assert plain[1].split("\t")[:2] == ["global", "g0001"]
 
 
@@ -376,7 +377,7 @@ def test_error_that_nobody_foresaw_is_one_json_document(
 ) -> None:
     """-vv shows the traceback too, on standard error, where it spoils no document."""
     with (checkout / "streamhub_orm/status.py").open("a") as broken:
-        broken.write("\n\ndef read_status(_):\n    return 1 / 0\n")
+        broken.write("\n\ndef read_status(*_, **__):\n    return 1 / 0\n")
     command = [*COMMAND, "--data-dir", str(fresh), "--json", *verbosity, "status"]
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -32,11 +32,12 @@ def test_app_is_created_listed_and_deleted(data_dir: Path) -> None:
     made = apps(data_dir, "create", "tv-2", "--display-name", "TV 2")
     assert (made.status, made.stdout) == (0, f"made {folder}\n")
     listed = apps(data_dir, "list").stdout.splitlines()
-    assert [line.split("\t")[:3] for line in listed] == [
+    assert [line.split("\t")[:3] for line in listed[:-1]] == [
         ["app", "tenant", "display_name"],
         ["live", "platform", "Live"],
         ["tv-2", "platform", "TV 2"],
     ]
+    assert listed[-1].startswith("2 apps; ")
     deleted = apps(data_dir, "delete", "tv-2", "--yes")
     assert deleted.stdout == f"deleted tv-2; its folder is kept: {folder}\n"
     assert (folder / "app.db").exists()
@@ -46,7 +47,7 @@ def test_app_is_created_listed_and_deleted(data_dir: Path) -> None:
 def test_purge_removes_the_folder_and_says_so(data_dir: Path) -> None:
     apps(data_dir, "create", "tv-2")
     deleted = apps(data_dir, "delete", "tv-2", "--purge", "--yes", "--json")
-    assert deleted.report == {"ok": True, "app": "tv-2", "kept": None}
+    assert deleted.report == {"ok": True, "app": "tv-2", "dry_run": False, "kept": None}
     assert not (data_dir / "apps" / "tv-2").exists()
 
 
@@ -55,7 +56,7 @@ def test_delete_without_consent_touches_nothing(data_dir: Path, options: list[st
     before = fingerprint_files(data_dir)
     refused = apps(data_dir, "delete", "live", *options)
     assert (refused.status, refused.stdout) == (2, "")
-    assert "Pass --yes" in refused.stderr
+    assert "--yes to do it" in refused.stderr
     assert fingerprint_files(data_dir) == before
 
 

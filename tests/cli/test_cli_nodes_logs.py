@@ -112,7 +112,7 @@ def test_logs_list_leads_to_the_next_page(fresh: Path) -> None:
 
 def test_logs_list_prints_a_line_per_line_and_nothing_that_steers_a_terminal(fresh: Path) -> None:
     outcome = run_in_process("--data-dir", fresh, "logs", "list")
-    assert len(outcome.stdout.splitlines()) == 4
+    assert len(outcome.stdout.splitlines()) == 5
     assert r"red \x1b[31malert\nsecond line" in outcome.stdout
     assert "\x1b" not in outcome.stdout
 

@@ -75,7 +75,7 @@ def test_health_asks_for_integrity_only_in_full(data_dir: Path) -> None:
     (full,) = read_health(data_dir, only_global, full=True)
     assert (quick.ok, quick.integrity, quick.foreign_keys) == (True, None, None)
     assert (full.ok, full.integrity) == (False, [])
-    assert full.foreign_keys == ["row 1 of memberships points to no row of users"]
+    assert full.foreign_keys == ["memberships → users: 1 row points to nothing (1)"]
 
 
 def test_health_of_a_bad_app_is_named_and_stops_no_other(data_dir: Path) -> None:

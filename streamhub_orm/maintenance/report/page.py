@@ -14,9 +14,9 @@ from streamhub_orm.durable_files import write_whole
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import ReportTargetError
 from streamhub_orm.maintenance.report.facts import read_fleet
-from streamhub_orm.maintenance.sizes import in_bytes
 from streamhub_orm.migrations.states import State
 from streamhub_orm.owner import as_operator
+from streamhub_orm.readable import in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -31,9 +31,14 @@ class Outcome:
 
     @property
     def report(self) -> dict[str, Any]:
-        """Parse stdout, which must be exactly one JSON document."""
+        """Parse stdout, which must be exactly one JSON document.
+
+        Left out are `version` and `seconds`, which every document has.
+        """
         parsed = json.loads(self.stdout)
         assert isinstance(parsed, dict)
+        assert parsed.pop("version")
+        assert parsed.pop("seconds") >= 0
         return parsed
 
 
