@@ -110,9 +110,13 @@ def list_options(
         click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N of them."),
     ]
     if states:
-        help_ = "Only those in this state; repeatable."
+        names = list(map(str, states))
         only = click.option(
-            "--only", multiple=True, type=click.Choice(list(map(str, states))), help=help_
+            "--only",
+            multiple=True,
+            type=click.Choice(names),
+            metavar="STATE",
+            help=f"Only those that are {', '.join(names[:-1])} or {names[-1]}; repeatable.",
         )
         options.insert(0, only)
     if everything:
