@@ -51,7 +51,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 def _is_prose(cells: Sequence[str], width: int) -> bool:
     """Tell whether a column holds texts in words, which are read and not copied."""
-    return width > _NARROWEST_TEXT and any(" " in cell for cell in cells)
+    wide = [cell for cell in cells if len(cell) > _NARROWEST_TEXT]
+    return width > _NARROWEST_TEXT and all(" " in cell for cell in wide)
 
 
 def _print_grid(
@@ -69,11 +70,9 @@ def _print_grid(
 
 
 def _print_records(columns: Sequence[str], texts: list[list[str]]) -> None:
-    """Print each row as lines `column: value`, a blank line between two; nothing is folded."""
-    for number, row in enumerate(texts):
-        if number:
-            click.echo()
+    """Print each row as lines `column: value` with a blank line after it; nothing is folded."""
+    for row in texts:
         for column, cell in zip(columns, row, strict=True):
             if cell not in {"", "-"}:
                 click.echo(f"{column}: {cell}")
-    click.echo()
+        click.echo()

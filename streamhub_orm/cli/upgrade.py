@@ -10,6 +10,7 @@ import click
 
 from streamhub_orm.check import check_file
 from streamhub_orm.cli.completion import AppName, app_option
+from streamhub_orm.cli.lists import ANY, Entry
 from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option
 from streamhub_orm.cli.output import echo, print_json, progress_bar, warn_of_waits
 from streamhub_orm.cli.tables import print_table
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.legacy.accounts import RowCounts
+    from streamhub_orm.upgrade.report import AppReport
 
 
 @click.command
@@ -132,25 +134,22 @@ def run_upgrade(invocation: Invocation, **options: Any) -> UpgradeReport:  # noq
 
 
 def _print_report(report: UpgradeReport, verbosity: int) -> None:
-    shown = [app for app in report.apps if verbosity > 0 or app.changed or app.error]
-    if shown and verbosity >= 0:
-        print_table(
-            ("app", "from", "to", "imported", "superseded", "unmatched", "result"),
-            [
-                (
-                    app.app,
-                    app.from_revision,
-                    app.to_revision,
-                    app.account.imported.total,
-                    app.account.superseded.total,
-                    app.account.unmatched.total,
-                    "failed" if app.error else "ok",
-                )
-                for app in shown
-            ],
-        )
+    changed = [app for app in report.apps if verbosity > 0 or app.changed or app.error]
+    entries = [Entry(app, app.app, ok=app.error is None) for app in changed]
+    shown = entries if verbosity > 0 else ANY.shorten(entries, judged=True)
+    if shown:
+        columns = ("app", "from", "to", "imported", "superseded", "unmatched", "result")
+        print_table(columns, [_row(entry.item) for entry in shown])
+    if hidden := len(entries) - len(shown):
+        echo(f"-v lists the other {hidden:,}.")
     for line in _summary(report):
         echo(line)
+
+
+def _row(app: AppReport) -> tuple[object, ...]:
+    kinds = (app.account.imported, app.account.superseded, app.account.unmatched)
+    result = "failed" if app.error else "ok"
+    return (app.app, app.from_revision, app.to_revision, *(it.total for it in kinds), result)
 
 
 def _summary(report: UpgradeReport) -> list[str]:

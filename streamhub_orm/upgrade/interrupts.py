@@ -22,7 +22,8 @@ class Interrupts:
         """Hold nothing yet; the block does. `tell` is called at the first with what is at hand."""
         self.at_hand: list[str] = []
         self._tell = tell
-        self._came = False
+        self.came = False
+        """True from the first one on; the next KeyboardInterrupt is the second."""
         self._holds = False
 
     def __enter__(self) -> Self:
@@ -40,10 +41,10 @@ class Interrupts:
 
     def stop_if_any(self) -> None:
         """Raise `KeyboardInterrupt` if one came; called between two files."""
-        if self._came:
+        if self.came:
             raise KeyboardInterrupt
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._came = True
+        self.came = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._tell(self.at_hand)

@@ -330,6 +330,7 @@ class _Run:
             progress=self.progress,
             goes_on=lambda: self.stopped is None,
             at_hand=self._note_at_hand,
+            breaks_off=lambda: self.interrupts.came,
         )
         with closing(each) as outcomes:
             for done, (name, outcome) in enumerate(outcomes, start=1):

@@ -74,6 +74,7 @@ def run_on_each(  # noqa: PLR0913 - what is told of the work, and what is asked
     progress: Progress = silent,
     goes_on: Callable[[], bool] = lambda: True,
     at_hand: Callable[[list[str]], None] = lambda _: None,
+    breaks_off: Callable[[], bool] = lambda: False,
 ) -> Generator[tuple[str, Result | WorkerDiedError]]:
     """Yield each item with the result of `work`, in the order in which they end.
 
@@ -84,8 +85,9 @@ def run_on_each(  # noqa: PLR0913 - what is told of the work, and what is asked
     With one job or few items the work is done in this process. Otherwise by forked processes: they
     inherit the run's lock and what is already loaded, end when this process ends, and one that
     dies costs only the item it had. A process with other threads does not fork: what they held
-    then, inside SQLite too, would be held in a worker for ever (docs/adr/0015). Where the caller
-    closes the generator, what is at hand is ended; a KeyboardInterrupt kills the workers.
+    then, inside SQLite too, would be held in a worker for ever (docs/adr/0015). At
+    KeyboardInterrupt no new item is begun, and what is at hand is ended; the workers are killed
+    where the run then `breaks_off`.
     """
     all_items = list(items) if goes_on() else []
     if jobs <= 1 or len(all_items) < _WORTH_A_PROCESS or threading.active_count() > 1:
@@ -97,13 +99,15 @@ def run_on_each(  # noqa: PLR0913 - what is told of the work, and what is asked
     try:
         yield from pool.run(min(jobs, len(all_items)))
     except KeyboardInterrupt:
-        pool.kill()
+        if breaks_off():
+            pool.kill()
         raise
     finally:
         try:
             pool.close()
         except KeyboardInterrupt:
-            pool.kill()
+            if breaks_off():
+                pool.kill()
             raise
 
 

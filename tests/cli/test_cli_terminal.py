@@ -134,6 +134,12 @@ def test_quiet_command_prints_nothing_but_errors(fleet: Path, command: tuple[str
     assert all(line.startswith("Error: ") for line in outcome.stderr.splitlines())
 
 
+def test_path_in_a_table_that_is_too_wide_is_one_word(fleet: Path) -> None:
+    """Though another value of the same column has blanks."""
+    shown = on_terminal("--data-dir", fleet, "apps", "show", "live", columns=40)
+    assert str(fleet / "apps/live") in shown
+
+
 @pytest.mark.parametrize("columns", [40, 80])
 def test_no_name_is_folded(fleet: Path, columns: int) -> None:
     """At 40 columns the table is a list of records."""

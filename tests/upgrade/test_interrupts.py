@@ -58,7 +58,9 @@ def test_second_interrupt_ends_workers_within_a_second(*, is_closing: bool) -> N
     before = signal.signal(signal.SIGALRM, interrupt)
     told: list[list[str]] = []
     items = [str(number) for number in range(16)]
-    outcomes = run_on_each(_sleep_but_for_the_first, items, jobs=2, at_hand=told.append)
+    outcomes = run_on_each(
+        _sleep_but_for_the_first, items, jobs=2, at_hand=told.append, breaks_off=lambda: True
+    )
     try:
         assert next(outcomes) == ("0", "0")
         assert len(told[-1]) == 2
