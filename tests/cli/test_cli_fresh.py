@@ -169,6 +169,7 @@ def test_global_database_without_a_table_is_taken_and_not_sent_in_a_circle(
         for name in ("logs/streamhub.log", "sdk/player.js", "data/secrets.json"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text("{}")
+            (tmp_path / name).chmod(0o600)
         (tmp_path / "apps").mkdir()
         kept = fingerprint_files(tmp_path)
         del kept["data/streamhub.db"]
