@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import remove_leftovers, temporary_beside
-from streamhub_orm.engine.backups import back_up, prune_backups, time_stamp
-from streamhub_orm.engine.connections import translated, try_write_lock
-from streamhub_orm.engine.database_files import remove_aliases
+from streamhub_orm.engine.backups import back_up, time_stamp
+from streamhub_orm.engine.connections import try_write_lock
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.bookkeeping import (
     mark_split_done,
-    protected_backups,
     record_apps,
     record_split_backup,
 )
-from streamhub_orm.legacy.global_rows import build_row_index
 from streamhub_orm.legacy.progress import silent
 from streamhub_orm.migrations.global_file import rehearse_global_file, upgrade_global_file
 from streamhub_orm.migrations.states import State
@@ -31,6 +26,7 @@ from streamhub_orm.owner import scratch_folder
 from streamhub_orm.upgrade.app_job import count_app, died, rehearse_app, upgrade_app
 from streamhub_orm.upgrade.caution import WITHOUT, Caution
 from streamhub_orm.upgrade.interrupts import Interrupts
+from streamhub_orm.upgrade.leftovers import clear_leftovers, prune_backups_of
 from streamhub_orm.upgrade.preflight import (
     Plan,
     long_waits,
@@ -40,10 +36,12 @@ from streamhub_orm.upgrade.preflight import (
 )
 from streamhub_orm.upgrade.report import NOTHING, AppReport, GlobalReport, UpgradeReport
 from streamhub_orm.upgrade.resuming import recorded_backup
+from streamhub_orm.upgrade.row_index import index_rows, temporary_row_index
 from streamhub_orm.upgrade.workers import WorkerDiedError, run_on_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
 
     from streamhub_orm.legacy.progress import Progress
     from streamhub_orm.migrations.upgrading import Upgraded
@@ -88,18 +86,18 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
         announce(long_waits(plan))
         require_rehearsable(plan, run.jobs)
         with run.interrupts, scratch_folder("rehearsal") as folder:
-            run.index_rows(folder / "rows")
+            index_rows(plan, folder / "rows")
             run.rehearse()
     else:
         with run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds):
             plan = _look(place, apps, create_missing, recover=True)
             run = _Run.of(plan, jobs, progress, caution, interrupted, dry_run=False)
             announce(long_waits(plan))
-            run.remove_leftovers()
-            with run.interrupts, run.temporary_row_index():
+            clear_leftovers(plan)
+            with run.interrupts, temporary_row_index(plan):
                 run.upgrade()
             with suppress(StreamHubError):  # old backups that stay are no failure of the upgrade
-                run.prune_backups(keep_backups)
+                prune_backups_of(run.report, plan, since=run.started, keep=keep_backups)
     run.finish(time.monotonic() - started)
     return run.report
 
@@ -185,53 +183,6 @@ class _Run:
         was_missing = name in plan.states and plan.states[name].state is State.MISSING
         is_news = name not in plan.create_missing and plan.legacy.split_done
         return was_missing and is_news and app.error is None and app.account == NOTHING
-
-    def index_rows(self, target: Path) -> None:
-        """Look up whose the global rows are, where more than one app will ask."""
-        global_db = self.plan.place.global_db
-        if self.plan.needs_row_index:
-            with translated(global_db, "looking up whose its rows are"):
-                self.plan.row_index = build_row_index(global_db, target)
-
-    @contextmanager
-    def temporary_row_index(self) -> Iterator[None]:
-        """Keep the look-up beside the global database, where the next run finds a dead one's."""
-        global_db = self.plan.place.global_db
-        with ExitStack() as stack:
-            if self.plan.needs_row_index:
-                with translated(global_db, "looking up whose its rows are"):
-                    self.index_rows(stack.enter_context(temporary_beside(global_db)))
-            yield
-
-    def prune_backups(self, keep: int) -> None:
-        """Remove old backups of the files that this run backed up anew, if all went well.
-
-        A run that took up an interrupted one used that one's backup, and prunes nothing there.
-        """
-        if self.report.failed or self.plan.errors:
-            return
-        place = self.plan.place
-        protected = protected_backups(place.global_db)
-        made = {place.app_db(app.app): app.backup for app in self.report.apps if app.backup}
-        made[place.global_db] = str(self.report.backup or "")
-        for path, backup in made.items():
-            name = Path(backup).name
-            if name > f"{path.name}.bak-{self.started}":
-                prune_backups(path, keep=keep, protected=protected | {name})
-
-    def remove_leftovers(self) -> None:
-        """Remove what killed runs left beside the databases."""
-        place = self.plan.place
-        with translated(place.global_db, "clearing what killed runs left beside it"):
-            remove_leftovers(place.global_db.parent)
-            remove_aliases(place.global_db)
-        for name in self.plan.states:
-            path = place.app_folder(name) / "app.db"
-            try:
-                with translated(path, "clearing what killed runs left beside it"):
-                    remove_leftovers(path.parent)
-            except StreamHubError as error:
-                self.plan.errors[name] = str(error)
 
     def _end_split_and_upgrade(self, path: Path) -> Upgraded:
         """End the split, where every app has its rows, and bring the global database to head."""
