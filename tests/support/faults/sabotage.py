@@ -10,7 +10,7 @@ from streamhub_orm import durable_files, init
 from streamhub_orm.engine import backups, connections, engines
 from streamhub_orm.legacy import bookkeeping
 from streamhub_orm.migrations import app_file, global_file
-from streamhub_orm.upgrade import run
+from streamhub_orm.upgrade import leftovers, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def mark_first() -> None:
 
 def keep_leftovers() -> None:
     """What a killed run left is never removed."""
-    run.remove_leftovers = lambda _: None  # type: ignore[attr-defined]
+    leftovers.remove_leftovers = lambda _: None  # type: ignore[attr-defined]
 
 
 def rewrite_at_every_run() -> None:
