@@ -43,7 +43,7 @@ def cleanup(invocation: Invocation, *, yes: bool, dry_run: bool) -> int:
         raise
     if invocation.json:
         print_json(done.to_json())
-    else:
+    elif done.error is None or done.removed.total:
         _print_done(done)
     if done.error is not None:
         echo(f"Error: {done.error}", err=True)

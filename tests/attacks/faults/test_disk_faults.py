@@ -69,6 +69,7 @@ def test_upgrade_on_a_disk_that_fails_changes_nothing_by_halves(  # noqa: PLR091
         (scenarios.backup_alone, 7),
         (scenarios.fresh_installation, 7),
         (scenarios.rollback, 19),
+        (scenarios.split_cleanup, 61),
     ],
     ids=lambda it: getattr(it, "__name__", None),
 )
@@ -80,7 +81,7 @@ def test_other_work_on_a_disk_that_fails_changes_nothing_by_halves(  # noqa: PLR
     mode: Mode,
     error: int,
 ) -> None:
-    """Lazy open, backup, `init` and `rollback` fail whole, in words, and work the next time."""
+    """Lazy open, backup, `init`, `rollback` and `split cleanup`: whole, in words, done again."""
     if not server.has_shim:
         pytest.skip("no C compiler, so no failing disk")
     prepared = preparations.get(make())
