@@ -177,7 +177,7 @@ def last_step(scratch: Path) -> dict[str, Any]:
 
 @cache
 def _app_revision(position: int) -> str:
-    history = _streamhub_db(None, "history")
+    history = _streamhub_db(None, "history")["items"]
     return str([step["revision"] for step in history if step["history"] == "app"][position])
 
 

@@ -30,7 +30,10 @@ _ROOT: Final = 0
 _LATE: Final = (
     *("_strptime", "encodings.ascii", "encodings.idna", "encodings.unicode_escape"),
     "encodings.utf_8_sig",
-    *("rich.console", "rich.progress", "rich.table", "ruamel.yaml"),
+    *("rich.console", "rich.progress", "rich.table"),
+    *("ruamel.yaml", "ruamel.yaml.mergevalue", "pyrage"),
+    *("uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.loops.asyncio"),
+    *("uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto"),
 )
 _GLOBAL_DATABASES: Final = ("data/streamhub.db", "streamhub.db")
 

@@ -87,5 +87,6 @@ def test_links_that_are_put_in_place_of_temporary_files_hit_nothing_of_roots(
         precious.assert_untouched()
     if words[0] == "upgrade":
         assert hits, "the watcher was too slow to replace anything"
-    assert by_root(found, "upgrade").status == 0
+    after = by_root(found, "upgrade")
+    assert after.status == 0, after
     precious.assert_untouched()

@@ -37,8 +37,8 @@ class Outcome:
         """
         parsed = json.loads(self.stdout)
         assert isinstance(parsed, dict)
-        assert parsed.pop("version")
-        assert parsed.pop("seconds") >= 0
+        parsed.pop("version", None)
+        assert parsed.pop("seconds", 0) >= 0
         return parsed
 
 
