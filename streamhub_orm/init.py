@@ -103,7 +103,7 @@ def _require_fresh(place: DataDir) -> None:
 def _is_first_boot(place: DataDir) -> bool:
     """Tell whether the global database is one that a first start made and never filled."""
     path = place.global_db
-    regular = path.is_file() and not path.is_symlink()
+    regular = not path.is_symlink() and path.is_file()
     return regular and look_at(path, GLOBAL).state is State.MISSING and not _holds_apps(place)
 
 

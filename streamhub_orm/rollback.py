@@ -159,7 +159,7 @@ def _remove_copies(global_db: Path, backup: Path) -> None:
     """Remove what a run set aside that was killed before it changed the database itself."""
     for copy in list(global_db.parent.iterdir()):
         named = copy.name.startswith(f"{global_db.name}.rolled-back-") and copy.name.endswith("Z")
-        is_copy = named and copy.is_file() and not copy.is_symlink()
+        is_copy = named and not copy.is_symlink() and copy.is_file()
         if is_copy and not copy.samefile(backup) and hold_the_same(global_db, copy):
             copy.unlink()
 

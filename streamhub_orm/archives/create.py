@@ -222,8 +222,8 @@ def _newest_in(folder: Path) -> Path | None:
         for entry in folder.iterdir()
         if (name := ArchiveName.parse(entry.name))
         and not name.encrypted
-        and entry.is_file()
         and not entry.is_symlink()
+        and entry.is_file()
     ]
     return folder / str(max(names)) if names else None
 

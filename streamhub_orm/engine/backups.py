@@ -85,8 +85,8 @@ def list_backups(path: Path) -> list[Path]:
         for entry in path.parent.iterdir()
         if entry.name.startswith(path.name)
         and _NAME.fullmatch(entry.name.removeprefix(path.name))
+        and not entry.is_symlink()  # first: the owner may not even look where it leads
         and entry.is_file()
-        and not entry.is_symlink()
     )
 
 

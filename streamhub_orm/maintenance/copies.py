@@ -130,7 +130,7 @@ def _app_folders(place: DataDir) -> Iterator[str]:
 
 
 def _backups_of(path: Path, of: str, protected: frozenset[str]) -> Iterator[Copy]:
-    is_missing = not path.is_file() or path.stat().st_size == 0
+    is_missing = path.is_symlink() or not path.is_file() or path.stat().st_size == 0
     for backup in list_backups(path):
         stays = None
         if backup.name in protected:

@@ -66,6 +66,21 @@ def found(make_installation: MakeInstallation) -> Iterator[Installation]:
         yield copy
 
 
+def test_link_by_the_name_of_a_backup_that_leads_where_the_owner_may_not_look_is_none(
+    found: Installation, tmp_path: Path
+) -> None:
+    """A watcher left one in the place of a backup; whoever looked where it led was refused."""
+    closed = RootsFile(tmp_path / "roots")
+    closed.path.parent.chmod(0o700)
+    for path in found.data_dir.glob("apps/*/app.db"):
+        path.with_name("app.db.bak-2026-01-02T03-04-05-678Z").symlink_to(closed.path)
+    after = by_root(found, "upgrade")
+    assert after.status == 0, after
+    listed = by_root(found, "copies", "list")
+    assert "2026-01-02" not in listed.stdout
+    closed.assert_untouched()
+
+
 @pytest.mark.parametrize("words", [("upgrade",), ("upgrade", "--jobs", "1"), ("backup", "create")])
 def test_links_that_are_put_in_place_of_temporary_files_hit_nothing_of_roots(
     found: Installation, tmp_path: Path, words: tuple[str, ...]
