@@ -24,7 +24,7 @@ from streamhub_orm.engine.integrity import is_intact, require_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.engine.vacuum import vacuum
-from streamhub_orm.errors import SplitCleanupError, StreamHubError
+from streamhub_orm.errors import LockedDatabaseError, SplitCleanupError, StreamHubError
 from streamhub_orm.fleet import read_pages
 from streamhub_orm.legacy.accounts import TABLES, RowCounts
 from streamhub_orm.legacy.bookkeeping import CLEANUP_BACKUP, read_meta, split_transaction
@@ -99,7 +99,7 @@ def _empty(place: DataDir, result: SplitCleanup) -> None:
         raise
     try:
         _empty_legacy_tables(path, backup=backup.path)
-    except SplitCleanupError:
+    except (SplitCleanupError, LockedDatabaseError):
         backup.drop()
         raise
     except StreamHubError as error:
