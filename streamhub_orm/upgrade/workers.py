@@ -195,6 +195,9 @@ class _Pool(Generic[Result]):
         """Keep a worker one item ahead, or end it where nothing is left."""
         if not self._goes_on():
             self._take_back_all()
+            # Who had begun nothing will say nothing any more.
+            for idle in [it for it in self._workers if not it.items and it is not worker]:
+                self._end(idle)
         if not worker.items and not self._waiting:
             self._take_back_one()
         while self._waiting and len(worker.items) <= _AHEAD:
