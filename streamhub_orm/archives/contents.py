@@ -6,12 +6,54 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.archives.format import load_manifest
+from streamhub_orm.archives.places import LOCAL
 from streamhub_orm.errors import UnusableArchiveError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.archives.format import Manifest
+    from streamhub_orm.archives.places import Places
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an archive holds, by its manifest."""
+
+    address: str
+    """Path or URL of the archive."""
+    manifest: Manifest
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `backup show --json`; no checksum, no place on the disk."""
+        manifest = self.manifest
+        return {
+            "ok": True,
+            "archive": self.address,
+            "created_at": manifest.created_at,
+            "release": manifest.release,
+            "complete": not manifest.failures,
+            "failures": manifest.failures,
+            "items": [
+                {
+                    "name": entry.name,
+                    "bytes": entry.bytes,
+                    "packed_bytes": entry.packed_bytes,
+                    "revision": entry.revision,
+                    "rows": entry.rows,
+                }
+                for entry in manifest.files
+            ],
+        }
+
+
+def read_contents(places: Places, name: str, *, source: str = LOCAL) -> Contents:
+    """Read the manifest of an archive, complete or not: by its name, a path, or `latest`.
+
+    Raises what `read_manifest` and `Places.archive` raise.
+    """
+    with places.archive(source, name, allow_incomplete=True) as archive:
+        return Contents(archive.address, read_manifest(archive.path))
 
 
 def read_manifest(archive: Path) -> Manifest:
@@ -25,26 +67,6 @@ def read_manifest(archive: Path) -> Manifest:
             "It was made by a script, or is cut off: `streamhub-db backup verify` reads it whole.",
         )
     return manifest
-
-
-def manifest_json(manifest: Manifest) -> dict[str, Any]:
-    """Return what `backup show --json` prints of an archive; no checksum, no place on the disk."""
-    return {
-        "created_at": manifest.created_at,
-        "release": manifest.release,
-        "complete": not manifest.failures,
-        "failures": manifest.failures,
-        "items": [
-            {
-                "name": entry.name,
-                "bytes": entry.bytes,
-                "packed_bytes": entry.packed_bytes,
-                "revision": entry.revision,
-                "rows": entry.rows,
-            }
-            for entry in manifest.files
-        ],
-    }
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.archives.format import load_manifest
 from streamhub_orm.archives.names import Part, PartKind
+from streamhub_orm.archives.places import LOCAL
 from streamhub_orm.archives.unpacking import Unpacking
 from streamhub_orm.data_dir import APP_NAME
 from streamhub_orm.engine.connections import lossy_text, open_read_only, reading, translated
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.archives.format import Entry, Manifest
+    from streamhub_orm.archives.places import Places
     from streamhub_orm.archives.unpacking import Unpacked
 
 
@@ -81,6 +83,17 @@ def verify_archive(archive: Path, *, scratch: Path | None = None) -> Verified:
             check.look_at(unpacked)
             unpacked.path.unlink()
         return check.finish()
+
+
+def verify_stored(places: Places, name: str, *, source: str = LOCAL) -> Verified:
+    """Verify an archive of the folder or the bucket: by its name, a path, or `latest`.
+
+    Raises what `verify_archive` and `Places.archive` raise.
+    """
+    with places.archive(source, name) as archive:
+        verified = verify_archive(archive.path)
+    verified.archive = archive.address
+    return verified
 
 
 class Check:

@@ -24,13 +24,12 @@ from streamhub_orm.cli.backup_options import (
     place_option,
     print_errors,
     print_outcome,
-    progress_of,
 )
 from streamhub_orm.cli.backup_reading import diff, show, verify
 from streamhub_orm.cli.backup_restoring import drill, restore, undo
 from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Duration, Invocation, global_options, lock_timeout_option
-from streamhub_orm.cli.output import echo, print_json
+from streamhub_orm.cli.output import echo, print_json, progress_bar
 from streamhub_orm.cli.tables import print_table
 from streamhub_orm.readable import in_time
 
@@ -99,7 +98,7 @@ def create(  # noqa: PLR0913 - one parameter for each option
     """
     places = find_places(invocation, local_dir, recipients=recipients)
     bucket = places.upload_bucket(wanted=upload)
-    with progress_of(invocation) as progress:
+    with progress_bar(shown=not invocation.json) as progress:
         created = create_archive(
             places.data_dir,
             places.folder,
@@ -271,13 +270,13 @@ def _print_listing(invocation: Invocation, listing: Listing) -> None:
     document = listing.to_json()
     if invocation.json:
         print_json(document)
-    elif listing.archives and invocation.verbosity >= 0:
+    elif listing.archives:
         columns = ("place", "name", "taken_at", "complete", "bytes")
         print_table(columns, [[row[column] for column in columns] for row in document["backups"]])
         print_totals("backup", None, len(listing.archives))
         for line in _suspected([str(it.name) for _, it in listing.archives if it.is_suspect]):
             echo(line)
-    elif listing.error is None and invocation.verbosity >= 0:
+    elif listing.error is None:
         echo(f"no backups in {listing.folder}")
     print_errors([listing.error] if listing.error is not None else [])
 

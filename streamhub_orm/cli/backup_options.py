@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
 from streamhub_orm.archives import Places
 from streamhub_orm.archives.places import ALL, LOCAL, PLACES
-from streamhub_orm.cli.output import echo, print_json, progress_bar
+from streamhub_orm.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
     from streamhub_orm.cli.options import Invocation
-    from streamhub_orm.cli.output import Progress
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Where(TypedDict):
+    """Options that say where archives lie, and what opens them; `find_places` takes them."""
+
+    local_dir: Path | None
+    identity: Path | None
+
 
 local_dir_option = click.option(
     "--local-dir",
@@ -24,9 +33,9 @@ local_dir_option = click.option(
     metavar="DIR",
     help="The folder of the backups; else BACKUP_LOCAL_DIR, else backups/ in the installation.",
 )
-from_option = click.option(
+_from_option = click.option(
     "--from",
-    "place",
+    "source",
     type=click.Choice(PLACES),
     default=LOCAL,
     show_default=True,
@@ -64,18 +73,20 @@ def find_places(
     )
 
 
-def progress_of(invocation: Invocation) -> AbstractContextManager[Progress]:
-    """Show progress on a terminal, unless the command is to be quiet."""
-    return progress_bar(shown=invocation.verbosity >= 0 and not invocation.json)
+def reading_options(command: Command) -> Command:
+    """Add --from, --local-dir and --identity; what the last two say is `Where`."""
+    for option in (identity_option, local_dir_option, _from_option):
+        command = option(command)
+    return command
 
 
 def print_outcome(
     invocation: Invocation, document: dict[str, Any], lines: list[str], errors: list[str]
 ) -> None:
-    """Print the document with --json, else the lines unless it is to be quiet; then the errors."""
+    """Print the document with --json, else the lines; then the errors."""
     if invocation.json:
         print_json(document)
-    elif invocation.verbosity >= 0:
+    else:
         for line in lines:
             echo(line)
     print_errors(errors)

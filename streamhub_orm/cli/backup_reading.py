@@ -2,131 +2,93 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - click reads the annotations of options
 from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.archives import verify_archive
-from streamhub_orm.archives.contents import compare_manifests, manifest_json, read_manifest
+from streamhub_orm.archives.contents import compare_manifests, read_contents
 from streamhub_orm.archives.stored import LATEST
-from streamhub_orm.cli.backup_options import (
-    find_places,
-    from_option,
-    identity_option,
-    local_dir_option,
-    print_outcome,
-)
+from streamhub_orm.archives.verify import verify_stored
+from streamhub_orm.cli.backup_options import find_places, print_outcome, reading_options
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from streamhub_orm.archives.verify import Verified
+    from streamhub_orm.cli.backup_options import Where
 
 
 @click.command
 @click.argument("name", default=LATEST)
-@from_option
-@local_dir_option
-@identity_option
+@reading_options
 @global_options
 @click.pass_obj
-def verify(
-    invocation: Invocation,
-    name: str,
-    place: str,
-    local_dir: Path | None,
-    identity: Path | None,
-) -> int:
+def verify(invocation: Invocation, name: str, source: str, **where: Unpack[Where]) -> int:
     """Read a backup to its end: checksums, integrity of every database, row counts, revisions.
 
     NAME is that of a backup, a path, or `latest` (the default).
     """
-    with find_places(invocation, local_dir, identity=identity).archive(place, name) as archive:
-        verified = verify_archive(archive.path)
-    verified.archive = archive.address
+    verified = verify_stored(find_places(invocation, **where), name, source=source)
     _print_verified(invocation, verified)
     return 0 if verified.ok else 1
 
 
 @click.command
 @click.argument("name", default=LATEST)
-@from_option
-@local_dir_option
-@identity_option
+@reading_options
 @global_options
 @click.pass_obj
-def show(
-    invocation: Invocation,
-    name: str,
-    place: str,
-    local_dir: Path | None,
-    identity: Path | None,
-) -> None:
+def show(invocation: Invocation, name: str, source: str, **where: Unpack[Where]) -> None:
     """Show what a backup holds, by its manifest: files, sizes, revisions, rows.
 
     NAME is that of a backup, a path, or `latest` (the default).
     """
-    places = find_places(invocation, local_dir, identity=identity)
-    with places.archive(place, name, allow_incomplete=True) as archive:
-        document = manifest_json(read_manifest(archive.path))
-    items = document["items"]
-    if not invocation.json and invocation.verbosity >= 0:
-        columns = ("name", "bytes", "revision", "rows")
-        print_table(columns, [_row(item) for item in items])
-    totals = f"{len(items)} files, {sum(item['bytes'] for item in items)} bytes"
-    line = f"{archive.address}: {totals}; made {document['created_at']} by {document['release']}"
-    failures = [f"{name} is not in it: {reason}" for name, reason in document["failures"].items()]
-    print_outcome(
-        invocation, {"ok": True, "archive": archive.address, **document}, [line, *failures], []
-    )
-
-
-def _row(item: dict[str, object]) -> list[object]:
-    rows = item["rows"]
-    total = sum(rows.values()) if isinstance(rows, dict) else None
-    return [item["name"], item["bytes"], item["revision"], total]
+    found = read_contents(find_places(invocation, **where), name, source=source)
+    manifest = found.manifest
+    if not invocation.json:
+        rows = [
+            (it.name, it.bytes, it.revision, None if it.rows is None else sum(it.rows.values()))
+            for it in manifest.files
+        ]
+        print_table(("name", "bytes", "revision", "rows"), rows)
+    totals = f"{len(manifest.files)} files, {sum(it.bytes for it in manifest.files)} bytes"
+    line = f"{found.address}: {totals}; made {manifest.created_at} by {manifest.release}"
+    failures = [f"{path} is not in it: {reason}" for path, reason in manifest.failures.items()]
+    print_outcome(invocation, found.to_json(), [line, *failures], [])
 
 
 @click.command
 @click.argument("before")
 @click.argument("after", default=LATEST)
-@from_option
-@local_dir_option
-@identity_option
+@reading_options
 @global_options
 @click.pass_obj
-def diff(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    invocation: Invocation,
-    before: str,
-    after: str,
-    place: str,
-    local_dir: Path | None,
-    identity: Path | None,
+def diff(
+    invocation: Invocation, before: str, after: str, source: str, **where: Unpack[Where]
 ) -> None:
     """Compare two backups by their manifests: databases that came, went or changed, and their rows.
 
     BEFORE and AFTER are names of backups, paths, or `latest` (the default of AFTER).
     """
-    places = find_places(invocation, local_dir, identity=identity)
-    with places.archive(place, before, allow_incomplete=True) as first:
-        old = read_manifest(first.path)
-    with places.archive(place, after, allow_incomplete=True) as second:
-        new = read_manifest(second.path)
-    found = compare_manifests(old, new)
+    places = find_places(invocation, **where)
+    first = read_contents(places, before, source=source)
+    second = read_contents(places, after, source=source)
+    found = compare_manifests(first.manifest, second.manifest)
+    unchanged = len(second.manifest.files) - sum(each.change != "removed" for each in found)
     document = {
         "ok": True,
         "before": first.address,
         "after": second.address,
         "items": [each.to_json() for each in found],
-        "unchanged": len(new.files) - sum(each.change != "removed" for each in found),
+        "unchanged": unchanged,
     }
     lines = []
     for each in found:
         rows = ", ".join(f"{name} {a} -> {b}" for name, (a, b) in each.rows.items())
         lines.append(f"{each.change} {each.name}{f': {rows}' if rows else ''}")
-    lines.append(f"{document['unchanged']} files are the same in both")
-    print_outcome(invocation, document, lines, [])
+    print_outcome(invocation, document, [*lines, f"{unchanged} files are the same in both"], [])
 
 
 def _print_verified(invocation: Invocation, verified: Verified) -> None:

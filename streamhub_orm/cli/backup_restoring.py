@@ -10,26 +10,21 @@ import click
 from streamhub_orm.archives import drill as run_drill
 from streamhub_orm.archives import fetch_and_restore, undo_restore
 from streamhub_orm.archives.stored import LATEST
-from streamhub_orm.cli.backup_options import (
-    find_places,
-    from_option,
-    identity_option,
-    local_dir_option,
-    print_outcome,
-    progress_of,
-)
+from streamhub_orm.cli.backup_options import find_places, print_outcome, reading_options
 from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import progress_bar
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from streamhub_orm.archives.restore import Restored
+    from streamhub_orm.cli.backup_options import Where
 
 
 @click.command
 @click.argument("name")
-@from_option
-@local_dir_option
-@identity_option
+@reading_options
 @app_option("Only the files of this app.")
 @click.option("--dry-run", is_flag=True, help="Verify the backup, say what would be replaced.")
 @click.option("--allow-incomplete", is_flag=True, help="Restore what an incomplete backup holds.")
@@ -39,29 +34,28 @@ if TYPE_CHECKING:
 @click.option("--upgrade", "then_upgrade", is_flag=True, help="Then bring every database to head.")
 @global_options
 @click.pass_obj
-def restore(  # noqa: PLR0913, PLR0917 - one parameter for each option
+def restore(  # noqa: PLR0913 - one parameter for each option
     invocation: Invocation,
     name: str,
-    place: str,
-    local_dir: Path | None,
-    identity: Path | None,
+    source: str,
     app: str | None,
     *,
     dry_run: bool,
     allow_incomplete: bool,
     no_manifest: bool,
     then_upgrade: bool,
+    **where: Unpack[Where],
 ) -> int:
     """Put the files of a backup in place of the present ones. Stop the server first.
 
     NAME is that of a backup, a path, or `latest`. Every file is verified before the first one is
     touched; the present ones go into pre-restore-<UTC>/, from where `backup undo` puts them back.
     """
-    with progress_of(invocation) as progress:
+    with progress_bar(shown=not invocation.json) as progress:
         restored = fetch_and_restore(
-            find_places(invocation, local_dir, identity=identity),
+            find_places(invocation, **where),
             name,
-            source=place,
+            source=source,
             app=app,
             allow_incomplete=allow_incomplete,
             no_manifest=no_manifest,
@@ -89,25 +83,17 @@ def undo(invocation: Invocation, folder: Path, *, dry_run: bool) -> None:
 
 @click.command
 @click.argument("name", default=LATEST)
-@from_option
-@local_dir_option
-@identity_option
+@reading_options
 @global_options
 @click.pass_obj
-def drill(
-    invocation: Invocation,
-    name: str,
-    place: str,
-    local_dir: Path | None,
-    identity: Path | None,
-) -> int:
+def drill(invocation: Invocation, name: str, source: str, **where: Unpack[Where]) -> int:
     """Restore a backup into a scratch folder, check every database there, and remove it.
 
     NAME is that of a backup, a path, or `latest` (the default). The installation is not touched.
     """
-    places = find_places(invocation, local_dir, identity=identity)
-    with progress_of(invocation) as progress:
-        drilled = run_drill(places, name, source=place, progress=progress)
+    places = find_places(invocation, **where)
+    with progress_bar(shown=not invocation.json) as progress:
+        drilled = run_drill(places, name, source=source, progress=progress)
     counts = f"{drilled.files} files, {drilled.databases} databases"
     verdict = "every database is good" if drilled.ok else f"{len(drilled.faults)} faults"
     lines = [f"{drilled.archive}: {counts} restored in {drilled.seconds:.1f} s; {verdict}"]

@@ -87,7 +87,7 @@ def prune(
             "kept": pruned.kept,
         }
         print_json(document)
-    elif invocation.verbosity >= 0:
+    else:
         verb = "would remove" if dry_run else "removed"
         for copy in pruned.removed:
             echo(f"{verb} {copy.path}")

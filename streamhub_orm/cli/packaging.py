@@ -110,7 +110,7 @@ def packaging(  # noqa: PLR0913, PLR0917 - one parameter for each option
         print_json(
             {"ok": True, "program": str(services.program), "items": items, "warnings": warnings}
         )
-    elif invocation.verbosity >= 0:
+    else:
         pages = [path for path in done if path.suffix == ".1"]
         for path in (each for each in done if each not in pages):
             echo(f"{'wrote' if done[path] else 'kept, it is yours:'} {path}")
