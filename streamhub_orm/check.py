@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.connections import reading
 from streamhub_orm.engine.integrity import broken_references, integrity_faults
-from streamhub_orm.errors import StreamHubError
+from streamhub_orm.errors import SettingsModeError, StreamHubError
 from streamhub_orm.fleet import walk
 from streamhub_orm.legacy.importing import count_unmatched_rows
 from streamhub_orm.migrations.adoption import adoptable_revision
@@ -80,7 +80,7 @@ def check_installation(
     """
     place = DataDir.find(data_dir)
     found = check_file("global", place.global_db, GLOBAL)
-    found.settings = _faults_of_secrets(place)
+    found.settings = [str(fault) for fault in _faults_of_secrets(place)]
     yield found
     try:
         registry = read_registry(place.global_db)
@@ -97,8 +97,7 @@ def _check_app(place: DataDir, registry: Registry, name: str, *, legacy: bool) -
     path = place.app_db(name)
     found = look_at_app(path, name, recorded=registry.is_recorded(name))
     result = check_file(name, path, APP, found)
-
-    result.settings = _faults_of_config(place, name)
+    result.settings = [str(fault) for fault in _faults_of_config(place, name)]
     if legacy and result.state is State.CURRENT:
         with reading(path) as connection:
             files = find_legacy_files(place, name)
@@ -107,7 +106,7 @@ def _check_app(place: DataDir, registry: Registry, name: str, *, legacy: bool) -
     return result
 
 
-def settings_faults(place: DataDir) -> Iterator[str]:
+def settings_faults(place: DataDir) -> Iterator[StreamHubError]:
     """Yield what is wrong with secrets.json and with the config.yaml of each registered app."""
     yield from _faults_of_secrets(place)
     try:
@@ -118,31 +117,33 @@ def settings_faults(place: DataDir) -> Iterator[str]:
         yield from outcome.value or ()
 
 
-def _faults_of_secrets(place: DataDir) -> list[str]:
+def _faults_of_secrets(place: DataDir) -> list[StreamHubError]:
     return _faults_of(place.secrets, load_secrets, forbidden_mode=0o077)
 
 
-def _faults_of_config(place: DataDir, name: str) -> list[str]:
+def _faults_of_config(place: DataDir, name: str) -> list[StreamHubError]:
     def read(path: Path) -> object:
         return effective_settings(load_app_config(path), name)
 
     return _faults_of(place.app_folder(name) / "config.yaml", read, forbidden_mode=0o002)
 
 
-def _faults_of(path: Path, read: Callable[[Path], object], *, forbidden_mode: int) -> list[str]:
+def _faults_of(
+    path: Path, read: Callable[[Path], object], *, forbidden_mode: int
+) -> list[StreamHubError]:
     """Return what is wrong with a file of settings, which may be missing: its form, its mode."""
-    faults = []
+    faults: list[StreamHubError] = []
     try:
         read(path)
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & forbidden_mode:
             allowed = mode & ~forbidden_mode
-            found = f"{path}: found mode {mode:04o}, which others can use; expected {allowed:04o}"
-            faults.append(f"{found}. Run `chmod {allowed:o} {shlex.quote(str(path))}`.")
+            command = f"chmod {allowed:o} {shlex.quote(str(path))}"
+            faults.append(SettingsModeError(path, f"{mode:04o}", f"{allowed:04o}", command))
     except FileNotFoundError:
         pass
     except StreamHubError as error:
-        faults.append(str(error))
+        faults.append(error)
     return faults
 
 

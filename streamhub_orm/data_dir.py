@@ -34,6 +34,8 @@ _KEEP_ONE: Final = (
     f"{GLOBAL_DB_NAME}: keep the one that holds the rows, as data/{GLOBAL_DB_NAME}, and move the "
     "other one out of this folder."
 )
+ASIDE: Final = "pre-restore-"
+"""Begin of the name of a folder that holds what a restore has replaced."""
 _AS_OWNER: Final = "Run as the owner of the installation (or with sudo), then run again."
 
 

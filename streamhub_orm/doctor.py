@@ -10,7 +10,7 @@ import resource
 import shutil
 import sqlite3
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -141,7 +141,7 @@ def _look_at_databases(place: DataDir) -> Iterator[Finding]:
     """Look as an upgrade does before it begins: states, damage, links, modes, owners, space."""
     try:
         plan = look_at_everything(place, [], recover=False)
-        yield from _few("databases", plan.errors.values())
+        yield from _few([_failure("databases", error) for error in plan.errors.values()])
         yield from _look_at_modes(plan)
         require_workable(plan)
         yield from _look_at_space(plan)
@@ -152,18 +152,19 @@ def _look_at_databases(place: DataDir) -> Iterator[Finding]:
 def _look_at_modes(plan: Plan) -> Iterator[Finding]:
     place = plan.place
     require_writable(place.global_db)
-    errors = []
+    subject, failures = "modes and owners", []
     user = User.present()
     for outcome in walk(plan.states, lambda name: require_writable(place.app_db(name))):
         if outcome.error is not None:
-            errors.append(str(outcome.error))
+            failures.append(_failure(subject, outcome.error))
         elif (path := place.app_db(outcome.app)).exists() and path.stat().st_uid != user.uid:
+            found = f"{path}: it belongs to another user than this one"
             todo = f"Run `sudo chown {user} {path}`, or run this as its owner."
-            errors.append(f"{path}: it belongs to another user than this one. {todo}")
-    yield from _few("modes and owners", errors)
-    if not errors:
+            failures.append(Finding(subject, Verdict.FAILURE, found, todo))
+    yield from _few(failures)
+    if not failures:
         found = f"{len(plan.states) + 1:,} databases that {user} can write, and no link"
-        yield Finding("modes and owners", Verdict.OK, found)
+        yield Finding(subject, Verdict.OK, found)
 
 
 def _look_at_space(plan: Plan) -> Iterator[Finding]:
@@ -190,8 +191,8 @@ def _look_at_space(plan: Plan) -> Iterator[Finding]:
 
 
 def _look_at_settings(place: DataDir) -> Iterator[Finding]:
-    faults = list(settings_faults(place))
-    yield from _few("settings", faults)
+    faults = [_failure("settings", fault) for fault in settings_faults(place)]
+    yield from _few(faults)
     if not faults:
         found = "secrets.json and every config.yaml can be read, by nobody else where secret"
         yield Finding("settings", Verdict.OK, found)
@@ -246,15 +247,12 @@ def _look_at_clock(places: Places) -> Iterator[Finding]:
         yield Finding("clock", Verdict.FAILURE if refused else Verdict.WARNING, seconds, todo)
 
 
-def _few(subject: str, errors: Iterable[str]) -> Iterator[Finding]:
+def _few(failures: list[Finding]) -> Iterator[Finding]:
     """Yield the first failures of one kind, and how many more there are."""
-    errors = list(errors)
-    for error in errors[:_MOST]:
-        found, _, todo = error.partition(". ")
-        yield Finding(subject, Verdict.FAILURE, found, todo or None)
-    if len(errors) > _MOST:
-        found = f"{len(errors) - _MOST:,} more databases with such faults"
-        yield Finding(subject, Verdict.FAILURE, found, "`streamhub-db check` names them.")
+    yield from failures[:_MOST]
+    if len(failures) > _MOST:
+        found = f"{len(failures) - _MOST:,} more databases with such faults"
+        yield replace(failures[0], found=found, todo="`streamhub-db check` names them.")
 
 
 def _failure(subject: str, error: StreamHubError) -> Finding:

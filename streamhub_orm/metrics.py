@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from streamhub_orm.errors import MissingExtraError, StoredValueError
 from streamhub_orm.fleet import count_active_streams, read_apps
 from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
-from streamhub_orm.migrations.states import State, look_at_app
+from streamhub_orm.migrations.states import find_loss
 from streamhub_orm.registry import read_registry
 from streamhub_orm.services import quotas
 
@@ -151,8 +151,8 @@ def is_unread(reading: Reading[Any], registry: Registry, place: DataDir) -> bool
     if not reading.missing:
         return reading.error is not None
     app = reading.app
-    recorded = registry.is_recorded(app)
-    return look_at_app(place.app_db(app), app, recorded=recorded).state is State.LOST
+    loss = find_loss(place.app_db(app), app, recorded=registry.is_recorded(app))
+    return loss is not None
 
 
 class _Held(NamedTuple):

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.responses import Response
 
@@ -175,13 +175,3 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
         code, message = "body_too_slow", f"The body took more than {_BODY_SECONDS} s."
         raise RefusedError(408, code, message, "Send it at once.", headers=close) from None
     return bytes(body)
-
-
-def camel(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same under the names of the endpoints: `max_apps` becomes `maxApps`."""
-    return {_camel(name): value for name, value in document.items()}
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from streamhub_orm.admin.answers import camel
 from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.fleet import VodTotals, read_apps, vod_totals
 from streamhub_orm.global_db import ServerLog
 from streamhub_orm.metrics import is_unread
-from streamhub_orm.migrations.states import State, look_at_app
+from streamhub_orm.migrations.states import find_loss
 from streamhub_orm.registry import read_registry
 from streamhub_orm.schema import TimeRange
 from streamhub_orm.services import quotas, tenants
@@ -68,9 +66,9 @@ def find_app(place: DataDir, app: str) -> tuple[int, Path]:
     registry.require([app])
     path = place.app_db(app)
     if not bytes_on_disk(path):
-        found = look_at_app(path, app, recorded=registry.is_recorded(app))
-        if found.state is State.LOST and found.error is not None:
-            raise found.error
+        loss = find_loss(path, app, recorded=registry.is_recorded(app))
+        if loss is not None:
+            raise loss
     return registry.ids[app], path
 
 
@@ -158,7 +156,7 @@ def tenant_usage(databases: Databases, tenant_id: str) -> dict[str, Any]:
     return {
         "tenantId": tenant_id,
         "plan": plan,
-        "quotas": camel(asdict(found.limits)),
+        "quotas": {it.camel_key: getattr(found.limits, it) for it in quotas.Metric},
         "usage": {_use_key(metric): _finite(found.used(metric)) for metric in quotas.Metric},
         "recorded": found.recorded
         and {
@@ -166,14 +164,15 @@ def tenant_usage(databases: Databases, tenant_id: str) -> dict[str, Any]:
             "egressGbMonth": _finite(found.recorded.egress_gb),
             "storageGb": _finite(found.recorded.storage_gb),
         },
-        "exceeded": list(camel(dict.fromkeys(found.exceeded))),
+        "exceeded": [metric.camel_key for metric in found.exceeded],
         "unread": [app.app for app in found.unread],
     }
 
 
 def _use_key(metric: quotas.Metric) -> str:
-    [key] = camel({metric.removeprefix("max_"): None})
-    return key
+    """Return the key of a use: `concurrentStreams` is held against `maxConcurrentStreams`."""
+    name = metric.camel_key.removeprefix("max")
+    return name[0].lower() + name[1:]
 
 
 def _finite(amount: float) -> float | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm.archives.places import ALL, LOCAL, PLACES
+from streamhub_orm.archives.places import ALL, LOCAL
 from streamhub_orm.archives.prune import is_good
-from streamhub_orm.archives.stored import archives_in
+from streamhub_orm.archives.stored import archives_in, newest_of
 from streamhub_orm.errors import StorageError
 from streamhub_orm.maintenance.report import ArchiveFacts
 from streamhub_orm.readable import in_time
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from streamhub_orm.archives.places import Places
     from streamhub_orm.archives.stored import StoredArchive
     from streamhub_orm.storage import ObjectStore
+
+
+_NONE: Final = "no complete backup"
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,9 @@ def check_freshness(
     """
     good = partial(is_good, identity=places.identity) if verify else None
     look = partial(_look_in, max_age=max_age, is_good=good, now=utc_now())
-    there = PLACES if places.bucket is not None else (LOCAL,)
     outcomes = places.in_each(look, place)
     found = []
-    for each in there if place == ALL else (place,):
+    for each in places.names(place):
         outcome = outcomes.get(each, f"no folder {places.folder}")
         if isinstance(outcome, (StorageError, str)):
             is_reached = isinstance(outcome, str)
@@ -77,14 +79,14 @@ def survey_archives(places: Places) -> list[ArchiveFacts]:
     now = utc_now()
     found = places.in_each(lambda store: (store.name, archives_in(store)))
     facts = []
-    for place in PLACES if places.bucket is not None else (LOCAL,):
+    for place in places.names():
         where = str(places.folder) if place == LOCAL else places.get_bucket().bucket
         outcome = found.get(place, (where, []))
         if isinstance(outcome, StorageError):
             facts.append(ArchiveFacts(place, where, error=str(outcome)))
             continue
         where, archives = outcome
-        newest = next((it for it in archives if it.name.complete and not it.is_suspect), None)
+        newest = newest_of(archives)
         age = None if newest is None else now - newest.name.taken_at
         facts.append(
             ArchiveFacts(
@@ -96,7 +98,7 @@ def survey_archives(places: Places) -> list[ArchiveFacts]:
                 0 if newest is None else newest.size_bytes,
                 age,
                 None if age is None else in_time(age),
-                "no complete backup" if newest is None else None,
+                _NONE if newest is None else None,
             )
         )
     return facts
@@ -109,10 +111,9 @@ def _look_in(
     is_good: Callable[[ObjectStore, StoredArchive], bool] | None,
     now: datetime,
 ) -> tuple[StoredArchive | None, timedelta | None, str | None]:
-    complete = [it for it in archives_in(store) if it.name.complete and not it.is_suspect]
-    if not complete:
-        return None, None, "no complete backup"
-    newest = complete[0]
+    newest = newest_of(archives_in(store))
+    if newest is None:
+        return None, None, _NONE
     age = now - newest.name.taken_at
     error = None
     if max_age is not None and age > max_age:

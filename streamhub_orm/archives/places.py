@@ -124,6 +124,12 @@ class Places:
             with open_s3_store(self.get_bucket()) as store:
                 yield store
 
+    def names(self, place: str = ALL) -> tuple[str, ...]:
+        """Return the places that a name stands for: one, or for `all` those that there are."""
+        if place != ALL:
+            return (place,)
+        return PLACES if self.bucket is not None else (LOCAL,)
+
     def in_each(
         self, work: Callable[[ObjectStore], Outcome], place: str = ALL
     ) -> dict[str, Outcome | StorageError]:
@@ -132,8 +138,7 @@ class Places:
         A folder that does not exist is passed over.
         """
         outcomes: dict[str, Outcome | StorageError] = {}
-        there = PLACES if self.bucket else (LOCAL,)
-        for each in there if place == ALL else (place,):
+        for each in self.names(place):
             if each == LOCAL and not self._has_folder():
                 continue
             try:

@@ -19,10 +19,10 @@ from streamhub_orm.archives.replacing import (
     replace_files,
     require_one_file_system,
 )
-from streamhub_orm.archives.restore_target import ASIDE, alone_in, mode_of, staging_in, target_of
+from streamhub_orm.archives.restore_target import alone_in, mode_of, staging_in, target_of
 from streamhub_orm.archives.unpacking import only_app
 from streamhub_orm.archives.verify import Check
-from streamhub_orm.data_dir import DataDir, require_app_name
+from streamhub_orm.data_dir import ASIDE, DataDir, require_app_name
 from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.changes import Changes, command
 from streamhub_orm.engine.connections import reading

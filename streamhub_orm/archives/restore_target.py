@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from streamhub_orm.data_dir import DataDir
+from streamhub_orm.data_dir import ASIDE, DataDir
 from streamhub_orm.durable_files import (
     file_mode,
     make_folder,
@@ -20,9 +20,6 @@ from streamhub_orm.errors import DataDirError, LockFileError, UpgradeRunningErro
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-ASIDE: Final = "pre-restore-"
-"""Begin of the name of a folder that holds what a restore has replaced."""
 
 
 def target_of(data_dir: Path) -> DataDir:

@@ -11,6 +11,7 @@ from streamhub_orm.errors import NoSuchBackupError, UnusableArchiveError
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
 
@@ -66,6 +67,11 @@ def archives_in(store: ObjectStore) -> list[StoredArchive]:
         if parsed is not None and folder == store.prefix:
             found.append(StoredArchive(parsed, stored.key, stored.size_bytes, stored.modified_at))
     return sorted(found, key=lambda each: (not each.is_suspect, each.name), reverse=True)
+
+
+def newest_of(archives: Iterable[StoredArchive]) -> StoredArchive | None:
+    """Return the newest complete archive of a list with the newest first; no suspect one."""
+    return next((it for it in archives if it.name.complete and not it.is_suspect), None)
 
 
 def get_archive(store: ObjectStore, name: str, *, allow_incomplete: bool = False) -> StoredArchive:

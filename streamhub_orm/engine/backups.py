@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _MOST_READ_AT_LEISURE_BYTES: Final = 64 * 1024 * 1024
 """Up to here quick_check, VACUUM INTO and count of a file take well under the busy timeout."""
-_NAME: Final = re.compile(r"\.bak-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z")
+_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-\d{3}Z", re.ASCII)
+_MARK: Final = ".bak-"
 
 
 def back_up(path: Path) -> Path:
@@ -83,8 +84,8 @@ def list_backups(path: Path) -> list[Path]:
     return sorted(
         entry
         for entry in path.parent.iterdir()
-        if entry.name.startswith(path.name)
-        and _NAME.fullmatch(entry.name.removeprefix(path.name))
+        if entry.name.startswith(path.name + _MARK)
+        and _STAMP.fullmatch(entry.name.removeprefix(path.name + _MARK))
         and not entry.is_symlink()  # first: the owner may not even look where it leads
         and entry.is_file()
     )
@@ -209,5 +210,14 @@ def time_stamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")[:-3] + "Z"
 
 
+def time_of(stamp: str) -> datetime | None:
+    """Return the time, to the second, that `time_stamp` wrote so; None for any other text."""
+    found = _STAMP.fullmatch(stamp)
+    with suppress(ValueError):  # a 31st of June
+        if found is not None:
+            return datetime.strptime(found[1], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
+    return None
+
+
 def _backup_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.bak-{time_stamp()}")
+    return path.with_name(f"{path.name}{_MARK}{time_stamp()}")

@@ -123,6 +123,7 @@ from streamhub_orm.errors.settings import (
     MissingSecretError,
     SecretsFileError,
     SettingsError,
+    SettingsModeError,
     UnknownConfigBackupError,
     UnknownPresetError,
 )
@@ -226,6 +227,7 @@ __all__ = [
     "SessionEndedError",
     "SessionSharedError",
     "SettingsError",
+    "SettingsModeError",
     "SpaceError",
     "SplitCleanupError",
     "StorageError",

@@ -63,6 +63,17 @@ class SecretsFileError(SettingsError):
     expected = "one flat JSON object, name to text"
 
 
+class SettingsModeError(SettingsError):
+    """Raised when others may read, or change, a settings file that is not for them."""
+
+    mode: str
+    allowed: str
+    command: str
+    found = "mode {mode}, which others can use"
+    expected = "{allowed}"
+    todo = "Run `{command}`."
+
+
 class MissingSecretError(SettingsError):
     """Raised when a secret is neither in secrets.json nor in the environment.
 

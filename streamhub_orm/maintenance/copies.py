@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm.data_dir import APP_NAME, DataDir
+from streamhub_orm.data_dir import APP_NAME, ASIDE, DataDir
 from streamhub_orm.durable_files import irregularity, remove_database
-from streamhub_orm.engine.backups import list_backups
+from streamhub_orm.engine.backups import list_backups, time_of
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-\d{3}Z$", re.ASCII)
-_ASIDE: Final = re.compile(r"pre-restore-" + _TIME.pattern, re.ASCII)
 _RESTORE: Final = "restore"
 """Stands for the name of a database where a restore has set several files aside."""
 
@@ -137,15 +134,19 @@ def _backups_of(path: Path, of: str, protected: frozenset[str]) -> Iterator[Copy
             stays = "recorded as the one of before the split, or of its cleanup"
         elif is_missing:
             stays = "its database is missing"
-        yield Copy(backup, of, _time_of(backup.name), backup.stat().st_size, stays)
+        taken_at = time_of(backup.name.removeprefix(f"{path.name}.bak-"))
+        if taken_at is not None:
+            yield Copy(backup, of, taken_at, backup.stat().st_size, stays)
 
 
 def _set_aside(place: DataDir) -> Iterator[Copy]:
     with os.scandir(place.root) as entries:
         for entry in entries:
-            if _ASIDE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            stamp = entry.name.removeprefix(ASIDE)
+            taken_at = time_of(stamp) if stamp != entry.name else None
+            if taken_at is not None and entry.is_dir(follow_symlinks=False):
                 folder = place.root / entry.name
-                yield Copy(folder, _RESTORE, _time_of(entry.name), _folder_bytes(folder), None)
+                yield Copy(folder, _RESTORE, taken_at, _folder_bytes(folder), None)
 
 
 def _folder_bytes(folder: Path) -> int:
@@ -154,9 +155,3 @@ def _folder_bytes(folder: Path) -> int:
         for parent, _, names in os.walk(folder)
         for name in names
     )
-
-
-def _time_of(name: str) -> datetime:
-    found = _TIME.search(name)
-    assert found is not None  # noqa: S101 - only names of this form come here
-    return datetime.strptime(found[1], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)

@@ -99,6 +99,15 @@ def look_at_app(path: Path, app: str, *, recorded: bool) -> FileState:
     return _lost_or(look_at(path, APP), path, app, recorded=recorded)
 
 
+def find_loss(path: Path, app: str, *, recorded: bool) -> StreamHubError | None:
+    """Return the error of an app whose database is lost; None for one that is there or never was.
+
+    For who has found no file, and has to tell what is lost from what nobody has opened yet.
+    """
+    found = look_at_app(path, app, recorded=recorded)
+    return found.error if found.state is State.LOST else None
+
+
 def _lost_or(found: FileState, path: Path, app: str, *, recorded: bool) -> FileState:
     if found.state is not State.MISSING:
         return found

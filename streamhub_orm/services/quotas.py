@@ -140,14 +140,13 @@ class Usage:
 
         Egress can only be recorded.
         """
-        recorded = self.recorded or Recorded()
-        return {
+        counted = {
             Metric.APPS: self.apps,
             Metric.CONCURRENT_STREAMS: self.concurrent_streams,
-            Metric.RECORDING_MINUTES: max(self.recording_minutes, recorded.recording_minutes),
-            Metric.EGRESS_GB: recorded.egress_gb,
-            Metric.STORAGE_GB: max(self.storage_bytes / GIB, recorded.storage_gb),
-        }[metric]
+            Metric.RECORDING_MINUTES: self.recording_minutes,
+            Metric.STORAGE_GB: self.storage_bytes / GIB,
+        }
+        return (self.recorded or Recorded()).or_counted(metric, counted.get(metric, 0))
 
     @property
     def exceeded(self) -> list[Metric]:
@@ -272,20 +271,18 @@ def _used(
     """Return what is used, as `Usage.used` does, reading no more than this needs."""
     recorded = usage.find_recorded(session, tenant_id, now) or Recorded()
     if metric is Metric.EGRESS_GB:
-        return recorded.egress_gb
+        return recorded.or_counted(metric, 0)
     names = apps.list_names(session, tenant_id)
     if metric is Metric.APPS:
         return len(names)
-    total = 0.0
+    counted = 0.0
     for reading in usage.read_or_nothing(databases.place, names, _READS[metric](now), 0.0):
         if reading.value is None:
             unread = usage.unread(reading)
             reason = f"the app {unread.app!r} cannot be counted: {unread.reason}"
             raise UsageUnknownError(tenant_id, metric, reason) from reading.error
-        total += reading.value
-    if metric is Metric.RECORDING_MINUTES:
-        return max(total, recorded.recording_minutes)
-    return max(total / GIB, recorded.storage_gb) if metric is Metric.STORAGE_GB else total
+        counted += reading.value
+    return recorded.or_counted(metric, counted / GIB if metric is Metric.STORAGE_GB else counted)
 
 
 _READS: Final[dict[Metric, Callable[[datetime], Callable[[sqlite3.Connection], float]]]] = {

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.fleet import Reading, count_active_streams, read_apps
-from streamhub_orm.migrations.states import State, look_at_app
+from streamhub_orm.migrations.states import find_loss
 from streamhub_orm.registry import find_legacy_files
+from streamhub_orm.services.limits import Metric
 
 if TYPE_CHECKING:
     import sqlite3
@@ -67,6 +68,19 @@ class Recorded:
     egress_gb: float = 0
     storage_gb: float = 0
 
+    def or_counted(self, metric: Metric, counted: float) -> float:
+        """Return what a limit is held against, in its unit: what is counted, or recorded if more.
+
+        Egress is only recorded.
+        """
+        if metric is Metric.EGRESS_GB:
+            return self.egress_gb
+        recorded = {
+            Metric.RECORDING_MINUTES: self.recording_minutes,
+            Metric.STORAGE_GB: self.storage_gb,
+        }
+        return max(counted, recorded.get(metric, counted))
+
 
 def find_recorded(session: Session, tenant_id: str, now: datetime) -> Recorded | None:
     """Return what `quota_usage` says of the month (UTC) of `now`; None without such a table.
@@ -97,13 +111,13 @@ def read_or_nothing(
         try:
             files = find_legacy_files(place, reading.app)
             path = place.app_db(reading.app)
-            found = look_at_app(path, reading.app, recorded=files.is_recorded)
+            loss = find_loss(path, reading.app, recorded=files.is_recorded)
             awaits_rows = files.hold_rows()
         except StreamHubError as error:
             yield Reading(reading.app, error=error)
             continue
-        if found.state is State.LOST:
-            yield Reading(reading.app, error=found.error)
+        if loss is not None:
+            yield Reading(reading.app, error=loss)
         else:
             yield reading if awaits_rows else Reading(reading.app, nothing)
 

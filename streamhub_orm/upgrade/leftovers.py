@@ -32,7 +32,7 @@ def clear_leftovers(plan: Plan) -> None:
             with translated(path, "clearing what killed runs left beside it"):
                 remove_leftovers(path.parent)
         except StreamHubError as error:
-            plan.errors[name] = str(error)
+            plan.errors[name] = error
 
 
 def prune_backups_of(report: UpgradeReport, plan: Plan, *, since: str, keep: int) -> None:

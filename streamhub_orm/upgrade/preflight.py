@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.errors import StreamHubError
     from streamhub_orm.legacy.accounts import Account
     from streamhub_orm.legacy.sources import GlobalState
     from streamhub_orm.migrations.states import FileState
@@ -54,7 +55,7 @@ class Plan:
     create_missing: frozenset[str] = frozenset()
     """Apps that are started anew on purpose, though they had a database."""
     states: dict[str, FileState] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, StreamHubError] = field(default_factory=dict)
     """Apps that cannot be upgraded, with the reason."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -162,7 +163,7 @@ def look_at_everything(
     plan = Plan(place, registry, legacy, global_state, selected, frozenset(create_missing))
     for outcome in walk(registry.ids, partial(_look_at_app, plan, recover=recover)):
         if outcome.error is not None:
-            plan.errors[outcome.app] = str(outcome.error)
+            plan.errors[outcome.app] = outcome.error
     return plan
 
 

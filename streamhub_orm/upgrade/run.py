@@ -171,7 +171,7 @@ class _Run:
         """Add what could not be worked on, and put the apps in the registry's order."""
         for name in self.plan.selected:
             if name in self.plan.errors:
-                self.report.add(AppReport(name, error=self.plan.errors[name]))
+                self.report.add(AppReport(name, error=str(self.plan.errors[name])))
         order = {name: position for position, name in enumerate(self.plan.selected)}
         self.report.apps.sort(key=lambda app: order[app.app])
         self.report.made_anew = [app.app for app in self.report.apps if self._is_made_anew(app)]
