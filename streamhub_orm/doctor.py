@@ -65,7 +65,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look found."""
+    """Finding of one look."""
 
     subject: str
     verdict: Verdict

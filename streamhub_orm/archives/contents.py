@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """What an archive holds, by its manifest."""
+    """Contents of one archive, by its manifest."""
 
     address: str
     """Path or URL of the archive."""

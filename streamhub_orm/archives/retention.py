@@ -18,7 +18,7 @@ _PERIODS: Final = {"daily": "%Y-%m-%d", "weekly": "%G-%V", "monthly": "%Y-%m"}
 
 @dataclass(frozen=True)
 class Retention:
-    """What an operator wants to keep.
+    """Rules by which an operator keeps archives.
 
     Without `within`, `daily`, `weekly` and `monthly`, `days` and `count` are limits: an archive
     goes where either says so. With any of them, an archive stays where any rule keeps it; `count`

@@ -46,7 +46,7 @@ class Entry(Generic[T]):
 
 @dataclass(frozen=True)
 class Choice:
-    """What --all, --only, --sort and --limit say."""
+    """Choice that --all, --only, --sort and --limit make."""
 
     everything: bool = False
     only: tuple[str, ...] = ()

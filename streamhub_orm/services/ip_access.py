@@ -27,7 +27,7 @@ __all__ = ["Decision", "Reason", "Verdict", "decide"]
 
 
 class Verdict(StrEnum):
-    """What is done with a request."""
+    """Judgement of a request."""
 
     PASSES = "passes"
     BANNED = "banned"

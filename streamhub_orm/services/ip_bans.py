@@ -60,7 +60,7 @@ _FIND_END: Final = sa.select(IpBan.banned_until).where(_OF_ADDRESS)
 
 
 class Offence(StrEnum):
-    """What an address did, as the Node core words it."""
+    """Offence of an address, as the Node core words it."""
 
     LOGIN_FAILED = "login_failed"
     MAGIC_VERIFY_FAILED = "magic_verify_failed"

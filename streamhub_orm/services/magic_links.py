@@ -49,7 +49,7 @@ __all__ = [
 
 
 class LinkKind(StrEnum):
-    """What a link was made for. A claim makes no difference."""
+    """Purpose of a link. A claim makes no difference."""
 
     LOGIN = "login"
     INVITE = "invite"

@@ -60,7 +60,7 @@ _SETTING: Final = "STREAMHUB_AUTHZ_ENFORCE"
 
 
 class Enforcement(StrEnum):
-    """What a limit does; the setting STREAMHUB_AUTHZ_ENFORCE."""
+    """Force of a limit; the setting STREAMHUB_AUTHZ_ENFORCE."""
 
     OFF = "off"
     """Nothing: nobody counts."""
@@ -81,7 +81,7 @@ class Enforcement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks for more. At a WebSocket's connect nobody is exempt: name the app's tenant alone."""
+    """Caller who asks for more. At a WebSocket's connect nobody is exempt: name the app's tenant alone."""
 
     tenant_id: str | None
     is_superadmin: bool = False
@@ -94,7 +94,7 @@ class Caller:
 
 
 class Verdict(StrEnum):
-    """What is to be done with a caller."""
+    """Judgement of a caller's request."""
 
     PASSES = "passes"
     REFUSED = "refused"

@@ -80,7 +80,7 @@ class TotpKey:
 
 @dataclass(frozen=True, slots=True)
 class TotpSetup:
-    """What an authenticator app is set up with. It is here once; repr() does not show it."""
+    """Setup of an authenticator app. It is here once; repr() does not show it."""
 
     secret: str = field(repr=False)
     """16 characters in base32, to be typed."""

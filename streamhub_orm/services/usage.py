@@ -1,4 +1,4 @@
-"""What a tenant uses: counted in its apps' databases, and as `quota_usage` has it; see `quotas`."""
+"""Use of a tenant: counted in its apps' databases, and as `quota_usage` has it; see `quotas`."""
 
 from __future__ import annotations
 

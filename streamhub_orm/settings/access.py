@@ -19,7 +19,7 @@ _MODE: Final = "STREAMHUB_IP_ACCESS_MODE"
 
 
 class AccessMode(StrEnum):
-    """What the rules about addresses do."""
+    """Force of the rules about addresses."""
 
     OFF = "off"
     LOG = "log"

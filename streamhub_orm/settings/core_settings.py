@@ -1,4 +1,4 @@
-"""What an app's config.yaml says: the keys of a new one, and what the Node core reads in any."""
+"""Meaning of an app's config.yaml: the keys of a new one, and what the Node core reads in any."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Caution:
-    """How a run goes on; by default with every app, whatever fails."""
+    """Conduct of a run; by default it goes on with every app, whatever fails."""
 
     canary: int = 0
     """So many of the apps that are to be changed come first, those with the smallest files."""
