@@ -81,7 +81,10 @@ class Enforcement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Caller who asks for more. At a WebSocket's connect nobody is exempt: name the app's tenant alone."""
+    """Caller who asks for more.
+
+    At a WebSocket's connect nobody is exempt: name the app's tenant alone.
+    """
 
     tenant_id: str | None
     is_superadmin: bool = False

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +11,7 @@ import pytest
 
 from tests.admin.conftest import fill
 from tests.support.installations.commands import CHECKOUT
+from tests.support.uvicorn_server import uvicorn_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
     from streamhub_orm.testing.plugin import MakeStreamHub
 
 PAGE: Final = (CHECKOUT / "docs/ADMIN.md").read_text("utf-8")
-ADDRESS: Final = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 BELOW: Final = """
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -53,34 +48,13 @@ def place(make_streamhub: MakeStreamHub) -> DataDir:
 
 
 @contextmanager
-def running(folder: Path, program: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def running(folder: Path, program: str) -> Iterator[str]:
     (folder / "program.py").write_text(program)
-    errors = folder / "uvicorn.txt"
-    command = [sys.executable, "-m", "uvicorn", "program:service", "--port", "0"]
-    with (
-        errors.open("w") as file,
-        subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT), "METRICS_TOKEN": "of-all"},
-            stderr=file,
-            stdout=file,
-            text=True,
-        ) as process,
-    ):
-        try:
-            deadline = time.monotonic() + 60
-            while (found := ADDRESS.search(errors.read_text())) is None:
-                assert process.poll() is None, errors.read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            yield found[1], process
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
-            assert "Traceback" not in errors.read_text().partition("KeyboardInterrupt")[0]
-        finally:
-            process.terminate()
-            process.wait(30)
+    output = folder / "uvicorn.txt"
+    environment = {"PYTHONPATH": str(CHECKOUT), "METRICS_TOKEN": "of-all"}
+    with uvicorn_server("program:service", cwd=folder, output=output, **environment) as (_, port):
+        yield f"http://127.0.0.1:{port}"
+    assert "Traceback" not in output.read_text().partition("KeyboardInterrupt")[0]
 
 
 def bearing(token: str) -> dict[str, str]:
@@ -90,7 +64,7 @@ def bearing(token: str) -> dict[str, str]:
 def test_block_of_the_page_runs_in_fastapi(place: DataDir) -> None:
     [program] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     given = bearing(fill(place)["global"])
-    with running(place.root.parent, program) as (url, _):
+    with running(place.root.parent, program) as url:
         assert httpx.get(f"{url}/openapi.json").status_code == 200  # its own routes come first
         found = httpx.get(f"{url}/api/v1/apps/live/sizes", headers=given)
         assert found.json()["data"]["vodCount"] == 4
@@ -101,7 +75,7 @@ def test_block_of_the_page_runs_in_fastapi(place: DataDir) -> None:
 
 def test_below_a_path_of_starlette(place: DataDir) -> None:
     given = bearing(fill(place)["global"])
-    with running(place.root.parent, BELOW) as (url, _):
+    with running(place.root.parent, BELOW) as url:
         assert httpx.get(f"{url}/api/v1/stats").text == "mine"
         done = httpx.post(f"{url}/api/v1/apps/live/db/optimize", headers=given)
         assert done.status_code == 200
@@ -112,7 +86,7 @@ def test_below_a_path_of_starlette(place: DataDir) -> None:
 
 def test_alone_it_opens_and_closes_the_installation(place: DataDir) -> None:
     given = bearing(fill(place)["global"])
-    with running(place.root.parent, ALONE) as (url, _):
+    with running(place.root.parent, ALONE) as url:
         assert httpx.get(f"{url}/api/v1/stats", headers=given).status_code == 200
         assert httpx.get(f"{url}/metrics", headers=bearing("of-all")).status_code == 404
         assert httpx.get(f"{url}/metrics").status_code == 404

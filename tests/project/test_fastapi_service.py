@@ -6,10 +6,7 @@ import asyncio
 import os
 import random
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import closing, suppress
@@ -24,8 +21,10 @@ from streamhub_orm import Databases
 from streamhub_orm.services import apps, quotas, tokens
 from tests.databases.conftest import make_fresh
 from tests.support import figures
+from tests.support.uvicorn_server import uvicorn_server
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
     from tests.databases.conftest import MakeFresh
@@ -37,7 +36,6 @@ REQUESTS: Final = int(os.environ.get("STREAMHUB_REQUESTS", "300"))
 COMPANIONS: Final = ("", "-wal", "-shm")
 CLIENTS: Final = 16
 APPS: Final = [f"app-{number}" for number in range(8)]
-ADDRESS: Final = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
 
 
 @dataclass
@@ -73,27 +71,9 @@ def service(make_fresh: MakeFresh, tmp_path: Path) -> Iterator[Service]:
         assert {app.name for app in apps.list_(session)} >= set(APPS)
         paths = [databases.place.global_db, *map(databases.place.app_db, APPS)]
     errors = tmp_path / "uvicorn.txt"
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", "docs", "fastapi_service:service"]
-    with (
-        errors.open("w") as file,
-        subprocess.Popen(
-            [*command, "--port", "0", "--no-access-log"],
-            cwd=ROOT,
-            env={**os.environ, "DATA_DIR": str(data_dir)},
-            stderr=file,
-            text=True,
-        ) as process,
-    ):
-        try:
-            deadline = time.monotonic() + 60
-            while (found := ADDRESS.search(errors.read_text())) is None:
-                assert process.poll() is None, errors.read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            yield Service(process, int(found[1]), token, paths, errors)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+    words = ("--app-dir", "docs", "fastapi_service:service", "--no-access-log")
+    with uvicorn_server(*words, cwd=ROOT, output=errors, DATA_DIR=str(data_dir)) as (process, port):
+        yield Service(process, port, token, paths, errors)
 
 
 def test_service_answers_by_what_the_documents_say(service: Service) -> None:

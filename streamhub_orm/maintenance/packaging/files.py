@@ -30,7 +30,7 @@ _MANUAL: Final = PurePosixPath("usr/local/share/man/man1")
 
 @dataclass(frozen=True)
 class Services:
-    """Services of one machine: their program, user and folders. Paths are absolute and plain words."""
+    """Services of one machine: program, user and folders. Paths are absolute and plain words."""
 
     program: Path
     """The installed `streamhub-db`."""
