@@ -282,3 +282,21 @@ def test_workers_that_cannot_even_begin_cost_an_item_each_and_come_to_an_end() -
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timeout(30)
+def test_run_that_is_to_go_on_no_more_ends_whoever_had_begun_nothing() -> None:
+    """Its workers are told by what follows; one whose next item was taken back hears nothing."""
+    for stop in range(1, 25):
+        ended: list[str] = []
+        each = run_on_each(
+            lambda item, _: item,
+            ITEMS,
+            jobs=4,
+            goes_on=lambda: len(ended) < stop,  # noqa: B023
+        )
+        for item, outcome in each:
+            assert outcome == item
+            ended.append(item)
+        assert stop <= len(ended) <= stop + 8  # one at hand and one ahead for each worker
+        assert len(set(ended)) == len(ended)
