@@ -4,11 +4,22 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Identity, Index, UniqueConstraint, column, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from streamhub_orm.global_db.base import GlobalBase
-from streamhub_orm.schema import SQL_NOW, EnumText, IntBool, UtcIso, UtcSql, one_of, utc_now
+from streamhub_orm.schema import (
+    FALSE,
+    SQL_NOW,
+    TEXT,
+    EnumText,
+    IntBool,
+    UtcIso,
+    UtcSql,
+    one_of,
+    utc_now,
+    without_case,
+)
 
 if TYPE_CHECKING:
     from streamhub_orm.global_db.apps import App
@@ -104,20 +115,20 @@ class User(GlobalBase):
     __tablename__ = "users"
     __table_args__ = (
         Index("idx_users_email", "email"),
-        Index("idx_users_email_nocase", text("email COLLATE NOCASE")),
+        Index("idx_users_email_nocase", without_case(column("email", TEXT))),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
 
     email: Mapped[str | None]
-    is_superadmin: Mapped[bool] = mapped_column(IntBool, server_default=text("0"))
+    is_superadmin: Mapped[bool] = mapped_column(IntBool, server_default=FALSE)
     created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)
     password_hash: Mapped[str | None]
     status: Mapped[str] = mapped_column(server_default="active")
     name: Mapped[str | None]
     totp_secret: Mapped[str | None]
     totp_pending_secret: Mapped[str | None]
-    totp_enabled: Mapped[bool] = mapped_column(IntBool, server_default=text("0"))
+    totp_enabled: Mapped[bool] = mapped_column(IntBool, server_default=FALSE)
 
     memberships: Mapped[list["Membership"]] = relationship(
         back_populates="user",
@@ -162,13 +173,13 @@ class MagicToken(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
 
     token_hash: Mapped[str]
     email: Mapped[str]
     request_ip: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(UtcIso, default=utc_now, server_default=SQL_NOW)
     expires_at: Mapped[datetime] = mapped_column(UtcIso)
-    used: Mapped[bool] = mapped_column(IntBool, server_default=text("0"))
+    used: Mapped[bool] = mapped_column(IntBool, server_default=FALSE)
     used_at: Mapped[datetime | None] = mapped_column(UtcSql)
     kind: Mapped[str] = mapped_column(server_default="login")

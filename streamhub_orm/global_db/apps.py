@@ -4,11 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Identity, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from streamhub_orm.global_db.base import GlobalBase
 from streamhub_orm.schema import (
+    FALSE,
     SQL_NOW,
     EnumText,
     IntBool,
@@ -39,7 +40,7 @@ class App(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
 
     name: Mapped[str]
     display_name: Mapped[str | None]
@@ -75,7 +76,7 @@ class ApiToken(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
 
     name: Mapped[str]
     token_hash: Mapped[str]
@@ -84,7 +85,7 @@ class ApiToken(GlobalBase):
     allowed_ips_json: Mapped[list[str] | None] = mapped_column(tracked_json())
     last_used_at: Mapped[datetime | None] = mapped_column(UtcSql)
     created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)
-    revoked: Mapped[bool] = mapped_column(IntBool, server_default=text("0"))
+    revoked: Mapped[bool] = mapped_column(IntBool, server_default=FALSE)
     tenant_id: Mapped[str | None] = mapped_column(server_default="platform")
 
     app: Mapped[App | None] = relationship(back_populates="tokens", lazy="raise")
@@ -106,6 +107,6 @@ class IngressAuth(GlobalBase):
     stream_key: Mapped[str | None]
     password_hash: Mapped[str | None]
     password_salt: Mapped[str | None]
-    requires_password: Mapped[bool] = mapped_column(IntBool, server_default=text("0"))
+    requires_password: Mapped[bool] = mapped_column(IntBool, server_default=FALSE)
     validated_at: Mapped[datetime | None] = mapped_column(UtcSql)
     created_at: Mapped[datetime] = mapped_column(UtcSql, server_default=SQL_NOW)

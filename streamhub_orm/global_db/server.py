@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from streamhub_orm.global_db.base import GlobalBase
@@ -59,7 +59,7 @@ class ServerLog(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
 
     # The default keeps JavaScript's format, which the Node core compares with as text.
     ts: Mapped[datetime] = mapped_column(UtcIso, default=utc_now, server_default=SQL_NOW)
@@ -103,7 +103,7 @@ class IpRule(GlobalBase):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
 
     cidr: Mapped[str]
     action: Mapped[IpAction] = mapped_column(EnumText(IpAction))

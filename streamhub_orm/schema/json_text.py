@@ -5,14 +5,17 @@ import re
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.mutable import Mutable, MutableDict, MutableList
 from sqlalchemy.sql.operators import OperatorType, is_comparison
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from streamhub_orm.errors import HiddenValueError, StoredValueError
+from streamhub_orm.schema.types import POSTGRESQL, FieldType
 
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_UNSERVABLE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])", re.IGNORECASE)
 _ENCODE: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":")
 ).encode  # json.dumps would make an encoder at each call
@@ -49,6 +52,19 @@ def json_to_text(value: Any) -> str:  # noqa: ANN401 - any JSON
         return _without_half_pairs(text)
     expected = "a value that JSON can hold"
     raise HiddenValueError(expected, found)
+
+
+def json_to_server(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return compact JSON as PostgreSQL's JSONB can hold it; raises `HiddenValueError`.
+
+    That is JSON without NUL and without half a surrogate pair, which SQLite does hold, escaped.
+    """
+    text = json_to_text(value)
+    if _UNSERVABLE.search(text):
+        expected = "JSON that PostgreSQL can hold, without NUL"
+        found = "one with an escaped NUL or half a surrogate pair in it"
+        raise HiddenValueError(expected, found)
+    return text
 
 
 def _without_half_pairs(text: str) -> str:
@@ -108,8 +124,8 @@ def _step(key: str | int) -> str:
     return f'."{key}"'
 
 
-class JsonText(TypeDecorator[Any]):
-    """JSON as TEXT, written as JavaScript's JSON.stringify does.
+class JsonText(FieldType):
+    """JSON as TEXT, written as JavaScript's JSON.stringify does; on PostgreSQL JSONB.
 
     `column["key"]`, and so on inwards, is what lies there: text, a number, 0 or 1 for a flag, None
     for null, or JSON text. A comparison with it holds only for rows that hold valid JSON, and is
@@ -117,8 +133,8 @@ class JsonText(TypeDecorator[Any]):
     quotation marks.
     """
 
-    impl = sa.Text
     cache_ok = True
+    server_type = postgresql.JSONB(none_as_null=True)
 
     class comparator_factory(TypeDecorator.Comparator[Any]):  # noqa: N801 - SQLAlchemy's protocol
         """Adds the path to what a column of text can do."""
@@ -127,15 +143,25 @@ class JsonText(TypeDecorator[Any]):
             """Return what lies at a key of the object, or at an index of the list."""
             return _part(self.expr, "$" + _step(key))
 
-    def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ANN401 - any JSON
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
         """Write compact JSON; None is NULL."""
-        del dialect
-        return None if value is None else json_to_text(value)
+        if value is None or dialect.name == POSTGRESQL:  # whose driver writes it by json_to_server
+            return value
+        return json_to_text(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - any JSON
         """Read JSON; NULL is None."""
-        del dialect
-        return None if value is None else json_from_text(value)
+        if value is None or dialect.name == POSTGRESQL:
+            return value
+        return json_from_text(value)
+
+    def to_stored(self, value: Any) -> str:  # noqa: ANN401 - any JSON
+        """Return compact JSON."""
+        return json_to_text(value)
+
+    def from_stored(self, stored: str) -> Any:  # noqa: ANN401 - any JSON
+        """Return the value of JSON text."""
+        return json_from_text(stored)
 
 
 class _Malformed(MutableDict[str, Any]):

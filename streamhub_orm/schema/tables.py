@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import sqlalchemy as sa
 
+from streamhub_orm.schema.expressions import SqlNow
+from streamhub_orm.schema.types import INTEGER, TEXT
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstanceState
     from sqlalchemy.types import TypeEngine
@@ -20,14 +23,16 @@ NAMING_CONVENTION: Final = {
 """Names are for people and for errors; the Node core's own constraints have none."""
 
 ANNOTATION_TYPES: Final[dict[Any, TypeEngine[Any]]] = {
-    str: sa.TEXT(),
-    int: sa.INTEGER(),
+    str: TEXT,
+    int: INTEGER,
     float: sa.REAL(),
 }
 """The three storage classes in use. SQLAlchemy's own choice for str would be VARCHAR."""
 
-SQL_NOW: Final = sa.text("(datetime('now'))")
-"""The server default of a timestamp; it writes the SQL format."""
+SQL_NOW: Final = SqlNow()
+"""The server default of a timestamp; it writes the SQL format, or a time in whole seconds."""
+FALSE: Final = sa.false()
+"""The server default of a flag: 0, or false."""
 
 
 class ModelBase:

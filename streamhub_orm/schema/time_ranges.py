@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from datetime import datetime
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
-from streamhub_orm.errors import StoredValueError
+from streamhub_orm.schema.expressions import (
+    ComparableTime,
+    by_day_or,
+    comparable,
+    searched,
+)
+from streamhub_orm.schema.types import naive_utc
 
 TimeColumn: TypeAlias = sa.ColumnElement[Any] | InstrumentedAttribute[Any]
-
-_BLANK: Final = sa.literal_column("' '", sa.Text)
-_T: Final = sa.literal_column("'T'", sa.Text)
-_Z: Final = sa.literal_column("'Z'", sa.Text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,8 @@ class TimeRange:
     def __post_init__(self) -> None:
         """Refuse an end that is no point in time."""
         for end in (self.since, self.until):
-            given: object = end  # what a caller really passes
-            if given is not None and (not isinstance(given, datetime) or given.utcoffset() is None):
-                expected = "a datetime with a time zone"
-                raise StoredValueError(expected, given)
+            if end is not None:
+                naive_utc(end)
 
     def within(self, column: TimeColumn) -> sa.ColumnElement[bool]:
         """Return the condition that the column's time lies in this range.
@@ -44,19 +44,19 @@ class TimeRange:
         Its bound parameters carry this range's values and are named after the column. So a
         statement that is kept serves every range with the same ends, given `parameters`.
 
-        Within a day the SQL format sorts before the ISO format as text. So all that can lie in the
-        range lies between the SQL text of its start and the ISO text of its end, which is what
-        the index is searched for. What lies between them only by its format, part of one day at
-        each end, is then left out by comparing one form of both; for the days in between, comparing
-        the day as text is enough, and five times as fast.
+        On PostgreSQL times are compared. On SQLite, within a day, the SQL format sorts before the
+        ISO format as text. So all that can lie in the range lies between the SQL text of its start
+        and the ISO text of its end, which is what the index is searched for. What lies between them
+        only by its format, part of one day at each end, is then left out by comparing one form of
+        both.
         """
         text, bound = sa.type_coerce(column, sa.Text), self._bound(column)
-        searched: list[sa.ColumnElement[bool]] = []
+        terms: list[sa.ColumnElement[bool]] = []
         if self.since is not None:
-            searched.append(text >= bound[f"{column.key}_first"])
+            terms.append(searched(text >= bound[f"{column.key}_first"]))
         if self.until is not None:
-            searched.append(text < bound[f"{column.key}_last"])
-        return sa.and_(sa.true(), *searched, self.refined(column))
+            terms.append(searched(text < bound[f"{column.key}_last"]))
+        return sa.and_(sa.true(), *terms, self.refined(column))
 
     def refined(self, column: TimeColumn) -> sa.ColumnElement[bool]:
         """Return the exact part of `within`: it holds for the same rows, and searches no index."""
@@ -64,47 +64,31 @@ class TimeRange:
         key, exact = column.key, comparable(column)
         terms: list[sa.ColumnElement[bool]] = []
         if self.since is not None:
-            terms.append(sa.or_(text > bound[f"{key}_since_day"], exact >= bound[f"{key}_since"]))
+            by_day = text > bound[f"{key}_since_day"]
+            terms.append(by_day_or(by_day, exact >= bound[f"{key}_since"]))
         if self.until is not None:
-            terms.append(sa.or_(text < bound[f"{key}_until_day"], exact < bound[f"{key}_until"]))
+            by_day = text < bound[f"{key}_until_day"]
+            terms.append(by_day_or(by_day, exact < bound[f"{key}_until"]))
         return sa.and_(sa.true(), *terms)
 
-    def _bound(self, column: TimeColumn) -> dict[str, sa.BindParameter[str]]:
-        values = self.parameters(column)
-        return {name: sa.bindparam(name, value, sa.Text) for name, value in values.items()}
+    def _bound(self, column: TimeColumn) -> dict[str, sa.BindParameter[Any]]:
+        return {
+            name: sa.bindparam(name, value, sa.Text if isinstance(value, str) else ComparableTime)
+            for name, value in self.parameters(column).items()
+        }
 
-    def parameters(self, column: TimeColumn) -> dict[str, str]:
+    def parameters(self, column: TimeColumn) -> dict[str, Any]:
         """Return the values of the parameters in `within(column)`."""
-        key, values = column.key, {}
+        key, values = column.key, dict[str, Any]()
         if self.since is not None:
-            since = _utc(self.since)
+            since = naive_utc(self.since)
             values[f"{key}_first"] = since.isoformat(" ", "seconds")
-            values[f"{key}_since"] = _shortest(since)
+            values[f"{key}_since"] = self.since
             values[f"{key}_since_day"] = since.date().isoformat() + "~"
         if self.until is not None:
-            until = _utc(self.until)
+            until = naive_utc(self.until)
             # "~" sorts after all that can follow: a fraction, Z, a time or nothing.
             values[f"{key}_last"] = until.isoformat("T", "seconds") + "~"
-            values[f"{key}_until"] = _shortest(until)
+            values[f"{key}_until"] = self.until
             values[f"{key}_until_day"] = until.date().isoformat()
         return values
-
-
-def comparable(column: TimeColumn) -> sa.ColumnElement[str]:
-    """Return a stored time as text that compares in order of time: `2026-01-31T23:59:59.123`.
-
-    No index holds it: search by `TimeRange`. Equal times may differ by zeros at their end.
-    """
-    text = sa.type_coerce(column, sa.Text)
-    return sa.func.rtrim(sa.func.replace(text, _BLANK, _T), _Z, type_=sa.Text)
-
-
-def _shortest(utc: datetime) -> str:
-    """Return the comparable text without zeros at its end, so no text of the same time is less."""
-    whole = utc.isoformat("T", "seconds")
-    fraction = f"{utc.microsecond:06}".rstrip("0")
-    return f"{whole}.{fraction}" if fraction else whole
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)

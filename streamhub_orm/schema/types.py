@@ -1,7 +1,8 @@
 """Column types for what the Node core stores: two timestamp formats, flags and words.
 
-All are TEXT or INTEGER in DDL. A stored value of another form raises `StoredValueError`; a NULL is
-None.
+On SQLite all are TEXT or INTEGER. A stored value of another form raises `StoredValueError`; a NULL
+is None. On PostgreSQL they are its own types, which hold no other form; the values in Python are
+the same.
 """
 
 import re
@@ -12,8 +13,9 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from streamhub_orm.errors import StoredValueError
 
@@ -27,6 +29,15 @@ _TIMESTAMP: Final = re.compile(
 _ISO_LENGTH: Final = len("2026-01-31T23:59:59.123Z")
 _SQL_LENGTH: Final = len("2026-01-31 23:59:59")
 _NOT_TEXT: Final = re.compile("[\ud800-\udfff\0]")
+
+POSTGRESQL: Final = "postgresql"
+"""SQLAlchemy's name of the dialect in which the global database may be kept on a server."""
+SERVER_TIME: Final = postgresql.TIMESTAMP(timezone=True)
+SERVER_TEXT: Final = postgresql.TEXT(collation="C")
+"""Text in the order of its bytes, as on SQLite, whatever the database's own collation is."""
+TEXT: Final = sa.TEXT().with_variant(SERVER_TEXT, POSTGRESQL)
+INTEGER: Final = sa.INTEGER().with_variant(postgresql.BIGINT(), POSTGRESQL)
+"""A whole number of 64 bits."""
 
 
 present: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -53,34 +64,71 @@ def member_of(words: type[_Word], value: str) -> _Word:
         raise StoredValueError(expected, value) from error
 
 
-class _UtcText(TypeDecorator[datetime]):
-    """A point in time as TEXT in UTC; reads every format in the field, writes one."""
+def naive_utc(given: object) -> datetime:
+    """Return an aware datetime as a naive one in UTC; raises `StoredValueError` for another."""
+    if not isinstance(given, datetime) or given.utcoffset() is None:
+        expected = "a datetime with a time zone"
+        raise StoredValueError(expected, given)
+    return given.astimezone(UTC).replace(tzinfo=None)
+
+
+class FieldType(TypeDecorator[Any]):
+    """Base of the types whose form on SQLite is the Node core's, and on PostgreSQL its own."""
 
     impl = sa.Text
     cache_ok = True
+    server_type: TypeEngine[Any] = SERVER_TEXT
+    """The type on PostgreSQL."""
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type of this dialect."""
+        return self.server_type if dialect.name == POSTGRESQL else self.impl_instance
+
+    def to_stored(self, value: Any) -> Any:  # noqa: ANN401 - a value of PostgreSQL's driver
+        """Return what SQLite would store for a value of PostgreSQL's."""
+        return value
+
+    def from_stored(self, stored: Any) -> Any:  # noqa: ANN401 - a value of SQLite's
+        """Return what PostgreSQL holds for what SQLite would store."""
+        return stored
+
+
+class UtcTime(FieldType):
+    """A point in time in UTC: TEXT, of which it reads every format in the field and writes one.
+
+    On PostgreSQL a `timestamptz`, of which it writes as much as the text would hold.
+    """
+
+    cache_ok = True
+    server_type = SERVER_TIME
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - the driver's
         """Write an aware datetime in this column's format."""
-        del dialect
         if value is None:
             return None
-        given: object = value  # what a caller really passes
-        if not isinstance(given, datetime) or given.utcoffset() is None:
-            expected = "a datetime with a time zone"
-            raise StoredValueError(expected, value)
-        return self.formatted(given.astimezone(UTC).replace(tzinfo=None))
+        text = self.formatted(naive_utc(value))
+        return utc_from_text(text) if dialect.name == POSTGRESQL else text
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401 - the driver's
         """Read either format into an aware datetime."""
-        del dialect
-        return None if value is None else utc_from_text(value)
+        if value is None:
+            return None
+        return value.astimezone(UTC) if dialect.name == POSTGRESQL else utc_from_text(value)
+
+    def to_stored(self, value: datetime) -> str:
+        """Return the time in this column's format."""
+        return self.formatted(naive_utc(value))
+
+    def from_stored(self, stored: str) -> datetime:
+        """Return the time of a text."""
+        return utc_from_text(stored)
 
     def formatted(self, utc: datetime) -> str:
         """Return the text for a naive datetime in UTC."""
         raise NotImplementedError
 
 
-class UtcIso(_UtcText):
+class UtcIso(UtcTime):
     """`2026-01-31T23:59:59.123Z`: the columns that JavaScript writes."""
 
     cache_ok = True
@@ -90,7 +138,7 @@ class UtcIso(_UtcText):
         return utc.isoformat(timespec="milliseconds") + "Z"
 
 
-class UtcSql(_UtcText):
+class UtcSql(UtcTime):
     """`2026-01-31 23:59:59`: the columns that `datetime('now')` writes."""
 
     cache_ok = True
@@ -142,21 +190,29 @@ def is_storable(text: str) -> bool:
     return _NOT_TEXT.search(text) is None
 
 
-class IntBool(TypeDecorator[bool]):
+class IntBool(FieldType):
     """A flag as INTEGER, 0 or 1. Any other number counts as set, as it does for the Node core."""
 
     impl = sa.Integer
     cache_ok = True
+    server_type = sa.BOOLEAN()
+
+    def to_stored(self, value: bool) -> int:  # noqa: FBT001 - one value
+        """Return 0 or 1."""
+        return int(value)
+
+    def from_stored(self, stored: int) -> bool:
+        """Return a number as a flag."""
+        return stored != 0
 
     def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:  # noqa: FBT001 - SQLAlchemy's protocol
         """Write 0 or 1."""
-        del dialect
         if value is None:
             return None
         if value not in (0, 1):
             expected = "True or False"
             raise StoredValueError(expected, value)
-        return int(value)
+        return bool(value) if dialect.name == POSTGRESQL else int(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> bool | None:  # noqa: ANN401 - the driver's
         """Read a number as a flag."""
@@ -172,7 +228,7 @@ class IntBool(TypeDecorator[bool]):
 class EnumText(TypeDecorator[_Word]):
     """A word of a StrEnum as TEXT. The CHECK is the table's, by `one_of`."""
 
-    impl = sa.Text
+    impl = TEXT
     cache_ok = True
 
     def __init__(self, words: type[_Word]) -> None:
