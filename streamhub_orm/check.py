@@ -83,7 +83,7 @@ def check_installation(
     found.settings = [str(fault) for fault in _faults_of_secrets(place)]
     yield found
     try:
-        registry = read_registry(place.global_db)
+        registry = read_registry(place)
     except StreamHubError:
         return  # the check of the global database has said so
     work = partial(_check_app, place, registry, legacy=legacy)

@@ -23,6 +23,7 @@ from streamhub_orm.errors import (
     ReadOnlyDatabaseError,
 )
 from streamhub_orm.owner import give_back, require_owner
+from streamhub_orm.server_url import ServerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,15 +54,22 @@ class DataDir:
     """Absolute path of DATA_DIR."""
     global_db: Path
     """Absolute path of the global database, whether it exists or not."""
+    global_url: ServerUrl | None = None
+    """Where the global database is instead, if it is on a server: the control plane of all nodes."""
 
     @classmethod
-    def find(cls, root: Path) -> DataDir:
+    def find(cls, root: Path, global_url: ServerUrl | None = None) -> DataDir:
         """Find the installation in `root`, in either layout.
+
+        Without `global_url`, STREAMHUB_GLOBAL_URL says whether its global database is on a server;
+        then none has to be here.
 
         Raises `DataDirError` where there is none, where there are two, and where `root` is the
         inner folder of the nested layout. Raises `ForeignOwnerError` where root works in somebody
-        else's, and `IrregularFileError` for a link or no regular file where one belongs.
+        else's, `IrregularFileError` for a link or no regular file where one belongs, and
+        `GlobalUrlError`.
         """
+        url = global_url or ServerUrl.load()
         root = _absolute(root)
         require_owner(root)
         for each in (root / "data", root / "apps"):
@@ -70,7 +78,7 @@ class DataDir:
                 raise IrregularFileError(each, str(kind), "a folder")
         nested, flat = root / "data" / GLOBAL_DB_NAME, root / GLOBAL_DB_NAME
         try:
-            fault = _fault(root, nested, flat)
+            fault = _fault(root, nested, flat) if url is None else _fault_of_node(root)
         except PermissionError as error:
             found = f"a folder that this user may not enter ({nested.parent} or {root})"
             todo = "Run as the owner of the installation, or with sudo."
@@ -81,14 +89,16 @@ class DataDir:
         kind = irregularity(global_db)
         if kind is not None:
             raise IrregularFileError(global_db, kind)
-        return cls(root, global_db)
+        if url is not None and not _is_there(global_db):
+            global_db = nested
+        return cls(root, global_db, url)
 
     @classmethod
-    def fresh(cls, root: Path) -> DataDir:
+    def fresh(cls, root: Path, global_url: ServerUrl | None = None) -> DataDir:
         """Return the nested layout in `root`, for an installation that is yet to be made."""
         root = _absolute(root)
         require_owner(root)
-        return cls(root, root / "data" / GLOBAL_DB_NAME)
+        return cls(root, root / "data" / GLOBAL_DB_NAME, global_url or ServerUrl.load())
 
     @cached_property
     def apps(self) -> Path:
@@ -230,6 +240,14 @@ def _fault(root: Path, nested: Path, flat: Path) -> tuple[str, str, str] | None:
             "Check the path, or make a new installation with `streamhub-db init`.",
         )
     return None
+
+
+def _fault_of_node(root: Path) -> tuple[str, str, str] | None:
+    """Return what is wrong with a folder whose global database is on a server; None for nothing."""
+    if (root / "apps").is_dir():
+        return None
+    todo = "Check the path, or make a node of the installation with `streamhub-db init`."
+    return "no folder apps", "a StreamHub installation", todo
 
 
 def _is_there(path: Path) -> bool:

@@ -66,7 +66,7 @@ def downgrade_installation(  # noqa: PLR0913 - one keyword for each option of th
     require_below_head(APP if all_apps or apps else GLOBAL, revision)
     change = rehearse_downgrade if dry_run else downgrade_file
     with nullcontext() if dry_run else run_lock(place.lock_path):
-        registry = read_registry(place.global_db)
+        registry = read_registry(place)
         registry.require(apps)
         names = list(registry.ids) if all_apps else list(apps)
         world = APP if names or all_apps else GLOBAL

@@ -21,7 +21,7 @@ from streamhub_orm.migrations.global_file import refuse_empty_global
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import GLOBAL
-from streamhub_orm.registry import find_legacy_files
+from streamhub_orm.registry import find_legacy_files, record_apps
 from streamhub_orm.services.app_folders import undone_by_fault
 from streamhub_orm.settings import new_app_settings
 from streamhub_orm.settings.new_apps import MEDIA, furnish
@@ -77,7 +77,7 @@ def _make(place: DataDir) -> None:
     app_db = place.app_db(DEFAULT_APP)
     legacy = find_legacy_files(place, DEFAULT_APP)
     upgrade_app_file(app_db, legacy)
-    record_apps(place.global_db, {legacy.app_id: DEFAULT_APP})
+    record_apps(place, {legacy.app_id: DEFAULT_APP})
 
 
 def _require_fresh(place: DataDir) -> None:

@@ -164,7 +164,7 @@ class _Held(NamedTuple):
 def _read_apps(databases: Databases) -> _Held:
     streams, unread, vods = 0, 0, Counter[str]()
     place = databases.place
-    registry = read_registry(place.global_db)
+    registry = read_registry(place)
     for reading in read_apps(place, registry.ids, _read_app):
         unread += is_unread(reading, registry, place)
         if reading.value is not None:

@@ -71,7 +71,7 @@ def read_status(
     place = DataDir.find(data_dir)
     found = look_at(place.global_db, GLOBAL)
     try:
-        registry = read_registry(place.global_db)
+        registry = read_registry(place)
     except DatabaseFileError as error:
         state = found.state if found.error is not None else State.BROKEN
         return Status(place.root, FileState(state, found.revision, error=error))

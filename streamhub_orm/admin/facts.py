@@ -62,7 +62,7 @@ def find_app(place: DataDir, app: str) -> tuple[int, Path]:
     and has none now.
     """
     require_app_name(app)
-    registry = read_registry(place.global_db)
+    registry = read_registry(place)
     registry.require([app])
     path = place.app_db(app)
     if not bytes_on_disk(path):
@@ -116,7 +116,7 @@ def app_stats(databases: Databases, app: str, *, now: datetime) -> dict[str, Any
 def server_stats(databases: Databases, *, now: datetime) -> dict[str, Any]:
     """Return the answer of `stats`; apps that cannot be read are counted as `unread`."""
     place = databases.place
-    registry = read_registry(place.global_db)
+    registry = read_registry(place)
     global_bytes, app_bytes, unread = bytes_on_disk(place.global_db), 0, 0
     vods, streams, rooms = VodTotals(), 0, 0
     for reading in read_apps(place, registry.ids, _read):

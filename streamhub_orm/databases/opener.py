@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.databases.sessions import GLOBAL_INFO, app_info
 from streamhub_orm.errors import (
+    ControlPlaneError,
     DatabaseFileError,
     LockedDatabaseError,
     ReadOnlyDatabaseError,
@@ -19,7 +20,6 @@ from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.global_file import refuse_empty_global, upgrade_global_file
 from streamhub_orm.migrations.states import is_done, look_at, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
-from streamhub_orm.registry import RegistryConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.migrations.worlds import World
+    from streamhub_orm.registry import OpenRegistry
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class ReadyFile:
 class Opener:
     """Brings the databases of one installation to head; the calling thread does all the work."""
 
-    def __init__(self, place: DataDir, *, auto_upgrade: bool) -> None:
+    def __init__(self, place: DataDir, registry: OpenRegistry, *, auto_upgrade: bool) -> None:
         """Without `auto_upgrade`, raise `SchemaOutdatedError` for a file that is not at head."""
-        self.registry = RegistryConnection(place)
+        self.registry = registry
         self._place = place
         self._auto_upgrade = auto_upgrade
 
@@ -81,7 +82,7 @@ class Opener:
         """Tell whether an app is still registered; yes where the registry cannot be read now."""
         try:
             return self.registry.find_id(name) == app_id
-        except DatabaseFileError:
+        except (DatabaseFileError, ControlPlaneError):
             return True
 
     def _record(self, app_id: int, name: str) -> None:
@@ -91,6 +92,10 @@ class Opener:
         only tells, should the file go missing, that it was there.
         """
         path = self._place.global_db
+        if self._place.global_url is not None:
+            with suppress(ControlPlaneError):
+                record_apps_of(self._place, {app_id: name})
+            return
         with suppress(LockedDatabaseError, ReadOnlyDatabaseError):
             if look_at(path, GLOBAL).revision is not None:
                 record_apps(path, {app_id: name}, wait=False)

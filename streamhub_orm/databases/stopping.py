@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from contextlib import suppress
 from traceback import clear_frames
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
 from streamhub_orm.engine.engines import raw_connection
 from streamhub_orm.engine.forks import TrackedConnection
@@ -60,7 +60,7 @@ class Work:
         """True from when another thread wants it to end."""
         self.commits = 0
         """Transactions that it has committed."""
-        self.connections: list[sqlite3.Connection] = []
+        self.connections: list[sqlite3.Connection | StoppableConnection] = []
         """Connections that it has in hand; changed under `lock`."""
         self.lock = threading.Lock()
 
@@ -69,7 +69,7 @@ class Work:
         with self.lock:
             self.is_stopping = True
             for connection in self.connections:
-                connection.__class__ = StoppedConnection
+                _stop(connection)
 
     def do(self, function: Callable[[], _ResultT]) -> _ResultT:
         """Call the function in this thread; raises `Stopped` where an error ended it amid that."""
@@ -117,7 +117,21 @@ def count_commit() -> None:
         work.commits += 1
 
 
-def watch(connection: sa.Connection) -> sqlite3.Connection | None:
+class StoppableConnection(Protocol):
+    """A connection to a server, whose statement another thread can end."""
+
+    def stop(self) -> None:
+        """Let it roll back and close, and do nothing else; end the statement that is at work."""
+
+
+def _stop(connection: sqlite3.Connection | StoppableConnection) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.__class__ = StoppedConnection
+    else:
+        connection.stop()
+
+
+def watch(connection: sa.Connection) -> sqlite3.Connection | StoppableConnection | None:
     """Let a connection do nothing more when this thread's work is to end; return what is watched.
 
     None in a thread whose work nobody can stop.
@@ -125,20 +139,23 @@ def watch(connection: sa.Connection) -> sqlite3.Connection | None:
     work = _thread.work
     if work is None:
         return None
-    raw = raw_connection(connection)
-    raw.set_progress_handler(lambda: work.is_stopping, _STEPS)
+    raw: sqlite3.Connection | StoppableConnection = raw_connection(connection)
+    if isinstance(raw, sqlite3.Connection):
+        raw.set_progress_handler(lambda: work.is_stopping, _STEPS)
     with work.lock:
         work.connections.append(raw)
         if work.is_stopping:
-            raw.__class__ = StoppedConnection
+            _stop(raw)
     return raw
 
 
-def unwatch(connection: sqlite3.Connection) -> None:
+def unwatch(connection: sqlite3.Connection | StoppableConnection) -> None:
     """Leave alone what `watch` returned, in the same thread."""
     work = _thread.work
     if work is not None:
         with work.lock:
             work.connections.remove(connection)
+    if not isinstance(connection, sqlite3.Connection):
+        return
     with suppress(sqlite3.ProgrammingError):  # it is closed already
         connection.set_progress_handler(None, 0)

@@ -20,7 +20,7 @@ from streamhub_orm.legacy.meta import read_value, write_value
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 SPLIT_DONE: Final = "per_app_split_done"
 SPLIT_BACKUP: Final = "per_app_split_backup"
@@ -28,7 +28,8 @@ OWN_SPLIT_BACKUP: Final = "streamhub_orm_split_backup"
 """Our own record of the backup: the Node core overwrites its key at the boot after a failed run."""
 CLEANUP_BACKUP: Final = "streamhub_orm_cleanup_backup"
 """The backup made before the global copies of moved rows were deleted."""
-_APP_DB: Final = "streamhub_orm_app_db:"
+APP_DB_KEY: Final = "streamhub_orm_app_db:"
+"""Begin of the keys that record, by its id, that an app has had an app.db."""
 _META_TABLE: Final = """
     CREATE TABLE IF NOT EXISTS _streamhub_meta (
         key TEXT PRIMARY KEY, value TEXT, updated_at TEXT NOT NULL DEFAULT (datetime('now')))"""
@@ -44,14 +45,19 @@ def recorded_app_ids(connection: sqlite3.Connection) -> frozenset[int]:
     """Return the registry ids of the apps that are known to have had an app.db."""
     if not columns_of(connection, "main", "_streamhub_meta"):
         return frozenset()
-    query = "SELECT substr(key, ?) FROM main._streamhub_meta WHERE key GLOB ?"
-    found = connection.execute(query, (len(_APP_DB) + 1, f"{_APP_DB}*"))
-    return frozenset(int(number) for (number,) in found if number.isascii() and number.isdigit())
+    query = "SELECT key FROM main._streamhub_meta WHERE key GLOB ?"
+    return recorded_ids(key for (key,) in connection.execute(query, (f"{APP_DB_KEY}*",)))
+
+
+def recorded_ids(keys: Iterable[str]) -> frozenset[int]:
+    """Return the registry ids that these keys hold."""
+    numbers = (key.removeprefix(APP_DB_KEY) for key in keys)
+    return frozenset(int(it) for it in numbers if it.isascii() and it.isdigit())
 
 
 def is_app_recorded(connection: sqlite3.Connection, app_id: int) -> bool:
     """Tell whether an app is known to have had an app.db."""
-    return read_value(connection, f"{_APP_DB}{app_id}") is not None
+    return read_value(connection, f"{APP_DB_KEY}{app_id}") is not None
 
 
 def record_apps(path: Path, ids: Mapping[int, str], *, wait: bool = True) -> None:
@@ -67,7 +73,7 @@ def record_apps(path: Path, ids: Mapping[int, str], *, wait: bool = True) -> Non
         connection.execute("BEGIN IMMEDIATE")
         with foreign_code_set_aside(connection, path):
             for app_id, name in ids.items():
-                write_value(connection, f"{_APP_DB}{app_id}", name, once=True)
+                write_value(connection, f"{APP_DB_KEY}{app_id}", name, once=True)
         connection.execute("COMMIT")
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from streamhub_orm.durable_files import file_mode
 from streamhub_orm.engine.connections import attach_read_only
 from streamhub_orm.legacy.bookkeeping import is_split
-from streamhub_orm.legacy.global_rows import read_global_rows
+from streamhub_orm.legacy.global_rows import GlobalRows, read_global_rows
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.legacy.accounts import Fingerprint
-    from streamhub_orm.legacy.global_rows import GlobalRows
 
 # At 400 rows both ways take the same time, at 20,000 indices after the rows take two thirds.
 _MANY_ROWS: Final = 1_000
 _MANY_BYTES: Final = 512 * 1024
 _BYTES_PER_ROW: Final = 400
 """Rough size of a row of vods.db with its indices."""
+
+_PRIVATE: Final = 0o600
 
 VODS_DB, GLOBAL_ROWS, GLOBAL_INGRESS = "vods_db", "global_rows", "global_ingress"
 
@@ -76,6 +78,16 @@ class GlobalState:
     rows: GlobalRows
 
 
+NO_ROWS: Final = GlobalState(
+    split_done=True,
+    rows=GlobalRows(
+        {"streams": 0, "vods": 0, "ingress_auth": 0},
+        {"streams": {}, "vods": {}, "ingress_auth": {}},
+    ),
+)
+"""The global database on a server: it is at the head of the split."""
+
+
 def read_global_state(connection: sqlite3.Connection) -> GlobalState:
     """Read it through an open connection to the global database, whatever its schema step."""
     return GlobalState(is_split(connection), read_global_rows(connection))
@@ -87,7 +99,8 @@ class LegacyFiles:
 
     app: str
     app_id: int
-    global_db: Path
+    global_db: Path | None
+    """None where the global database is on a server: it holds no legacy rows."""
     vods_db: Path
     find_global: Callable[[], GlobalState]
     """Asked only where something is to be imported or counted: an app at head costs no look."""
@@ -97,6 +110,11 @@ class LegacyFiles:
     """True where an app whose database is lost is started anew, on purpose."""
     row_index: Path | None = None
     """File in which a run over many apps has looked up whose the global rows are."""
+
+    @property
+    def mode_of_new_file(self) -> int:
+        """The permission bits of a new app.db: those of the global database."""
+        return _PRIVATE if self.global_db is None else file_mode(self.global_db)
 
     @property
     def row_parameters(self) -> dict[str, object]:
@@ -156,7 +174,10 @@ def attach_sources(connection: sqlite3.Connection, files: LegacyFiles) -> list[S
 
     ATTACH works inside a transaction, DETACH does not: the connection's close detaches them.
     """
-    attach_read_only(connection, files.global_db, "global_db")
+    if files.global_db is None:
+        connection.execute("ATTACH ':memory:' AS global_db")
+    else:
+        attach_read_only(connection, files.global_db, "global_db")
     sources = list(SOURCES)
     if files.row_index is not None:
         attach_read_only(connection, files.row_index, "row_index")

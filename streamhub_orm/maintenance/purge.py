@@ -110,7 +110,7 @@ def purge(
     is not at head.
     """
     with Databases(data_dir, auto_upgrade=False) as databases:
-        registry = read_registry(databases.place.global_db)
+        registry = read_registry(databases.place)
         registry.require([app])
         run = _Run(databases, Purge(databases.place.root, app, scope, dry_run), registry.ids[app])
         planned = run.count()

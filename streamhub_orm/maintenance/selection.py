@@ -104,7 +104,7 @@ def _find_apps(place: DataDir, selection: Selection) -> tuple[Iterable[str], Str
     if selection.apps == ():
         return (), None
     try:
-        registry = read_registry(place.global_db)
+        registry = read_registry(place)
     except StreamHubError as error:
         if selection.with_global:
             return (), error

@@ -14,7 +14,7 @@ from streamhub_orm.legacy.sources import GlobalState, LegacyFiles
 from streamhub_orm.migrations.states import State, is_done, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.owner import scratch_folder
-from streamhub_orm.registry import read_registry
+from streamhub_orm.registry import read_registry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def prove_split(place: DataDir, global_db: Path) -> Proof:
     state = look_for_upgrade(global_db, GLOBAL, recover=False)
     if state.error is not None:
         raise state.error
-    registry = read_registry(global_db)
+    registry = read_registry_of(global_db)
     with reading(global_db) as connection:
         rows = count_global_rows(connection)
     proof = Proof(rows.all)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING
 
-from streamhub_orm.durable_files import file_mode, make_folder, publish, temporary_beside
+from streamhub_orm.durable_files import make_folder, publish, temporary_beside
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.connections import open_scratch, translated
 from streamhub_orm.engine.database_files import (
@@ -89,7 +89,7 @@ def upgrade_app_file(  # noqa: PLR0913 - the one road of all callers
         if road.destination(None) == APP.head:
             with suppress(FileExistsError):  # another process has created it meanwhile
                 return _create(path, legacy, progress, before_creating, scratch=scratch)
-        create_empty(path, mode=file_mode(legacy.global_db))
+        create_empty(path, mode=legacy.mode_of_new_file)
     with folder_lock(path.parent):
         found = look_for_upgrade(path, APP)
         if _is_done(found, road, legacy):
@@ -149,7 +149,7 @@ def _create(
         make_folder(path.parent)
         with temporary_beside(path) as temporary:
             account = _fill(temporary, legacy, progress)
-            mode = file_mode(legacy.global_db)
+            mode = legacy.mode_of_new_file
             before_creating()
             publish(temporary, path, mode=mode)
     return Upgraded(None, APP.head, account=account)

@@ -75,7 +75,7 @@ def find_targets(world: World) -> dict[str, Callable[[], Target]]:
     place = DataDir.find(root)
     if world is GLOBAL:
         return {world.name: partial(Target, place.global_db)}
-    registry = read_registry(place.global_db)
+    registry = read_registry(place)
     names = options.get("app", [])
     if not names:
         known = ", ".join(registry.ids) or "none"

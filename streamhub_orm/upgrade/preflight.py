@@ -153,7 +153,7 @@ def look_at_everything(
     """
     global_state = look_for_upgrade(place.global_db, GLOBAL, recover=recover)
     refuse_empty_global(place)
-    registry = read_registry(place.global_db)
+    registry = read_registry(place)
     registry.require((*apps, *create_missing))
     with reading(place.global_db) as connection:
         legacy = read_global_state(connection)

@@ -14,15 +14,12 @@ from streamhub_orm.engine.backups import back_up, time_stamp
 from streamhub_orm.engine.connections import try_write_lock
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
-from streamhub_orm.legacy.bookkeeping import (
-    mark_split_done,
-    record_apps,
-    record_split_backup,
-)
+from streamhub_orm.legacy.bookkeeping import mark_split_done, record_split_backup
 from streamhub_orm.legacy.progress import silent
 from streamhub_orm.migrations.global_file import rehearse_global_file, upgrade_global_file
 from streamhub_orm.migrations.states import State
 from streamhub_orm.owner import scratch_folder
+from streamhub_orm.registry import record_apps
 from streamhub_orm.upgrade.app_job import count_app, died, rehearse_app, upgrade_app
 from streamhub_orm.upgrade.caution import WITHOUT, Caution
 from streamhub_orm.upgrade.interrupts import Interrupts
@@ -199,7 +196,7 @@ class _Run:
         ids = self.plan.to_record
         try:
             if ids and self.report.failed == 0 and not self.plan.errors:
-                record_apps(self.plan.place.global_db, ids)
+                record_apps(self.plan.place, ids)
         except StreamHubError as error:
             self.report.global_.error = str(error)
 

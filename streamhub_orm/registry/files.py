@@ -1,9 +1,8 @@
-"""Registry of the apps: the global table `apps`, read without an ORM at any schema step."""
+"""The registry in a file: the global table `apps`, read without an ORM at any schema step."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import lossy_text, open_read_only, reading, translated
@@ -12,10 +11,11 @@ from streamhub_orm.errors import UnknownAppError, UnknownStructureError
 from streamhub_orm.legacy.bookkeeping import is_app_recorded, is_split, recorded_app_ids
 from streamhub_orm.legacy.global_rows import read_global_rows
 from streamhub_orm.legacy.sources import GlobalState, LegacyFiles, read_global_state
+from streamhub_orm.registry.entries import Registry
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
@@ -29,30 +29,8 @@ OF_PLATFORM: Final = f"SELECT {_NAME} FROM apps WHERE coalesce(tenant_id, ?1) = 
 _PLATFORM: Final = "platform"
 
 
-@dataclass(frozen=True)
-class Registry:
-    """All apps, as one look at the global database found them."""
-
-    global_db: Path
-    ids: dict[str, int]
-    """`apps.id` by name, in the order of the ids; names may lie outside the allow-list."""
-    split_done: bool
-    recorded: frozenset[int] = frozenset()
-    """Ids of the apps that are known to have had an app.db."""
-
-    def is_recorded(self, name: str) -> bool:
-        """Tell whether an app is known to have had an app.db."""
-        return self.ids[name] in self.recorded
-
-    def require(self, names: Iterable[str]) -> None:
-        """Raise `UnknownAppError` for the first name that is not registered."""
-        for name in names:
-            if name not in self.ids:
-                raise UnknownAppError(name, self.global_db, list(self.ids))
-
-
-def read_registry(global_db: Path) -> Registry:
-    """Read the registry; raises a `DatabaseFileError` where the file cannot be used."""
+def read_registry_of(global_db: Path) -> Registry:
+    """Read the registry of a file; raises a `DatabaseFileError` where it cannot be used."""
     with reading(global_db) as connection:
         _require_table(connection, global_db)
         ids = read_app_ids(connection)
@@ -69,31 +47,14 @@ def read_app_ids(connection: sqlite3.Connection) -> dict[str, int]:
         return {str(name): id_ for name, id_ in connection.execute(_ALL)}
 
 
-def list_app_names(place: DataDir) -> list[str]:
-    """Return the names of all registered apps, in the order of their ids.
-
-    Raises a `DatabaseFileError` where the global database cannot be read.
-    """
-    return list(read_registry(place.global_db).ids)
-
-
-def list_app_names_of_tenant(place: DataDir, tenant_id: str) -> list[str]:
-    """Return the names of a tenant's apps, in the order of their ids; empty for an unknown one.
-
-    Before tenancy every app is the platform's. Raises as `list_app_names` does.
-    """
-    with reading(place.global_db) as connection:
-        if "tenant_id" not in _require_table(connection, place.global_db):
+def list_names_of_tenant(global_db: Path, tenant_id: str) -> list[str]:
+    """Return the names of a tenant's apps; before tenancy every app is the platform's."""
+    with reading(global_db) as connection:
+        if "tenant_id" not in _require_table(connection, global_db):
             return list(read_app_ids(connection)) if tenant_id == _PLATFORM else []
         query = OF_PLATFORM if tenant_id == _PLATFORM else OF_TENANT
         with lossy_text(connection):
             return [str(name) for (name,) in connection.execute(query, (tenant_id,))]
-
-
-def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
-    """Return where the legacy rows of one app may lie; raises `UnknownAppError`."""
-    with reading(place.global_db) as connection:
-        return look_up_legacy_files(connection, place, name)
 
 
 def look_up_legacy_files(
@@ -102,7 +63,7 @@ def look_up_legacy_files(
     name: str,
     find_global: Callable[[], GlobalState] | None = None,
 ) -> LegacyFiles:
-    """Do the same through an open connection to the global database.
+    """Return where the legacy rows of one app may lie, through an open connection to the file.
 
     The legacy tables are asked only where something is to be imported: then by `find_global`, or
     by opening the file.

@@ -1,0 +1,116 @@
+"""Errors about the control plane: the global database where it is kept on a PostgreSQL server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from streamhub_orm.errors.base import StreamHubError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class GlobalUrlError(StreamHubError, ValueError):
+    """Raised for a URL that cannot name the global database. The URL is not shown: it may hold a
+    password.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    source: str
+    found: str
+    subject = "{source}"
+    expected = "postgresql+psycopg://USER@HOST/DATABASE"
+    todo = (
+        "Correct it. A password goes into STREAMHUB_GLOBAL_URL, a password file (PGPASSFILE) or a "
+        "service file (PGSERVICE), never into an argument."
+    )
+
+
+class ControlPlaneError(StreamHubError):
+    """Base of errors about a control plane on a server; `server` names it without a password."""
+
+    server: str
+    subject = "{server}"
+    public_message = "The service is not available. Try again in a moment."
+
+
+class ControlPlaneFaultError(ControlPlaneError):
+    """Base of those whose texts come from where the fault was met."""
+
+    found: str
+    expected: str
+    todo: str
+
+
+class ControlPlaneUnreachableError(ControlPlaneFaultError):
+    """Raised when the server cannot be reached, or is not ready yet."""
+
+    may_be_repeated: ClassVar[bool] = True
+
+
+class ControlPlaneAccessError(ControlPlaneFaultError):
+    """Raised when the server lets this user not in, or not do this."""
+
+
+class ControlPlaneMissingError(ControlPlaneFaultError):
+    """Raised when the server has no such database, or it is not set up as a control plane."""
+
+
+class ForeignControlPlaneError(ControlPlaneFaultError):
+    """Raised when the database is another program's."""
+
+
+class ControlPlaneNewerError(ControlPlaneFaultError):
+    """Raised when a later release than this one has written the database."""
+
+
+class ControlPlaneOutdatedError(ControlPlaneFaultError):
+    """Raised when the database is not at head, and may not be upgraded on the way."""
+
+
+class ControlPlaneReadOnlyError(ControlPlaneFaultError):
+    """Raised when the server takes no writes: it is a standby, or set to read-only."""
+
+
+class ControlPlaneFullError(ControlPlaneFaultError):
+    """Raised when the server has no room left, on its disk or in its memory."""
+
+
+class ControlPlaneBusyError(ControlPlaneFaultError):
+    """Raised when the server has no connection free, or took longer than it may."""
+
+    may_be_repeated: ClassVar[bool] = True
+
+
+class ConnectionLostError(ControlPlaneFaultError):
+    """Raised when the connection ended amid a session; nothing of the session was committed."""
+
+    may_be_repeated: ClassVar[bool] = True
+
+
+class CommitInDoubtError(ControlPlaneError):
+    """Raised when the connection ended during a commit: it may or may not have been carried out."""
+
+    found = "the connection to have ended before the server answered a commit"
+    expected = "an answer"
+    todo = "Look whether what was written is there before it is done again."
+
+
+class TransactionConflictError(ControlPlaneError):
+    """Raised when two transactions could not both be carried out; nothing of this one was."""
+
+    may_be_repeated: ClassVar[bool] = True
+
+    found = "another transaction that changed what this one has read or wants to write"
+    expected = "none at the same time"
+    todo = "Do the work again in a new session; `streamhub_orm.retrying` does so."
+
+
+class ControlPlaneDriftError(ControlPlaneError):
+    """Raised when the database's structure is not that of its revision."""
+
+    differences: Sequence[str]
+    found = "a structure that differs: {differences:; }"
+    expected = "the structure of its revision"
+    todo = "Nothing was changed. Undo the differences, or report them."

@@ -1,0 +1,248 @@
+"""SQLAlchemy engine on a control plane: how its transactions begin, and what its faults are called."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from streamhub_orm.engine.engines import READ_ONLY
+from streamhub_orm.errors import (
+    CommitInDoubtError,
+    ControlPlaneBusyError,
+    HiddenValueError,
+    StreamHubError,
+)
+from streamhub_orm.postgresql.faults import fault_of, hide_values, refusal_of
+from streamhub_orm.schema.json_text import json_from_text, json_to_server
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from streamhub_orm.server_url import ServerUrl
+
+READY_CONNECTIONS: Final = 8
+"""Connections of one process that stay open while nobody uses them; as many more may be open."""
+_WAIT_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 5
+_LOOK_AFTER_SECONDS: Final = 1.0
+"""Idle for longer, a connection is looked at before it is used: the server may have restarted."""
+_SERVER: Final = "server"
+_USED_AT: Final = "used_at"
+_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WRITING: Final = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_APPLICATION: Final = "streamhub-orm"
+
+
+class ServerConnection(psycopg.Connection[Any]):
+    """A connection whose work another thread can end."""
+
+    def stop(self) -> None:
+        """Let it roll back and close, and do nothing else; end the statement that is at work."""
+        self.__class__ = StoppedServerConnection
+        with suppress(psycopg.Error):  # it has ended by itself, or the server has gone
+            self.cancel_safe(timeout=_CONNECT_SECONDS)
+
+
+class StoppedServerConnection(ServerConnection):
+    """A connection of stopped work."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 - stands for any method
+        message = "stopped"
+        raise psycopg.errors.QueryCanceled(message)
+
+    commit = cursor = execute = transaction = pipeline = _refuse  # type: ignore[assignment]
+
+
+class ServerDialect(PGDialect_psycopg):
+    """psycopg with our way to begin, and our errors for what a session may meet.
+
+    A session that only reads sees one snapshot. One that writes is serializable: what it read is
+    still true when it commits, or it ends in `TransactionConflictError`, as if it had never begun.
+    On SQLite the write lock gives the same promise.
+    """
+
+    supports_statement_cache = True
+
+    def connect(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Connect."""
+        return ServerConnection.connect(*arguments, **options)
+
+    def do_begin(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Begin; the driver's own transaction control is off."""
+        reading = dbapi_connection.info.get(READ_ONLY, False)
+        dbapi_connection.driver_connection.execute(_READING if reading else _WRITING)
+
+    def do_commit(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Commit; raises `CommitInDoubtError` where the connection ends before the answer."""
+        try:
+            dbapi_connection.commit()
+        except psycopg.Error as error:
+            server = dbapi_connection.info[_SERVER]
+            found = fault_of(error, server, during_commit=True)
+            if isinstance(found, CommitInDoubtError):
+                dbapi_connection.invalidate()
+                raise found from error
+            raise
+
+    def do_execute(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Execute a statement; raises `HiddenValueError` for a value that the server cannot hold."""
+        _require_holdable(parameters)
+        super().do_execute(cursor, statement, parameters, context)
+
+    def do_executemany(
+        self,
+        cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
+        context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
+    ) -> None:
+        """Execute a statement with each of many parameters, as `do_execute`."""
+        for each in parameters:
+            _require_holdable(each)
+        super().do_executemany(cursor, statement, parameters, context)
+
+
+def _require_holdable(parameters: Mapping[str, Any] | Sequence[Any] | None) -> None:
+    values = parameters.values() if isinstance(parameters, dict) else parameters or ()
+    for value in values:
+        if value.__class__ is str:
+            if "\0" in value:
+                raise HiddenValueError(_TEXT, "text with a NUL character in it")
+            if not value.isascii() and not _is_utf8(value):
+                raise HiddenValueError(_TEXT, "text with half a surrogate pair in it")
+        elif value.__class__ is int and not -(2**63) <= value < 2**63:
+            raise HiddenValueError("a number of 64 bits", "a greater one")
+
+
+_TEXT: Final = "text that UTF-8 can write, without NUL"
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+registry.register("postgresql.streamhub", __name__, "ServerDialect")
+
+
+class _Connection(sa.Connection):
+    """A connection that raises our own errors; see the one of `streamhub_orm.engine.engines`."""
+
+    def _handle_dbapi_exception(
+        self,
+        e: BaseException,
+        *details: Any,  # noqa: ANN401 - SQLAlchemy's
+        **options: Any,  # noqa: ANN401 - SQLAlchemy's
+    ) -> NoReturn:
+        if isinstance(e, StreamHubError):
+            raise e
+        hide_values(e)
+        try:
+            super()._handle_dbapi_exception(e, *details, **options)
+        except sa.exc.DBAPIError as error:
+            found = fault_of(error.orig, self.engine.info_server) if error.orig else None  # type: ignore[attr-defined]
+            if found is None:
+                raise
+            raise found from None
+
+
+class ServerEngine:
+    """One engine on a control plane, with a pool that heals by itself.
+
+    Values never stand in an error or a log: among them are hashes and keys.
+    """
+
+    def __init__(self, url: ServerUrl, *, ready: int = READY_CONNECTIONS) -> None:
+        """Make the engine; nothing is opened."""
+        self.url = url
+        self.server = str(url)
+        self.engine = sa.create_engine(
+            url.url.set(drivername="postgresql+streamhub"),
+            pool_size=ready,
+            max_overflow=ready,
+            pool_timeout=_WAIT_SECONDS,
+            pool_use_lifo=True,
+            pool_reset_on_return=None,
+            hide_parameters=True,
+            json_serializer=json_to_server,
+            json_deserializer=json_from_text,
+            connect_args={
+                "autocommit": True,
+                "connect_timeout": _CONNECT_SECONDS,
+                "application_name": _APPLICATION,
+                "options": "-c timezone=UTC",
+                **_keepalives,
+            },
+        )
+        self.engine._connection_cls = _Connection  # noqa: SLF001 - as there
+        self.engine.info_server = self.server  # type: ignore[attr-defined]
+        sa.event.listen(self.engine, "connect", self._note)
+        sa.event.listen(self.engine, "checkout", _look)
+        sa.event.listen(self.engine, "checkin", _note_use)
+
+    def connect(self) -> sa.Connection:
+        """Return a connection outside of any transaction; raises a `ControlPlaneError`."""
+        try:
+            return self.engine.connect()
+        except sa.exc.TimeoutError as error:
+            raise ControlPlaneBusyError(
+                self.server,
+                f"all of this process's {2 * READY_CONNECTIONS} connections in use for "
+                f"{_WAIT_SECONDS:g} s",
+                "one to be given back",
+                "End sessions sooner, and do not open one inside another.",
+            ) from error
+        except sa.exc.DBAPIError as error:
+            assert isinstance(error.orig, psycopg.Error)  # noqa: S101 - psycopg's it is
+            raise refusal_of(error.orig, self.server) from None
+
+    def close(self) -> None:
+        """Close every connection that nobody has in hand."""
+        self.engine.dispose()
+
+    def leave_to_parent(self) -> None:
+        """In a child after fork, forget the connections without closing them."""
+        self.engine.dispose(close=False)
+
+    def _note(self, _: object, record: sa.pool.ConnectionPoolEntry) -> None:
+        record.info[_SERVER] = self.server
+
+
+_keepalives: Final = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""A network that swallows packets ends a statement after 25 s, where TCP's own defaults take hours."""
+
+
+def _note_use(_: object, record: sa.pool.ConnectionPoolEntry) -> None:
+    record.info[_USED_AT] = time.monotonic()
+
+
+def _look(
+    connection: psycopg.Connection[Any], record: sa.pool.ConnectionPoolEntry, _: object
+) -> None:
+    used_at = record.info.get(_USED_AT)
+    if used_at is None or time.monotonic() - used_at < _LOOK_AFTER_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.Error as error:
+        raise sa.exc.DisconnectionError from error

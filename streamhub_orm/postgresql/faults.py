@@ -1,0 +1,149 @@
+"""Faults of a server, as errors of our tree: by its SQLSTATE, or by what libpq says of a refusal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg
+import sqlalchemy as sa
+
+from streamhub_orm.errors import (
+    CommitInDoubtError,
+    ConnectionLostError,
+    ControlPlaneAccessError,
+    ControlPlaneBusyError,
+    ControlPlaneFaultError,
+    ControlPlaneFullError,
+    ControlPlaneMissingError,
+    ControlPlaneReadOnlyError,
+    ControlPlaneUnreachableError,
+    HiddenValueError,
+    StreamHubError,
+    TransactionConflictError,
+)
+
+_CONFLICTS: Final = frozenset({"40001", "40P01"})
+_UNHELD: Final = frozenset({"22021", "22P05"})
+"""A character that the database cannot hold, such as NUL."""
+_BY_STATE: Final[dict[str, tuple[type[ControlPlaneFaultError], str, str]]] = {
+    "25006": (
+        ControlPlaneReadOnlyError,
+        "a server that takes writes",
+        "Name the primary server; after a failover that may be another one.",
+    ),
+    "53100": (
+        ControlPlaneFullError,
+        "room on its disk",
+        "Make room on the server, then try again.",
+    ),
+    "53200": (ControlPlaneFullError, "memory for the statement", "Give the server more memory."),
+    "53300": (
+        ControlPlaneBusyError,
+        "a connection to be free",
+        "Raise max_connections of the server, or open fewer processes; each keeps up to 8.",
+    ),
+    "55P03": (ControlPlaneBusyError, "a lock within lock_timeout", "Try again in a moment."),
+    "57014": (
+        ControlPlaneBusyError,
+        "an answer within statement_timeout",
+        "Raise statement_timeout, or look what the server is busy with (pg_stat_activity).",
+    ),
+    "25P03": (
+        ConnectionLostError,
+        "a statement within idle_in_transaction_session_timeout",
+        "Nothing was committed. Keep sessions short, then do the work again.",
+    ),
+    "42501": (
+        ControlPlaneAccessError,
+        "a user who may do this",
+        "Grant it, or connect as the owner of the database.",
+    ),
+}
+_AT_CONNECT: Final = (
+    (
+        ("password authentication failed", "no password supplied", "authentication failed"),
+        ControlPlaneAccessError,
+        "a user and password that the server takes",
+        "Correct the user or the password (PGPASSFILE, PGSERVICE or STREAMHUB_GLOBAL_URL).",
+    ),
+    (
+        ("no pg_hba.conf entry", "is not permitted to log in", "does not exist"),
+        ControlPlaneAccessError,
+        "a user whom the server lets in",
+        "Create the user, or let it in by pg_hba.conf.",
+    ),
+    (
+        ("too many clients", "remaining connection slots", "too many connections"),
+        ControlPlaneBusyError,
+        "a connection to be free",
+        "Raise max_connections of the server, or open fewer processes; each keeps up to 8.",
+    ),
+    (
+        ("certificate", "SSL", "TLS"),
+        ControlPlaneAccessError,
+        "a connection by TLS as the URL asks for it",
+        "Correct sslmode and its files.",
+    ),
+)
+_MISSING: Final = "database"
+
+
+def fault_of(
+    error: BaseException, server: str, *, during_commit: bool = False
+) -> StreamHubError | None:
+    """Return our error for one of the driver's; None for what is the statement's own fault."""
+    if not isinstance(error, psycopg.Error):
+        return None
+    state = error.sqlstate
+    if state in _CONFLICTS:
+        return TransactionConflictError(server)
+    if state in _UNHELD:
+        return HiddenValueError("text that PostgreSQL can hold, without NUL", "other text")
+    if state in _BY_STATE:
+        kind, expected, todo = _BY_STATE[state]
+        return kind(server, said_by(error), expected, todo)
+    if _is_lost(error, state):
+        if during_commit:
+            return CommitInDoubtError(server)
+        todo = "Nothing of this session was committed. Do the work again in a new one."
+        return ConnectionLostError(server, said_by(error), "it to last", todo)
+    return None
+
+
+def refusal_of(error: psycopg.Error, server: str) -> ControlPlaneFaultError:
+    """Return our error for a connection that did not come about."""
+    said = said_by(error)
+    if "database" in said and "does not exist" in said:
+        todo = "Create it, or correct the name of the database."
+        return ControlPlaneMissingError(server, said, "a database of this name", todo)
+    for words, kind, expected, todo in _AT_CONNECT:
+        if any(word in said for word in words):
+            return kind(server, said, expected, todo)
+    todo = "Start the server, or correct host and port; then try again."
+    return ControlPlaneUnreachableError(server, said, "a server that answers", todo)
+
+
+def said_by(error: psycopg.Error) -> str:
+    """Return what the server or libpq said, in one line, without the values of a statement."""
+    primary = error.diag.message_primary
+    if primary:
+        return primary
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].removeprefix("- ") if lines else type(error).__name__
+
+
+def _is_lost(error: psycopg.Error, state: str | None) -> bool:
+    if state is not None:
+        return state.startswith(("08", "57P"))
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+
+
+def hide_values(error: BaseException) -> None:
+    """Take the values of rows, which the server tells as DETAIL, out of a driver's error."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        error.args = (error.diag.message_primary,)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Tell whether SQLAlchemy must not wrap an error: it came up before a statement was sent."""
+    return isinstance(error, StreamHubError) and not isinstance(error, sa.exc.SQLAlchemyError)
