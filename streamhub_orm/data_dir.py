@@ -55,7 +55,7 @@ class DataDir:
     global_db: Path
     """Absolute path of the global database, whether it exists or not."""
     global_url: ServerUrl | None = None
-    """Where the global database is instead, if it is on a server: the control plane of all nodes."""
+    """Server that holds the global database instead: the control plane of all nodes."""
 
     @classmethod
     def find(cls, root: Path, global_url: ServerUrl | None = None) -> DataDir:

@@ -15,7 +15,7 @@ from streamhub_orm.durable_files import (
 from streamhub_orm.engine.connections import open_scratch, translated
 from streamhub_orm.engine.database_files import mark_as_wal, require_no_stray_wal
 from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
-from streamhub_orm.legacy.bookkeeping import SPLIT_DONE, record_apps
+from streamhub_orm.legacy.bookkeeping import SPLIT_DONE
 from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.global_file import refuse_empty_global
 from streamhub_orm.migrations.references import template

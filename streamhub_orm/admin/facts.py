@@ -22,7 +22,7 @@ from streamhub_orm.migrations.states import find_loss
 from streamhub_orm.registry import read_registry
 from streamhub_orm.schema import TimeRange
 from streamhub_orm.services import quotas, tenants
-from streamhub_orm.services.logs import NAMES_APP
+from streamhub_orm.services.logs import names_app
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,7 +40,7 @@ _INGRESS: Final = """
     WHERE type IN ('rtmp', 'whip', 'rtsp')"""
 _OF_APP: Final = sa.or_(
     ServerLog.app_id == sa.bindparam("app_id"),
-    sa.literal_column(NAMES_APP) == sa.bindparam("app"),
+    names_app(sa.bindparam("app", type_=sa.Text)),
 )
 
 

@@ -23,6 +23,8 @@ from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.engine.forks import Kept, follow_forks
 from streamhub_orm.errors import OpenAppsError
 from streamhub_orm.global_db import GlobalBase
+from streamhub_orm.registry import open_registry
+from streamhub_orm.server_url import ServerUrl
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +34,10 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from sqlalchemy.orm import Session
 
-_Cache: TypeAlias = "DatabaseCache[OpenDatabase]"
+    from streamhub_orm.databases.open_server import OpenServer
+    from streamhub_orm.postgresql.engine import ServerEngine
+
+_Cache: TypeAlias = "DatabaseCache[OpenDatabase | OpenServer]"
 _GLOBAL: Final = ""
 """The key of the global database in a cache of its own; no app can have this name."""
 
@@ -59,15 +64,21 @@ class Databases:
         *,
         auto_upgrade: bool = True,
         max_open_apps: int | None = None,
+        global_url: str | None = None,
     ) -> None:
         """Find the installation in `data_dir`; nothing is opened yet.
 
+        `global_url`, `postgresql+psycopg://…`, says that the global database is on a server, whose
+        sessions make the same promises; by default STREAMHUB_GLOBAL_URL does. A session that writes
+        there may end in `TransactionConflictError`, and can then be repeated as a whole.
+
         `max_open_apps` bounds the apps that are open at once; by default 100, or fewer where the
         process's limit on open files asks for it. That limit also bounds how many sessions may be
-        under way at once. Raises `DataDirError` where there is no installation, and `OpenAppsError`
-        for a number below 1.
+        under way at once. Raises `DataDirError` where there is no installation, `OpenAppsError`
+        for a number below 1, and `GlobalUrlError`.
         """
-        self.place = DataDir.find(Path(data_dir))
+        url = None if global_url is None else ServerUrl.parse(global_url, "global_url")
+        self.place = DataDir.find(Path(data_dir), url)
         self.auto_upgrade = auto_upgrade
         self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
         if self.max_open_apps < 1:
@@ -100,6 +111,8 @@ class Databases:
         self._apps.close()
         self._opener.registry.close()
         self._global.close()
+        if self._server is not None:
+            self._server.close()
 
     def close_app(self, name: str) -> bool:
         """Close one app's database, say before its folder is moved or deleted.
@@ -163,7 +176,9 @@ class Databases:
         return self._global
 
     def _start(self) -> None:
-        self._opener = Opener(self.place, auto_upgrade=self.auto_upgrade)
+        self._server = None if self.place.global_url is None else _server_engine(self.place)
+        registry = open_registry(self.place, self._server)
+        self._opener = Opener(self.place, registry, auto_upgrade=self.auto_upgrade)
         self._engine = FileEngine()
         self._apps: _Cache = DatabaseCache(
             self._open_app,
@@ -181,6 +196,8 @@ class Databases:
     def _start_anew(self) -> None:
         """In a child after fork, leave connections and held locks to the parent."""
         closed = self._apps.closed
+        if self._server is not None:
+            self._server.leave_to_parent()
         for cache in (self._apps, self._global):
             cache.leave_to_parent()
         self._start()
@@ -190,6 +207,15 @@ class Databases:
     def _open_app(self, name: str) -> OpenDatabase:
         return OpenDatabase(self._engine, self._opener.app(name))
 
-    def _open_global(self, _: str) -> OpenDatabase:
+    def _open_global(self, _: str) -> OpenDatabase | OpenServer:
+        if self._server is not None:
+            return self._opener.server(self._server)
         ready = GLOBAL_READY_CONNECTIONS
         return OpenDatabase(self._engine, self._opener.global_db(), ready=ready)
+
+
+def _server_engine(place: DataDir) -> ServerEngine:
+    from streamhub_orm.postgresql.engine import ServerEngine  # noqa: PLC0415 - an extra
+
+    assert place.global_url is not None  # noqa: S101 - the caller looked
+    return ServerEngine(place.global_url)

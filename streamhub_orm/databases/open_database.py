@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from streamhub_orm.databases.cache import DatabaseCache
+    from streamhub_orm.databases.open_server import OpenServer
     from streamhub_orm.databases.opener import ReadyFile
     from streamhub_orm.engine.engines import FileEngine
 
@@ -198,7 +199,7 @@ class Lease:
 
     def __init__(
         self,
-        find_cache: Callable[[], DatabaseCache[OpenDatabase]],
+        find_cache: Callable[[], DatabaseCache[OpenDatabase | OpenServer]],
         name: str,
         *,
         read_only: bool,
@@ -230,10 +231,10 @@ class Lease:
                 return self
             anew = cache.reopen(slot, slot.database.leave)
             if anew is None:
-                raise DatabaseReplacedError(slot.database.path)
+                raise DatabaseReplacedError(Path(slot.database.path))
             slot = anew
         cache.release(slot)
-        raise DatabaseReplacedError(slot.database.path)
+        raise DatabaseReplacedError(Path(slot.database.path))
 
     def require_in_place(self) -> None:
         """Raise `DatabaseReplacedError` where what is committed would be lost with the file."""

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from streamhub_orm.databases.sessions import GLOBAL_INFO, app_info
 from streamhub_orm.errors import (
     ControlPlaneError,
+    ControlPlaneOutdatedError,
     DatabaseFileError,
     LockedDatabaseError,
     ReadOnlyDatabaseError,
     SchemaOutdatedError,
 )
-from streamhub_orm.legacy.bookkeeping import record_apps
 from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.global_file import refuse_empty_global, upgrade_global_file
-from streamhub_orm.migrations.states import is_done, look_at, look_for_upgrade
+from streamhub_orm.migrations.states import State, is_done, look_at, look_for_upgrade
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.databases.open_server import OpenServer
     from streamhub_orm.migrations.worlds import World
+    from streamhub_orm.postgresql.engine import ServerEngine
     from streamhub_orm.registry import OpenRegistry
 
 
@@ -94,11 +96,31 @@ class Opener:
         path = self._place.global_db
         if self._place.global_url is not None:
             with suppress(ControlPlaneError):
-                record_apps_of(self._place, {app_id: name})
+                self.registry.record_apps({app_id: name})
             return
         with suppress(LockedDatabaseError, ReadOnlyDatabaseError):
             if look_at(path, GLOBAL).revision is not None:
-                record_apps(path, {app_id: name}, wait=False)
+                self.registry.record_apps({app_id: name})
+
+    def server(self, engine: ServerEngine) -> OpenServer:
+        """Return the control plane, which sessions may use; raises a `ControlPlaneError`."""
+        from streamhub_orm.databases.open_server import OpenServer  # noqa: PLC0415 - an extra
+        from streamhub_orm.migrations.server import (  # noqa: PLC0415 - an extra
+            require_server,
+            upgrade_server,
+        )
+
+        if self._auto_upgrade:
+            return OpenServer(engine, migrated=upgrade_server(engine).changed)
+        found = require_server(engine)
+        if found.state is not State.CURRENT:
+            raise ControlPlaneOutdatedError(
+                engine.server,
+                f"revision {found.revision}",
+                GLOBAL.head,
+                "Run `streamhub-db upgrade`.",
+            )
+        return OpenServer(engine, migrated=False)
 
     def global_db(self) -> ReadyFile:
         """Return the global database, which sessions may use; raises a `DatabaseFileError`."""

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 class GlobalUrlError(StreamHubError, ValueError):
-    """Raised for a URL that cannot name the global database. The URL is not shown: it may hold a
-    password.
+    """Raised for a URL that cannot name the global database.
+
+    The URL is not shown: it may hold a password.
     """
 
     exit_code: ClassVar[int] = 2

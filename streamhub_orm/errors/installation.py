@@ -95,7 +95,8 @@ class UnknownAppError(StreamHubError):
     """Raised when the app is not in the registry, the global table `apps`."""
 
     name: str
-    registry: Path
+    registry: Path | str
+    """A file, or a server without its password."""
     known: Sequence[str]
     subject = "{registry}"
     found = "no app {name!r} in its table apps (similar names: {near})"

@@ -8,21 +8,24 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import sqlalchemy as sa
+
+from streamhub_orm.app_db import Stream
 from streamhub_orm.databases import Databases
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import StreamHubError
+from streamhub_orm.global_db import ServerLog
 from streamhub_orm.maintenance.purge_vods import SEGMENTS, Kept, VodPurge
 from streamhub_orm.maintenance.selection import FirstBackup, back_up_first
 from streamhub_orm.registry import read_registry
-from streamhub_orm.services.logs import NAMES_APP
+from streamhub_orm.services.core import table_of
+from streamhub_orm.services.logs import names_app
 from streamhub_orm.storage import store_for_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-    import sqlalchemy as sa
 
     from streamhub_orm.storage import ObjectStore
 
@@ -35,6 +38,8 @@ COUNTED: Final = (
     "streams",
     "server_logs",
 )
+_LOGS: Final = table_of(ServerLog)
+_STREAMS: Final = table_of(Stream)
 _ROWS_AT_ONCE: Final = 5000
 
 
@@ -144,14 +149,14 @@ class _Run:
                     counts["streams"] = _number(connection, "SELECT count(*) FROM streams")
         if scope is not Scope.VODS:
             with self.databases.global_connection(read_only=True) as connection:
-                for condition, value in self.lines():
-                    query = f"SELECT count(*) FROM server_logs WHERE {condition}"  # noqa: S608
-                    counts["server_logs"] += _number(connection, query, value)
+                for condition in self.lines():
+                    query = sa.select(sa.func.count()).select_from(_LOGS).where(condition)
+                    counts["server_logs"] += connection.execute(query).scalar_one()
         return counts
 
-    def lines(self) -> tuple[tuple[str, object], ...]:
+    def lines(self) -> tuple[sa.ColumnElement[bool], ...]:
         """Return conditions for the app's log lines: by its id, and by its name without one."""
-        return ("app_id = ?", self.app_id), (f"{NAMES_APP} = ?", self.result.app)
+        return _LOGS.c.app_id == self.app_id, names_app(self.result.app)
 
     def delete(self, planned: dict[str, int], store: ObjectStore | None) -> None:
         """Back up, then delete; a fault after the backups ends the run and is in the result."""
@@ -174,13 +179,12 @@ class _Run:
         if planned["vods"] + planned["vod_variants"]:
             self._delete_vods(VodPurge(self.databases, app, store))
         if planned["streams"]:
-            for rows in _delete_rows(partial(self.databases.app_connection, app), "streams"):
+            for rows in _delete_rows(partial(self.databases.app_connection, app), _STREAMS):
                 self.result.deleted["streams"] += rows
 
     def _delete_logs(self) -> None:
-        for condition, value in self.lines():
-            begin = self.databases.global_connection
-            for rows in _delete_rows(begin, "server_logs", condition, value):
+        for condition in self.lines():
+            for rows in _delete_rows(self.databases.global_connection, _LOGS, condition):
                 self.result.deleted["server_logs"] += rows
 
     def _back_up(self, paths: list[Path]) -> None:
@@ -215,27 +219,26 @@ _OBJECTS: Final = f"""
       UNION SELECT file_key FROM vod_variants UNION {SEGMENTS}) WHERE key <> ''"""  # noqa: S608 - constants
 
 
-def _number(connection: sa.Connection, query: str, *values: object) -> int:
-    return int(connection.exec_driver_sql(query, values).scalar_one())
+def _number(connection: sa.Connection, query: str) -> int:
+    return int(connection.exec_driver_sql(query).scalar_one())
 
 
 def _delete_rows(
     begin: Callable[[], AbstractContextManager[sa.Connection]],
-    table: str,
-    condition: str = "TRUE",
-    *values: object,
+    table: sa.Table,
+    condition: sa.ColumnElement[bool] | None = None,
 ) -> Iterator[int]:
     """Delete rows some thousands at a time, so that others can write in between.
 
     Yields the number of each commit, so that a later fault does not take it out of the account.
     """
+    some = sa.select(table.c.id).limit(_ROWS_AT_ONCE)
+    statement = sa.delete(table).where(
+        table.c.id.in_(some if condition is None else some.where(condition))
+    )
     while True:
         with begin() as connection:
-            done = connection.exec_driver_sql(
-                f"DELETE FROM {table} WHERE id IN "  # noqa: S608 - constants of this module
-                f"(SELECT id FROM {table} WHERE {condition} LIMIT {_ROWS_AT_ONCE})",
-                values,
-            ).rowcount
+            done = connection.execute(statement).rowcount
         yield done
         if done < _ROWS_AT_ONCE:
             return

@@ -143,6 +143,8 @@ def keep_user_version(world: World) -> Any:  # noqa: ANN401 - Alembic's callback
     """Return the `on_version_apply` callback that carries user_version along with each step."""
 
     def callback(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
+        if ctx.dialect.name != "sqlite":
+            return
         revision = step.up_revision_id if step.is_upgrade else (step.down_revision_ids or [None])[0]
         ctx.execute(f"PRAGMA user_version = {world.user_version(revision):d}")
 

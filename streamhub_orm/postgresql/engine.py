@@ -1,4 +1,4 @@
-"""SQLAlchemy engine on a control plane: how its transactions begin, and what its faults are called."""
+"""SQLAlchemy engine on a control plane: how a transaction begins, and what a fault is called."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class StoppedServerConnection(ServerConnection):
         message = "stopped"
         raise psycopg.errors.QueryCanceled(message)
 
-    commit = cursor = execute = transaction = pipeline = _refuse  # type: ignore[assignment]
+    commit = cursor = execute = transaction = pipeline = _refuse
 
 
 class ServerDialect(PGDialect_psycopg):
@@ -97,9 +97,10 @@ class ServerDialect(PGDialect_psycopg):
         parameters: Any,  # noqa: ANN401 - SQLAlchemy's protocol
         context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
     ) -> None:
-        """Execute a statement; raises `HiddenValueError` for a value that the server cannot hold."""
+        """Execute a statement; raises `HiddenValueError` for a value that no server holds."""
+        del context
         _require_holdable(parameters)
-        super().do_execute(cursor, statement, parameters, context)
+        cursor.execute(statement, parameters)
 
     def do_executemany(
         self,
@@ -109,9 +110,10 @@ class ServerDialect(PGDialect_psycopg):
         context: Any = None,  # noqa: ANN401 - SQLAlchemy's protocol
     ) -> None:
         """Execute a statement with each of many parameters, as `do_execute`."""
+        del context
         for each in parameters:
             _require_holdable(each)
-        super().do_executemany(cursor, statement, parameters, context)
+        cursor.executemany(statement, parameters)
 
 
 def _require_holdable(parameters: Mapping[str, Any] | Sequence[Any] | None) -> None:
@@ -123,9 +125,10 @@ def _require_holdable(parameters: Mapping[str, Any] | Sequence[Any] | None) -> N
             if not value.isascii() and not _is_utf8(value):
                 raise HiddenValueError(_TEXT, "text with half a surrogate pair in it")
         elif value.__class__ is int and not -(2**63) <= value < 2**63:
-            raise HiddenValueError("a number of 64 bits", "a greater one")
+            raise HiddenValueError(_NUMBER, "a greater one")
 
 
+_NUMBER: Final = "a number of 64 bits"
 _TEXT: Final = "text that UTF-8 can write, without NUL"
 
 
@@ -155,7 +158,7 @@ class _Connection(sa.Connection):
         try:
             super()._handle_dbapi_exception(e, *details, **options)
         except sa.exc.DBAPIError as error:
-            found = fault_of(error.orig, self.engine.info_server) if error.orig else None  # type: ignore[attr-defined]
+            found = fault_of(error.orig, self.engine.info_server)  # type: ignore[attr-defined,arg-type]
             if found is None:
                 raise
             raise found from None
@@ -208,7 +211,6 @@ class ServerEngine:
                 "End sessions sooner, and do not open one inside another.",
             ) from error
         except sa.exc.DBAPIError as error:
-            assert isinstance(error.orig, psycopg.Error)  # noqa: S101 - psycopg's it is
             raise refusal_of(error.orig, self.server) from None
 
     def close(self) -> None:
@@ -229,7 +231,7 @@ _keepalives: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-"""A network that swallows packets ends a statement after 25 s, where TCP's own defaults take hours."""
+"""A network that swallows packets ends a statement after 25 s; TCP's own defaults take hours."""
 
 
 def _note_use(_: object, record: sa.pool.ConnectionPoolEntry) -> None:

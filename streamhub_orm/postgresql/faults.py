@@ -1,11 +1,10 @@
-"""Faults of a server, as errors of our tree: by its SQLSTATE, or by what libpq says of a refusal."""
+"""Faults of a server, as errors of our tree: by SQLSTATE, or by what libpq says of a refusal."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
-import sqlalchemy as sa
 
 from streamhub_orm.errors import (
     CommitInDoubtError,
@@ -18,9 +17,11 @@ from streamhub_orm.errors import (
     ControlPlaneReadOnlyError,
     ControlPlaneUnreachableError,
     HiddenValueError,
-    StreamHubError,
     TransactionConflictError,
 )
+
+if TYPE_CHECKING:
+    from streamhub_orm.errors import StreamHubError
 
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
 _UNHELD: Final = frozenset({"22021", "22P05"})
@@ -85,16 +86,13 @@ _AT_CONNECT: Final = (
         "Correct sslmode and its files.",
     ),
 )
-_MISSING: Final = "database"
 
 
 def fault_of(
-    error: BaseException, server: str, *, during_commit: bool = False
+    error: psycopg.Error, server: str, *, during_commit: bool = False
 ) -> StreamHubError | None:
     """Return our error for one of the driver's; None for what is the statement's own fault."""
-    if not isinstance(error, psycopg.Error):
-        return None
-    state = error.sqlstate
+    state = error.sqlstate or ""
     if state in _CONFLICTS:
         return TransactionConflictError(server)
     if state in _UNHELD:
@@ -110,9 +108,9 @@ def fault_of(
     return None
 
 
-def refusal_of(error: psycopg.Error, server: str) -> ControlPlaneFaultError:
+def refusal_of(error: BaseException | None, server: str) -> ControlPlaneFaultError:
     """Return our error for a connection that did not come about."""
-    said = said_by(error)
+    said = said_by(error) if isinstance(error, psycopg.Error) else str(error)
     if "database" in said and "does not exist" in said:
         todo = "Create it, or correct the name of the database."
         return ControlPlaneMissingError(server, said, "a database of this name", todo)
@@ -132,8 +130,8 @@ def said_by(error: psycopg.Error) -> str:
     return lines[-1].removeprefix("- ") if lines else type(error).__name__
 
 
-def _is_lost(error: psycopg.Error, state: str | None) -> bool:
-    if state is not None:
+def _is_lost(error: psycopg.Error, state: str) -> bool:
+    if state:
         return state.startswith(("08", "57P"))
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
@@ -142,8 +140,3 @@ def hide_values(error: BaseException) -> None:
     """Take the values of rows, which the server tells as DETAIL, out of a driver's error."""
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         error.args = (error.diag.message_primary,)
-
-
-def is_ours(error: BaseException) -> bool:
-    """Tell whether SQLAlchemy must not wrap an error: it came up before a statement was sent."""
-    return isinstance(error, StreamHubError) and not isinstance(error, sa.exc.SQLAlchemyError)

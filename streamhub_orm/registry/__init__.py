@@ -6,6 +6,7 @@ cannot be read, and a `ControlPlaneError` where the server cannot be asked.
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,8 @@ from streamhub_orm.engine.connections import reading
 from streamhub_orm.legacy import bookkeeping
 from streamhub_orm.registry.entries import Registry
 from streamhub_orm.registry.files import (
+    OF_PLATFORM,
+    OF_TENANT,
     RegistryConnection,
     list_names_of_tenant,
     look_up_legacy_files,
@@ -21,21 +24,27 @@ from streamhub_orm.registry.files import (
 )
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping
+
+    import sqlalchemy as sa
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.legacy.sources import LegacyFiles
+    from streamhub_orm.postgresql.engine import ServerEngine
     from streamhub_orm.registry.server import ServerRegistry
 
 __all__ = [
+    "OF_PLATFORM",
+    "OF_TENANT",
     "OpenRegistry",
     "Registry",
     "RegistryConnection",
     "find_legacy_files",
+    "find_legacy_files_in",
     "list_app_names",
     "list_app_names_of_tenant",
     "look_up_legacy_files",
+    "open_registry",
     "open_server_registry",
     "read_app_ids",
     "read_registry",
@@ -58,6 +67,9 @@ class OpenRegistry(Protocol):
 
     def find_shown_names(self, name: str) -> dict[str, str]:
         """Return display name and room prefix of an app, as far as its row has them as texts."""
+
+    def record_apps(self, ids: Mapping[int, str]) -> None:
+        """Record that apps have an app.db, by id and name, without waiting for a lock."""
 
     def idle_connections(self) -> list[sqlite3.Connection]:
         """Return the connections to files that nobody has in hand."""
@@ -96,6 +108,16 @@ def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
         return registry.find_legacy_files(name)
 
 
+def find_legacy_files_in(connection: sa.Connection, place: DataDir, name: str) -> LegacyFiles:
+    """Do the same in the transaction of a session on the global database."""
+    raw = connection.connection.driver_connection
+    if isinstance(raw, sqlite3.Connection):
+        return look_up_legacy_files(raw, place, name)
+    from streamhub_orm.registry.server import legacy_files  # noqa: PLC0415 - an extra
+
+    return legacy_files(connection, place, name)
+
+
 def record_apps(place: DataDir, ids: Mapping[int, str]) -> None:
     """Record that apps have an app.db, by id and name: should it be missing later, it is lost."""
     if place.global_url is None:
@@ -105,8 +127,15 @@ def record_apps(place: DataDir, ids: Mapping[int, str]) -> None:
         registry.record_apps(ids)
 
 
-def open_server_registry(place: DataDir) -> ServerRegistry:
+def open_registry(place: DataDir, engine: ServerEngine | None) -> OpenRegistry:
+    """Return what looks up single apps: by the `engine` of a control plane, or in the file."""
+    if engine is None:
+        return RegistryConnection(place)
+    return open_server_registry(place, engine)
+
+
+def open_server_registry(place: DataDir, engine: ServerEngine | None = None) -> ServerRegistry:
     """Return the registry of a control plane; psycopg is imported only where there is one."""
     from streamhub_orm.registry.server import ServerRegistry  # noqa: PLC0415
 
-    return ServerRegistry(place)
+    return ServerRegistry(place, engine)

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.engine.connections import lossy_text, open_read_only, reading, translated
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import UnknownAppError, UnknownStructureError
-from streamhub_orm.legacy.bookkeeping import is_app_recorded, is_split, recorded_app_ids
+from streamhub_orm.legacy.bookkeeping import (
+    is_app_recorded,
+    is_split,
+    record_apps,
+    recorded_app_ids,
+)
 from streamhub_orm.legacy.global_rows import read_global_rows
 from streamhub_orm.legacy.sources import GlobalState, LegacyFiles, read_global_state
 from streamhub_orm.registry.entries import Registry
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
@@ -135,6 +140,10 @@ class RegistryConnection:
             row = self._connected().execute(query, (name,)).fetchone() or ()
         found = zip(("display_name", "room_prefix"), row, strict=False)
         return {key: value for key, value in found if isinstance(value, str)}
+
+    def record_apps(self, ids: Mapping[int, str]) -> None:
+        """Record that apps have an app.db, without waiting for a lock: it may be this thread's."""
+        record_apps(self._place.global_db, ids, wait=False)
 
     def close(self) -> None:
         """Close the connection; the next look-up opens one again."""

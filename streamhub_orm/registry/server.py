@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _PLATFORM: Final = "platform"
 _IDS: Final = sa.text("SELECT name, id FROM apps ORDER BY id")
 _OF_TENANT: Final = sa.text(
-    "SELECT name FROM apps WHERE tenant_id = :tenant OR (:owns_rest AND tenant_id IS NULL) ORDER BY id"
+    "SELECT name FROM apps WHERE tenant_id = :tenant OR (:owns_rest AND tenant_id IS NULL) "
+    "ORDER BY id"
 )
 _RECORDED: Final = sa.text("SELECT key FROM _streamhub_meta WHERE starts_with(key, :prefix)")
 _ONE: Final = sa.text("""
@@ -77,8 +78,12 @@ class ServerRegistry:
     def find_shown_names(self, name: str) -> dict[str, str]:
         """Return display name and room prefix of an app; the keys are those of config.yaml."""
         row = self._find(name)
-        found = zip(("display_name", "room_prefix"), row[1:3] if row else (), strict=False)
-        return {key: value for key, value in found if value is not None}
+        if row is None:
+            return {}
+        found: dict[str, str | None] = dict(
+            zip(("display_name", "room_prefix"), row[1:3], strict=True)
+        )
+        return {key: value for key, value in found.items() if value is not None}
 
     def record_apps(self, ids: Mapping[int, str]) -> None:
         """Record that apps have an app.db, by id and name; see `legacy.bookkeeping.record_apps`."""

@@ -1,6 +1,7 @@
 """Column types, ranges of time and naming that both databases share."""
 
 from streamhub_orm.schema.expressions import (
+    AsStored,
     ComparableTime,
     as_stored,
     beyond_ascii,
@@ -38,6 +39,7 @@ __all__ = [
     "POSTGRESQL",
     "SQL_NOW",
     "TEXT",
+    "AsStored",
     "ComparableTime",
     "EnumText",
     "IntBool",

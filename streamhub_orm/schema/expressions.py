@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import InstrumentedAttribute
     from sqlalchemy.sql.compiler import SQLCompiler
+    from sqlalchemy.sql.operators import OperatorType
     from sqlalchemy.types import TypeEngine
 
     Bound: TypeAlias = sa.BindParameter[Any]
@@ -136,10 +137,19 @@ def _(element: _Comparable, compiler: SQLCompiler, **options: Any) -> str:  # no
     return compiler.process(column, **options)
 
 
-class _Searched(FunctionElement[bool]):
+class _Condition(FunctionElement[bool]):
+    inherit_cache = True
+    type = sa.Boolean()
+
+    def self_group(self, against: OperatorType | None = None) -> Self:  # type: ignore[override]
+        """Return itself: by its type SQLAlchemy would compare it with 1, which meets no index."""
+        del against
+        return self
+
+
+class _Searched(_Condition):
     inherit_cache = True
     name = "searched"
-    type = sa.Boolean()
 
 
 def searched(condition: sa.ColumnElement[bool]) -> FunctionElement[bool]:
@@ -157,10 +167,9 @@ def _(_: _Searched, __: SQLCompiler, **___: object) -> str:
     return "TRUE"
 
 
-class _Either(FunctionElement[bool]):
+class _Either(_Condition):
     inherit_cache = True
     name = "either"
-    type = sa.Boolean()
 
 
 def by_day_or(
@@ -207,10 +216,9 @@ def _(element: _WithoutCase, compiler: SQLCompiler, **options: Any) -> str:  # n
     return f'lower({compiler.process(column, **options)} COLLATE "C")'
 
 
-class _BeyondAscii(FunctionElement[bool]):
+class _BeyondAscii(_Condition):
     inherit_cache = True
     name = "beyond_ascii"
-    type = sa.Boolean()
 
 
 def beyond_ascii(column: Column) -> FunctionElement[bool]:
@@ -303,7 +311,5 @@ def _(element: _ColumnNames, compiler: SQLCompiler, **options: Any) -> str:  # n
 @compiles(_ColumnNames, POSTGRESQL)
 def _(element: _ColumnNames, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
     table = compiler.process(element.clause_expr.element, **options)
-    return (
-        "(SELECT column_name AS name FROM information_schema.columns "
-        f"WHERE table_schema = current_schema() AND table_name = {table})"
-    )
+    return f"""(SELECT column_name AS name FROM information_schema.columns
+                WHERE table_schema = current_schema() AND table_name = {table})"""  # noqa: S608

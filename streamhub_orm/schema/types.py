@@ -75,7 +75,7 @@ def naive_utc(given: object) -> datetime:
 class FieldType(TypeDecorator[Any]):
     """Base of the types whose form on SQLite is the Node core's, and on PostgreSQL its own."""
 
-    impl = sa.Text
+    impl: Any = sa.Text
     cache_ok = True
     server_type: TypeEngine[Any] = SERVER_TEXT
     """The type on PostgreSQL."""
@@ -193,7 +193,7 @@ def is_storable(text: str) -> bool:
 class IntBool(FieldType):
     """A flag as INTEGER, 0 or 1. Any other number counts as set, as it does for the Node core."""
 
-    impl = sa.Integer
+    impl: Any = sa.Integer
     cache_ok = True
     server_type = sa.BOOLEAN()
 

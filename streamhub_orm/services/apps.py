@@ -7,11 +7,9 @@ between leaves a folder that belongs to no app, which the next call takes up.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import sqlalchemy as sa
@@ -27,10 +25,10 @@ from streamhub_orm.errors import (
     UnknownTenantError,
 )
 from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, Tenant
-from streamhub_orm.registry import look_up_legacy_files
+from streamhub_orm.registry import find_legacy_files_in
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services import app_folders
-from streamhub_orm.services.core import get_row
+from streamhub_orm.services.core import database_of, get_row
 from streamhub_orm.settings import load_app_config
 from streamhub_orm.settings.core_settings import merged, shown_names
 
@@ -58,7 +56,6 @@ __all__ = [
 ]
 
 _FIND_ID: Final = sa.select(App.id).where(App.name == sa.bindparam("wanted"))
-_FILE: Final = sa.text("SELECT file FROM pragma_database_list")
 _NAMES: Final = {"display_name": "display_name", "room_prefix": "livekit_room_prefix"}
 """Keys of config.yaml, and the columns that hold the same."""
 _WAIT_SECONDS: Final = 5.0
@@ -120,9 +117,7 @@ def create(  # noqa: PLR0913 - what an app is made of
         app.id = old_id
     session.add(app)
     session.flush()
-    raw = session.connection().connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - for the type checker
-    files = look_up_legacy_files(raw, place, name)
+    files = find_legacy_files_in(session.connection(), place, name)
     app_folders.make(place, files, settings=settings, reuse_folder=reuse_folder, now=moment)
     return app
 
@@ -247,7 +242,7 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
 
 
 def _unknown(session: Session, name: str) -> UnknownAppError:
-    return UnknownAppError(name, Path(session.scalars(_FILE).one()), list_names(session))
+    return UnknownAppError(name, database_of(session), list_names(session))
 
 
 def _of_tenant(statement: sa.Select[Any], tenant_id: str | None) -> sa.Select[Any]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from streamhub_orm.errors import StoredValueError
-from streamhub_orm.schema import comparable, utc_from_text
+from streamhub_orm.schema import ComparableTime, comparable, utc_from_text
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -43,8 +43,8 @@ class LastUse:
         column = table.c[mark]
         stale = sa.or_(
             column.is_(None),
-            comparable(column) <= sa.bindparam("stale_at", type_=sa.Text),
-            comparable(column) >= sa.bindparam("ahead_at", type_=sa.Text),
+            comparable(column) <= sa.bindparam("stale_at", type_=ComparableTime()),
+            comparable(column) >= sa.bindparam("ahead_at", type_=ComparableTime()),
         )
         self._move = (
             sa.update(table)
@@ -60,8 +60,8 @@ class LastUse:
         parameters = {
             "row": key,
             "used_at": now,
-            "stale_at": _text(now - _KEPT_FOR),
-            "ahead_at": _text(now + _KEPT_FOR),
+            "stale_at": now - _KEPT_FOR,
+            "ahead_at": now + _KEPT_FOR,
         }
         moved: sa.CursorResult[Any] = session.connection().execute(self._move, parameters)
         return moved.rowcount > 0
@@ -75,7 +75,3 @@ def is_due(stored: str | None, now: datetime) -> bool:
         return abs(now - utc_from_text(stored)) >= _KEPT_FOR
     except StoredValueError:
         return True
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")

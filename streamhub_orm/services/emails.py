@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sa
-
 from streamhub_orm.errors import EmailError
+from streamhub_orm.schema import beyond_ascii, utf8
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
     from sqlalchemy.orm import InstrumentedAttribute
 
 __all__ = ["is_odd", "normal", "normal_of", "raw", "require_email"]
@@ -26,8 +26,6 @@ _BLANKS: Final = (
 """What JavaScript's trim() cuts; Python's strip() cuts others."""
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _LONGEST: Final = 254
-_ODD: Final = "*[^!-~]*"
-"""A text with a blank, or with a character beyond ASCII: NOCASE may not know its other forms."""
 
 
 def normal(email: str) -> str:
@@ -48,12 +46,12 @@ def is_odd(column: sa.Column[Any] | InstrumentedAttribute[Any]) -> sa.ColumnElem
 
     Whether it is the one that is looked for, `normal_of` tells.
     """
-    return column.op("GLOB")(sa.literal_column(f"'{_ODD}'", sa.Text))
+    return beyond_ascii(column)
 
 
-def raw(column: sa.Column[Any] | InstrumentedAttribute[Any]) -> sa.Cast[bytes]:
+def raw(column: sa.Column[Any] | InstrumentedAttribute[Any]) -> sa.ColumnElement[bytes]:
     """Return a column of addresses as bytes: one that is no UTF-8 must not hide the others."""
-    return sa.cast(column, sa.LargeBinary)
+    return utf8(column)
 
 
 def normal_of(stored: bytes) -> str:

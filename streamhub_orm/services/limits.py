@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import HiddenValueError, StoredValueError, UnknownTenantError
 from streamhub_orm.global_db import Quota, Tenant
-from streamhub_orm.schema import json_from_text
+from streamhub_orm.schema import column_names, json_from_text
 from streamhub_orm.services.core import PointQuery, get_row
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FREE", "PLATFORM", "Limits", "Metric", "get", "update"]
 
 _UNLIMITED: Final = -1
-_HAS_JSON: Final = sa.text("SELECT 1 FROM pragma_table_info('tenants') WHERE name = 'quotas_json'")
+_COLUMNS: Final = column_names("tenants")
 _FIND_JSON: Final = sa.text("SELECT quotas_json FROM tenants WHERE id = :tenant")
 
 
@@ -79,7 +79,7 @@ def get(session: Session, tenant_id: str) -> Limits:
     row = _FIND.first(session, tenant_id)
     if row is not None:
         return Limits(*map(_of_row, Metric, row))
-    if session.scalar(_HAS_JSON) is None:
+    if "quotas_json" not in session.scalars(_COLUMNS).all():
         return FREE
     text = session.scalar(_FIND_JSON, {"tenant": tenant_id})
     return FREE if text is None else _of_json(text)

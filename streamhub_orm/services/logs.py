@@ -15,9 +15,21 @@ import sqlalchemy as sa
 
 from streamhub_orm.engine.connections import lossy
 from streamhub_orm.errors import LogSettingError, StoredValueError
-from streamhub_orm.schema import TimeRange, comparable, json_from_text, utc_from_text, utc_now
+from streamhub_orm.global_db import App, ServerLog
+from streamhub_orm.schema import (
+    AsStored,
+    ComparableTime,
+    TimeRange,
+    as_stored,
+    comparable,
+    json_from_text,
+    json_member,
+    utc_from_text,
+    utc_now,
+    without_case,
+)
 from streamhub_orm.services import apps
-from streamhub_orm.services.core import connection_of, rows_of
+from streamhub_orm.services.core import connection_of, rows_of, table_of
 from streamhub_orm.services.paging import PageKey, check_page
 
 if TYPE_CHECKING:
@@ -30,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CHUNK_ROWS",
     "LEVELS",
-    "NAMES_APP",
     "RETENTION_DAYS",
     "SOURCES",
     "LogEntry",
@@ -39,6 +50,7 @@ __all__ = [
     "count_expired",
     "expiry",
     "list_",
+    "names_app",
     "purge",
 ]
 
@@ -56,26 +68,19 @@ CHUNK_ROWS: Final = 5_000
 _PAUSE_SECONDS: Final = 0.02
 """Between two chunks, so that others who wait for the lock come in."""
 
-_APPS: Final = sa.table("apps", sa.column("id", sa.Integer), sa.column("name", sa.Text))
-_LOGS: Final = sa.table(
-    "server_logs",
-    sa.column("id", sa.Integer),
-    sa.column("ts", sa.Text),
-    sa.column("level", sa.Text),
-    sa.column("source", sa.Text),
-    sa.column("app_id", sa.Integer),
-    sa.column("message", sa.Text),
-    sa.column("meta_json", sa.Text),
-)
+_APPS: Final = table_of(App)
+_LOGS: Final = table_of(ServerLog)
 _ANY_TIME: Final = datetime.fromtimestamp(0, UTC)
-NAMES_APP: Final = """app_id IS NULL AND CASE
-    WHEN instr(meta_json, '"appName"') AND json_valid(meta_json)
-    THEN json_extract(meta_json, '$.appName') END"""
-"""SQL for the app that a line without `app_id` names: those of recording, restream, hls, broadcast.
+_APP_OF_LINE: Final = json_member(_LOGS.c.meta_json, "appName")
 
-The index of `app_id` leads to the lines without one; the text is looked at before it is parsed, and
-a malformed one names no app.
-"""
+
+def names_app(app: str | sa.BindParameter[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that a line without `app_id` names an app in its meta.
+
+    Those of recording, restream, hls and broadcast do. The index of `app_id` leads to the lines
+    without one; a malformed meta names no app.
+    """
+    return _LOGS.c.app_id.is_(None) & (app == _APP_OF_LINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +251,7 @@ def _page(shape: _Shape) -> sa.CompoundSelect[Any] | sa.Select[Any]:
     """
     if shape.app:
         by_id = _LOGS.c.app_id == sa.bindparam("app_id", type_=sa.Integer)
-        by_name = sa.literal_column(NAMES_APP) == sa.bindparam("app_name", type_=sa.Text)
+        by_name = names_app(sa.bindparam("app_name", type_=sa.Text))
         both = sa.union_all(_lines(shape, by_id), _lines(shape, by_name))
         ordered = both.order_by(sa.text("2 DESC"), sa.text("1 DESC"))  # both tables have an id
         return ordered.limit(sa.bindparam("limit", type_=sa.Integer))
@@ -259,24 +264,35 @@ def _lines(shape: _Shape, of_app: sa.ColumnElement[bool]) -> sa.Select[Any]:
     terms = [
         (shape.levels, logs.level.in_(sa.bindparam("levels", expanding=True, type_=sa.Text))),
         (shape.source, logs.source == sa.bindparam("source", type_=sa.Text)),
-        (shape.text, logs.message.like(sa.bindparam("text", type_=sa.Text), escape="/")),
+        (shape.text, _MESSAGE.like(without_case(sa.bindparam("text", type_=sa.Text)), escape="/")),
         (shape.after, sa.tuple_(logs.ts, logs.id) < sa.tuple_(*_KEY)),
     ]
     until = shape.until
     if shape.until and shape.after:
         # Of two upper bounds SQLite searches by one only: by the key's, which is the closer one.
-        terms.append((True, comparable(logs.ts) < sa.bindparam("ts_until", type_=sa.Text)))
+        terms.append((True, comparable(logs.ts) < sa.bindparam("ts_until", type_=ComparableTime)))
         until = False
     times = TimeRange(_ANY_TIME if shape.since else None, _ANY_TIME if until else None)
-    shown = (logs.id, logs.ts, logs.level, logs.source, _APPS.c.name, logs.message, logs.meta_json)
     return (
-        sa.select(*shown)
+        sa.select(*_SHOWN)
         .select_from(_LOGS.outerjoin(_APPS, _APPS.c.id == logs.app_id))
         .where(of_app, *(term for asked, term in terms if asked), times.within(logs.ts))
     )
 
 
-_KEY: Final = (sa.bindparam("key_ts", type_=sa.Text), sa.bindparam("key_id", type_=sa.Integer))
+_KEY: Final = (
+    sa.bindparam("key_ts", type_=AsStored(_LOGS.c.ts.type)),
+    sa.bindparam("key_id", type_=sa.Integer),
+)
+_MESSAGE: Final = without_case(_LOGS.c.message)
+_SHOWN: Final = (
+    _LOGS.c.id,
+    as_stored(_LOGS.c.ts).label("ts"),
+    *_LOGS.c["level", "source"],
+    _APPS.c.name,
+    _LOGS.c.message,
+    as_stored(_LOGS.c.meta_json).label("meta_json"),
+)
 
 
 def _entry(row: Sequence[Any]) -> LogEntry:

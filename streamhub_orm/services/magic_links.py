@@ -17,7 +17,14 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import StoredValueError, TooManyLinksError
 from streamhub_orm.global_db import PLATFORM_TENANT, MagicToken, Role, User
-from streamhub_orm.schema import TimeRange, comparable, utc_from_text, utc_now
+from streamhub_orm.schema import (
+    TimeRange,
+    as_stored,
+    comparable,
+    utc_from_text,
+    utc_now,
+    without_case,
+)
 from streamhub_orm.services import memberships, passwords, tenants, totp, users
 from streamhub_orm.services.bearers import hash_of, new_secret
 from streamhub_orm.services.core import table_of
@@ -127,7 +134,7 @@ class LinkClaim:
 _LINKS: Final = table_of(MagicToken)
 _FIND: Final = sa.select(
     *_LINKS.c["id", "email", "used"],
-    sa.type_coerce(_LINKS.c.expires_at, sa.Text).label("expires_at"),
+    as_stored(_LINKS.c.expires_at).label("expires_at"),
 ).where(_LINKS.c.token_hash == sa.bindparam("hash"))
 
 
@@ -212,7 +219,7 @@ def claim(  # noqa: PLR0913 - what a sign-in depends on
         if due is not None:
             return LinkClaim(LinkRefusal(due.value), found.email)
     # Once more, for a database whose sessions do not exclude each other.
-    open_one = (_LINKS.c.id == found.id) & (_LINKS.c.used == sa.literal_column("0"))
+    open_one = (_LINKS.c.id == found.id) & (_LINKS.c.used == sa.false())
     if _mark_used(session, open_one, moment) == 0:
         return LinkClaim(LinkRefusal.USED, found.email)
     if is_admin:
@@ -226,7 +233,7 @@ def claim(  # noqa: PLR0913 - what a sign-in depends on
 def use_up(session: Session, email: str, kind: LinkKind, *, now: datetime | None = None) -> int:
     """Mark the open links of a kind to an e-mail address as used; return how many."""
     wanted = normal(email)
-    is_open = (_LINKS.c.kind == kind) & (_LINKS.c.used == sa.literal_column("0"))
+    is_open = (_LINKS.c.kind == kind) & (_LINKS.c.used == sa.false())
     may_be = _may_be(wanted) & is_open
     rows = session.connection().execute(sa.select(_LINKS.c.id, raw(_LINKS.c.email)).where(may_be))
     ids = [link_id for link_id, stored in rows if normal_of(stored) == wanted]
@@ -268,7 +275,9 @@ def _mark_used(session: Session, which: sa.ColumnElement[bool], now: datetime) -
 
 def _may_be(email: str) -> sa.ColumnElement[bool]:
     """Return the condition that a link may be one to an e-mail address."""
-    return (_LINKS.c.email.collate("NOCASE") == email) | is_odd(_LINKS.c.email)
+    return (without_case(_LINKS.c.email) == without_case(sa.literal(email))) | is_odd(
+        _LINKS.c.email
+    )
 
 
 def _wait_seconds(
@@ -293,7 +302,7 @@ def _made_within(
     """Return the statement that lists when the links of a window were asked for, oldest first."""
     recent = TimeRange(since=now - window.within).within(_LINKS.c.created_at)
     return (
-        sa.select(sa.type_coerce(_LINKS.c.created_at, sa.Text), raw(_LINKS.c.email))
+        sa.select(as_stored(_LINKS.c.created_at), raw(_LINKS.c.email))
         .where(recent, _LINKS.c.kind == LinkKind.LOGIN, key)
         .order_by(comparable(_LINKS.c.created_at))
     )

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import StoredValueError
 from streamhub_orm.global_db import User, UserSession
-from streamhub_orm.schema import comparable, is_storable, utc_from_text, utc_now
+from streamhub_orm.schema import as_stored, comparable, is_storable, utc_from_text, utc_now
 from streamhub_orm.services.bearers import LastUse, is_due, new_secret
 from streamhub_orm.services.core import PointQuery, table_of
 
@@ -40,8 +40,8 @@ _FIND_ACTIVE: Final = PointQuery(
         _USERS.c.id,
         _USERS.c.email,
         _USERS.c.is_superadmin,
-        _SESSIONS.c.created_at,
-        _SESSIONS.c.last_seen,
+        as_stored(_SESSIONS.c.created_at).label("created_at"),
+        as_stored(_SESSIONS.c.last_seen).label("last_seen"),
     )
     .select_from(_SESSIONS.join(_USERS, _USERS.c.id == _SESSIONS.c.user_id))
     .where(

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from streamhub_orm.errors import AddressError, TokenFormError, UnknownTokenError
 from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, TokenScope
-from streamhub_orm.schema import utc_now
+from streamhub_orm.schema import as_stored, utc_now
 from streamhub_orm.services import apps
 from streamhub_orm.services.addresses import entries_of, lets_in, stored_entry
 from streamhub_orm.services.bearers import LastUse, hash_of, is_due, new_secret
@@ -60,7 +60,7 @@ _FIND: Final = PointQuery(
     sa.select(
         *_TOKENS.c["id", "name", "tenant_id"],
         *(
-            sa.type_coerce(_TOKENS.c[name], sa.Text).label(name)
+            as_stored(_TOKENS.c[name]).label(name)
             for name in ("scope", "allowed_ips_json", "last_used_at", "revoked")
         ),
         _APPS.c.name.label("app"),
@@ -78,14 +78,14 @@ _LIST: Final = (
         _APPS.c.name.label("app"),
         _TENANT.label("tenant_id"),
         *_TOKENS.c["last_used_at", "created_at", "revoked"],
-        sa.type_coerce(_TOKENS.c.allowed_ips_json, sa.Text).label("allowed_ips"),
+        as_stored(_TOKENS.c.allowed_ips_json).label("allowed_ips"),
     )
     .select_from(_WITH_APP)
     .order_by(_TOKENS.c.id)
 )
 _IN_USE: Final = (
     sa.select(_TOKENS.c.id)
-    .where(_TOKENS.c.scope == TokenScope.GLOBAL, _TOKENS.c.revoked == sa.literal_column("0"))
+    .where(_TOKENS.c.scope == TokenScope.GLOBAL, _TOKENS.c.revoked == sa.false())
     .order_by(_TOKENS.c.id)
     .limit(1)
 )

@@ -12,6 +12,7 @@ from streamhub_orm.errors import StreamHubError
 from streamhub_orm.fleet import Reading, count_active_streams, read_apps
 from streamhub_orm.migrations.states import find_loss
 from streamhub_orm.registry import find_legacy_files
+from streamhub_orm.schema import column_names
 from streamhub_orm.services.limits import Metric
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _RECORDED_SECONDS: Final = """
 _STORED_BYTES: Final = """
     SELECT coalesce(sum(size_bytes >> 32), 0), coalesce(sum(size_bytes & 0xffffffff), 0)
     FROM vods"""
-_COLUMNS: Final = sa.text("SELECT name FROM pragma_table_info('quota_usage')")
+_COLUMNS: Final = column_names("quota_usage")
 _KEY: Final = {"tenant_id", "period"}
 _AMOUNTS: Final = ("recording_minutes_month", "egress_gb_month", "storage_gb")
 
@@ -92,7 +93,10 @@ def find_recorded(session: Session, tenant_id: str, now: datetime) -> Recorded |
     if not columns >= _KEY:
         return None
     table = sa.table("quota_usage", *map(sa.column, columns))
-    amounts = [sa.func.total(table.c[it]) if it in columns else sa.literal(0.0) for it in _AMOUNTS]
+    amounts = [
+        sa.func.coalesce(sa.func.sum(table.c[it]), 0.0) if it in columns else sa.literal(0.0)
+        for it in _AMOUNTS
+    ]
     is_meant = (table.c.tenant_id == tenant_id) & (table.c.period == f"{now:%Y-%m}")
     return Recorded(*session.execute(sa.select(*amounts).where(is_meant)).one())
 

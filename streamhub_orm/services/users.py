@@ -18,7 +18,7 @@ from streamhub_orm.errors import (
     UnknownUserError,
 )
 from streamhub_orm.global_db import User
-from streamhub_orm.schema import is_storable
+from streamhub_orm.schema import is_storable, without_case
 from streamhub_orm.services import memberships, passwords, sign_ins
 from streamhub_orm.services.core import get_row
 from streamhub_orm.services.emails import is_odd, normal, normal_of, raw, require_email
@@ -51,7 +51,7 @@ _EMAIL: Final = sa.bindparam("email", type_=sa.Text)
 _FIRST_MADE: Final = sa.literal_column("users.rowid", sa.Integer)
 _FIND_BY_EMAIL: Final = (
     sa.select(User)
-    .where(User.email.collate("NOCASE") == _EMAIL)
+    .where(without_case(User.email) == without_case(_EMAIL))
     .order_by(_FIRST_MADE)
     .limit(sa.literal_column("1"))
 )
@@ -127,7 +127,7 @@ def find_by_email(session: Session, email: str) -> User | None:
 
 def list_(session: Session) -> list[User]:
     """List all users by e-mail address, those without one first."""
-    order = (User.email.collate("NOCASE"), User.id)
+    order = (without_case(User.email).nulls_first(), User.id)
     return list(session.scalars(sa.select(User).order_by(*order)))
 
 

@@ -151,7 +151,8 @@ def _prepare(
     data = folder / "data"
     subprocess.run(  # noqa: S603 - the program that was asked for
         [
-            *(*as_user, programs / "initdb", f"--pgdata={data}", f"--username={USER}"),
+            *as_user,
+            *(str(programs / "initdb"), f"--pgdata={data}", f"--username={USER}"),
             *("--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"),
             *("--no-sync", "--no-instructions"),
         ],

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.errors import LogSettingError, StoredValueError, UnknownAppError
+from streamhub_orm.global_db import ServerLog
 from streamhub_orm.services import logs
 from streamhub_orm.services.paging import PageKey
 from streamhub_orm.testing.checks import plan_of, plans_of
@@ -189,9 +190,10 @@ def test_lines_that_name_an_app_are_searched_among_those_without_one(session: Se
     plan = plans_of(session, lambda: logs.list_(session, logs.LogFilter(app="live")))[-1]
     assert "MERGE (UNION ALL)" in plan
     assert plan.count("SEARCH server_logs USING INDEX idx_server_logs_app_ts (app_id=?)") == 2
-    for head in ("SELECT count(*)", "DELETE"):
-        statement = f"EXPLAIN QUERY PLAN {head} FROM server_logs WHERE {logs.NAMES_APP} = 'live'"
-        steps = session.connection().exec_driver_sql(statement).all()
+    named = logs.names_app("live")
+    for statement in (sa.select(ServerLog.id).where(named), sa.delete(ServerLog).where(named)):
+        compiled = statement.compile(session.connection(), compile_kwargs={"literal_binds": True})
+        steps = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}").all()
         assert "SEARCH server_logs USING INDEX idx_server_logs_app" in steps[0].detail
 
 
