@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.databases.sessions import GLOBAL_INFO
-from streamhub_orm.engine.engines import READ_ONLY
 from streamhub_orm.postgresql.engine import StoppedServerConnection
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ class OpenServer:
 
     def take(self, *, read_only: bool) -> sa.Connection:
         """Return a connection outside of any transaction; `give_back` must follow."""
-        connection = self._engine.connect()
-        connection.info[READ_ONLY] = read_only
-        return connection
+        return self._engine.connect(read_only=read_only)
 
     def give_back(self, connection: sa.Connection) -> None:
         """Give it to the pool, or close it where its work was stopped."""

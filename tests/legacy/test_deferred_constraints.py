@@ -100,6 +100,7 @@ def test_rows_of_a_watched_app_come_in_parts_and_all_of_them(
 ) -> None:
     """Progress goes up to the number of rows, and the rows are the same as in one statement."""
     files = _legacy_rows(tmp_path, WATCHED)
+    assert files.global_db is not None
     with closing(sqlite3.connect(files.global_db)) as connection, connection:
         # Ids far apart, below zero, and at the very end of what SQLite has.
         connection.execute("UPDATE vods SET id = -id WHERE id % 7 = 0")

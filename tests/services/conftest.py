@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streamhub_orm import Databases
 from streamhub_orm.global_db import App, Tenant
 
 if TYPE_CHECKING:
@@ -13,13 +14,43 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from streamhub_orm import Databases
+    from streamhub_orm.data_dir import DataDir
+
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+ON_BOTH = frozenset(
+    f"test_{name}"
+    for name in (
+        *("app_settings", "apps", "bad_values", "core", "invites", "ip_access", "ip_bans"),
+        *("ip_rules", "logs", "magic_links", "memberships", "nodes", "paging", "quotas"),
+        *("sign_ins", "tenants", "tokens", "totp", "users"),
+    )
+)
+"""Modules about the global database: their tests run on a file, and on a server."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each kind of global database, unless it is marked as one of files."""
+    if "databases" not in metafunc.fixturenames:
+        return
+    module = metafunc.module.__name__.rpartition(".")[2]
+    is_of_files = next(metafunc.definition.iter_markers("files"), None) is not None
+    if module in ON_BOTH and not is_of_files:
+        metafunc.parametrize("databases", [SQLITE, POSTGRESQL], indirect=True)
 
 
 @pytest.fixture
-def databases(streamhub: Databases) -> Databases:
-    """An installation with its one app `live`."""
-    return streamhub
+def databases(request: pytest.FixtureRequest, streamhub_place: DataDir) -> Iterator[Databases]:
+    """An installation with its one app `live`; its global database is a file, or on a server."""
+    if getattr(request, "param", SQLITE) == SQLITE:
+        with Databases(streamhub_place.root) as opened:
+            yield opened
+        return
+    url = request.getfixturevalue("streamhub_global_url")
+    with Databases(streamhub_place.root, global_url=url) as opened:
+        with opened.global_session() as session:
+            session.add(App(name="live"))
+        yield opened
 
 
 @pytest.fixture
