@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -36,18 +36,23 @@ from streamhub_orm.migrations.revisions import (
     last_of,
 )
 from streamhub_orm.migrations.states import State, missing, read_state
-from streamhub_orm.migrations.targets import find_targets, read_options
-from streamhub_orm.migrations.worlds import APP, GLOBAL, World
+from streamhub_orm.migrations.targets import find_server, find_targets, read_options
+from streamhub_orm.migrations.worlds import APP, GLOBAL, START_FILE, World
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.migrations.targets import Target
     from streamhub_orm.migrations.upgrading import Upgraded
+    from streamhub_orm.server_url import ServerUrl
 
 _log: Final = logging.getLogger(__name__)
 _DONE: Final = {"upgrade": "upgraded", "downgrade": "downgraded", "stamp": "stamped"}
 """The commands that write a database, and what is said of it afterwards."""
+_NO_BACKUP_OF: Final = {
+    True: "no backup, as a server has means of its own",
+    False: "no backup, as it held nothing before",
+}
 _OFFLINE_HEADER: Final = """\
 -- The plain history. Adoption of files that the Node core made, the import of legacy rows and
 -- backups do not happen here: they are part of `alembic upgrade` without --sql."""
@@ -66,8 +71,11 @@ def run_environment(name: str) -> None:
         raise util.CommandError(message)
     try:
         read_options(world)
+        server = find_server(world)
         if context.is_offline_mode():
-            _print_sql(world)
+            _print_sql(world, server)
+        elif server is not None and handed is None:
+            _run_on_server(server, command, world)
         elif handed is not None:
             _run_on_handed(handed, command, world)
         elif command == "revision":
@@ -85,14 +93,24 @@ def _command() -> str:
     return str(outer).rpartition(".")[2]
 
 
-def _print_sql(world: World) -> None:
+def _print_sql(world: World, server: ServerUrl | None) -> None:
+    if server is not None:
+        message = (
+            "--sql prints the plain history of files; what a server begins with stands in "
+            f"alembic/{START_FILE}"
+        )
+        raise util.CommandError(message)
     context.configure(
         dialect_name="sqlite",
         literal_binds=True,
         transactional_ddl=True,
         on_version_apply=keep_user_version(world),
     )
-    context.get_context().impl.static_output(_OFFLINE_HEADER)
+    context.get_context().impl.static_output(_NO_BACKUP_OF: Final = {
+    True: "no backup, as a server has means of its own",
+    False: "no backup, as it held nothing before",
+}
+_OFFLINE_HEADER)
     with context.begin_transaction():
         context.run_migrations()
 
@@ -106,6 +124,29 @@ def _run_on_handed(handed: sa.Connection | sa.Engine, command: str, world: World
             _tell(command, path, done)
         else:
             _compare(opened, world)
+
+
+def _run_on_server(server: ServerUrl, command: str, world: World) -> None:
+    """Run the command on a control plane, in one transaction."""
+    from streamhub_orm.migrations import server as control_plane  # noqa: PLC0415 - an extra
+    from streamhub_orm.postgresql.engine import ServerEngine  # noqa: PLC0415 - an extra
+
+    with closing(ServerEngine(server)) as engine:
+        if command in _DONE:
+            done = control_plane.change_server(
+                engine, _route(world), command, drop_rows=_drops_rows(world)
+            )
+            _tell(command, engine.server, done)
+            return
+        found = control_plane.require_server(engine)
+        with engine.connect(read_only=True) as connection, connection.begin():
+            if command == "check" and found.state is not State.CURRENT:
+                message = f"{server}: Target database is not up to date: at {found.revision}"
+                raise util.CommandError(message)
+            options = comparison_options(world) if command in {"check", "revision"} else {}
+            if options:
+                options["include_object"] = control_plane.is_ours_on_server
+            _run_steps(connection, world, dont_mutate=command != "revision", **options)
 
 
 def _compare(connection: sa.Connection, world: World) -> None:
@@ -175,12 +216,12 @@ def _run_on_file(command: str, target: Target, world: World, route: Route) -> No
     _tell(command, target.path, done)
 
 
-def _tell(command: str, path: Path, done: Upgraded) -> None:
+def _tell(command: str, path: Path | str, done: Upgraded) -> None:
     """Say what was done to a file: on stderr for Alembic's own command, else in the log."""
     if done.from_revision == done.to_revision and not done.changed:
         line = f"{path}: at {done.to_revision or 'base'}, nothing to do"
     else:
-        backup = f"backup {done.backup}" if done.backup else "no backup, as it held nothing before"
+        backup = _NO_BACKUP_OF[type(path) is str] if done.backup is None else f"backup {done.backup}"
         start, end = done.from_revision or "no revision", done.to_revision or "base"
         imported = done.account.imported.total
         rows = f", {imported} legacy rows imported" if imported else ""

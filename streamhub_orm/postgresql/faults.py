@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+import sqlalchemy as sa
 
 from streamhub_orm.errors import (
     CommitInDoubtError,
@@ -15,12 +17,15 @@ from streamhub_orm.errors import (
     ControlPlaneFullError,
     ControlPlaneMissingError,
     ControlPlaneReadOnlyError,
+    ControlPlaneStatementError,
     ControlPlaneUnreachableError,
     HiddenValueError,
     TransactionConflictError,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streamhub_orm.errors import StreamHubError
 
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
@@ -119,6 +124,21 @@ def refusal_of(error: BaseException | None, server: str) -> ControlPlaneFaultErr
             return kind(server, said, expected, todo)
     todo = "Start the server, or correct host and port; then try again."
     return ControlPlaneUnreachableError(server, said, "a server that answers", todo)
+
+
+@contextmanager
+def told(server: str, doing: str) -> Iterator[None]:
+    """Turn what the driver raises for a statement's own fault into one of our errors."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        said = said_by(error.orig) if isinstance(error.orig, psycopg.Error) else str(error.orig)
+        raise ControlPlaneStatementError(
+            server,
+            f"{said} while {doing}",
+            "every statement to succeed",
+            "Correct what the message names, then try again.",
+        ) from error
 
 
 def said_by(error: psycopg.Error) -> str:
