@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -40,8 +41,6 @@ from streamhub_orm.migrations.targets import find_server, find_targets, read_opt
 from streamhub_orm.migrations.worlds import APP, GLOBAL, START_FILE, World
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streamhub_orm.migrations.targets import Target
     from streamhub_orm.migrations.upgrading import Upgraded
     from streamhub_orm.server_url import ServerUrl
@@ -49,10 +48,6 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 _DONE: Final = {"upgrade": "upgraded", "downgrade": "downgraded", "stamp": "stamped"}
 """The commands that write a database, and what is said of it afterwards."""
-_NO_BACKUP_OF: Final = {
-    True: "no backup, as a server has means of its own",
-    False: "no backup, as it held nothing before",
-}
 _OFFLINE_HEADER: Final = """\
 -- The plain history. Adoption of files that the Node core made, the import of legacy rows and
 -- backups do not happen here: they are part of `alembic upgrade` without --sql."""
@@ -106,11 +101,7 @@ def _print_sql(world: World, server: ServerUrl | None) -> None:
         transactional_ddl=True,
         on_version_apply=keep_user_version(world),
     )
-    context.get_context().impl.static_output(_NO_BACKUP_OF: Final = {
-    True: "no backup, as a server has means of its own",
-    False: "no backup, as it held nothing before",
-}
-_OFFLINE_HEADER)
+    context.get_context().impl.static_output(_OFFLINE_HEADER)
     with context.begin_transaction():
         context.run_migrations()
 
@@ -221,7 +212,7 @@ def _tell(command: str, path: Path | str, done: Upgraded) -> None:
     if done.from_revision == done.to_revision and not done.changed:
         line = f"{path}: at {done.to_revision or 'base'}, nothing to do"
     else:
-        backup = _NO_BACKUP_OF[type(path) is str] if done.backup is None else f"backup {done.backup}"
+        backup = f"backup {done.backup}" if done.backup else _no_backup(path)
         start, end = done.from_revision or "no revision", done.to_revision or "base"
         imported = done.account.imported.total
         rows = f", {imported} legacy rows imported" if imported else ""
@@ -231,6 +222,11 @@ def _tell(command: str, path: Path | str, done: Upgraded) -> None:
         print(visible(line), file=sys.stderr)  # noqa: T201 - Alembic writes on stdout only
     else:
         _log.info("%s", visible(line))
+
+
+def _no_backup(path: Path | str) -> str:
+    is_file = isinstance(path, Path)
+    return f"no backup, as {'it held nothing before' if is_file else 'a server has its own means'}"
 
 
 def _drops_rows(world: World) -> bool:
