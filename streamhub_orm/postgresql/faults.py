@@ -146,8 +146,13 @@ def said_by(error: psycopg.Error) -> str:
     primary = error.diag.message_primary
     if primary:
         return primary
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("- ") if lines else type(error).__name__
+    lines = (line.strip().removeprefix("- ") for line in str(error).splitlines())
+    said = next((line for line in lines if line and not line.startswith(_HEADINGS)), "")
+    return said.removeprefix("connection failed: ") or type(error).__name__
+
+
+_HEADINGS: Final = ("Multiple connection attempts failed", "Is the server running")
+"""Lines of libpq around what happened."""
 
 
 def _is_lost(error: psycopg.Error, state: str) -> bool:
