@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
+from streamhub_orm.databases.first_moments import FirstMoments
 from streamhub_orm.errors import AppsInUseError, ConnectionsInUseError, DatabasesClosedError
 
 if TYPE_CHECKING:
@@ -75,11 +76,14 @@ class DatabaseCache(Generic[OpenT]):
         limit: int,
         *,
         most_leases: int | None = None,
+        moments: FirstMoments | None = None,
     ) -> None:
         """Open by `open_database`, and keep at most `limit` of them.
 
-        At most `most_leases` are out at once; None is unbounded.
+        At most `most_leases` are out at once; None is unbounded. `moments` is what it shares with
+        other caches.
         """
+        self.moments = moments or FirstMoments()
         self.counters = Counters()
         self._open_database = open_database
         self._limit = limit

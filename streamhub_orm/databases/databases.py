@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from streamhub_orm.app_db import AppBase
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.cache import Counters, DatabaseCache
+from streamhub_orm.databases.first_moments import FirstMoments
 from streamhub_orm.databases.open_database import (
     GLOBAL_READY_CONNECTIONS,
     Lease,
@@ -165,12 +166,14 @@ class Databases:
     def _start(self) -> None:
         self._opener = Opener(self.place, auto_upgrade=self.auto_upgrade)
         self._engine = FileEngine()
+        moments = FirstMoments()
         self._apps: _Cache = DatabaseCache(
             self._open_app,
             self.max_open_apps,
             most_leases=affordable_leases(self.max_open_apps),
+            moments=moments,
         )
-        self._global: _Cache = DatabaseCache(self._open_global, 1)
+        self._global: _Cache = DatabaseCache(self._open_global, 1, moments=moments)
 
     def _kept(self) -> Kept:
         caches = (self._apps, self._global)
