@@ -119,18 +119,24 @@ def _load(figure: Figure, measured: Measured) -> None:
     results = measured["load"]["results"]
     ways = {r["label"].removeprefix("load, "): r for r in results if r["label"].startswith("load")}
     slow = [r for r in results if r["label"] == "  99th percentile"]
-    kinds = {
-        "requests per second": [(1 / r["floor"], 1 / r["ours"]) for r in ways.values()],
-        "99th percentile, ms": [(r["floor"] * _MILLI, r["ours"] * _MILLI) for r in slow],
-    }
-    for axes, (title, pairs) in zip(figure.subplots(1, 2, sharey=True), kinds.items(), strict=True):
+    kinds = (
+        (
+            "requests per second",
+            "{:,.0f}",
+            [(1 / r["floor"], 1 / r["ours"]) for r in ways.values()],
+        ),
+        (
+            "99th percentile, ms",
+            "{:,.1f}",
+            [(r["floor"] * _MILLI, r["ours"] * _MILLI) for r in slow],
+        ),
+    )
+    for axes, (title, form, pairs) in zip(figure.subplots(1, 2, sharey=True), kinds, strict=True):
         places = range(len(pairs))
         for side, color, shift in ((0, _FLOOR, -0.2), (1, _OURS, 0.2)):
             values = [pair[side] for pair in pairs]
             drawn = axes.barh([at + shift for at in places], values, 0.4, color=color)
-            axes.bar_label(
-                drawn, [f"{value:,.{value < 100:d}f}" for value in values], padding=3, fontsize=7
-            )
+            axes.bar_label(drawn, map(form.format, values), padding=3, fontsize=7)
         axes.set(title=title, yticks=places, yticklabels=list(ways))
         axes.margins(x=0.2)
     axes.invert_yaxis()
