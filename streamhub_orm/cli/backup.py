@@ -31,7 +31,6 @@ from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Duration, Invocation, global_options, lock_timeout_option
 from streamhub_orm.cli.output import echo, print_json, progress_bar
 from streamhub_orm.cli.tables import print_table
-from streamhub_orm.readable import in_time
 
 if TYPE_CHECKING:
     from streamhub_orm.archives.create import Created
@@ -172,8 +171,8 @@ def check(  # noqa: PLR0913 - one parameter for each option
     for each in found:
         if each.error is not None:
             errors.append(f"{each.place}: {each.error}")
-        elif each.newest is not None and each.age is not None:
-            lines.append(f"{each.place}: {each.newest.name} is {in_time(each.age)} old")
+        else:
+            lines.append(f"{each.place}: {each.in_words()}")
     document = {
         "ok": not errors,
         "max_age_seconds": None if max_age is None else int(max_age.total_seconds()),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from streamhub_orm.check import check_installation
+from streamhub_orm.cli.backup_options import survey
 from streamhub_orm.cli.lists import ANY, OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, progress_of
@@ -61,14 +62,19 @@ def demo(invocation: Invocation, folder: Path, era: str | None) -> None:
 @global_options
 @click.pass_obj
 def status(invocation: Invocation, choice: Choice) -> int:
-    """Show where every database stands; opens them read-only."""
+    """Show where every database stands, and the newest backup; opens them read-only."""
     with progress_of(invocation, "looking at apps") as progress:
         found = read_status(invocation.root, progress=progress)
+    archives = survey(invocation)
     if invocation.json:
         picked = {it.name for it in choice.pick(_status_entries(found))}
         document = found.to_json()
         apps = [app for app in document["apps"] if app["app"] in picked]
-        print_json({**document, "apps": apps})
+        facts = [each.to_json() for each in archives]
+        print_json({**document, "apps": apps, "archives": facts})
+    else:
+        for each in archives:
+            echo(f"newest backup, {each.place}: {each.in_words()}")
     show_status(found, table=not invocation.json, choice=choice)
     return 0 if found.ok else 1
 

@@ -342,6 +342,40 @@ def test_bucket_that_does_not_answer_hides_no_local_backup(installation: Install
     assert "127.0.0.1:9" in outcome.stderr
 
 
+def test_status_knows_the_newest_archive_of_each_place(
+    installation: Installation, bucket: S3Settings
+) -> None:
+    backup(installation, "create")
+    backup(installation, "verify")
+    status = run_in_process("--data-dir", installation.data_dir, "--json", "status")
+    assert status.status == 0
+    local, there = status.report["archives"]
+    assert (local["place"], there["place"]) == ("local", "s3")
+    assert local["newest"] == there["newest"] is not None
+    assert all(each["verified_at"] and each["error"] is None for each in (local, there))
+    words = run_in_process("--data-dir", installation.data_dir, "status").stdout
+    name = local["newest"]
+    assert f"newest backup, local: {name} is 0 min old, verified 0 min ago\n" in words
+    assert f"newest backup, s3: {name} is 0 min old, verified 0 min ago\n" in words
+
+
+@pytest.mark.usefixtures("dead_bucket")
+def test_status_is_no_failure_where_the_bucket_does_not_answer(installation: Installation) -> None:
+    outcome = run_in_process("--data-dir", installation.data_dir, "status")
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert "newest backup, local: streamhub-backup-" in outcome.stdout
+    assert "newest backup, s3: no connection (gone)\n" in outcome.stdout
+
+
+def test_status_is_no_failure_where_the_settings_of_backups_are_wrong(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_RETENTION_DAYS", "many")
+    outcome = run_in_process("--data-dir", installation.data_dir, "status")
+    assert outcome.status == 0
+    assert "'many' (BACKUP_RETENTION_DAYS)" in outcome.stdout
+
+
 def places_of(report: dict[str, object]) -> list[dict[str, object]]:
     places = report["places"]
     assert isinstance(places, list)
