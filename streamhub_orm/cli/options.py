@@ -16,6 +16,7 @@ import click
 
 from streamhub_orm.cli.output import echo, print_json
 from streamhub_orm.cli.ownership import work_as_owner
+from streamhub_orm.engine.ctrl_c import CtrlC
 from streamhub_orm.errors.visible import visible
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from streamhub_orm.errors import StreamHubError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _unanswered() -> CtrlC:
+    return CtrlC(lambda _: None, lambda: None)
 
 
 @dataclass
@@ -36,6 +41,8 @@ class Invocation:
     json: bool = False
     verbosity: int = 0
     """Of -v and -q; below 0 nothing but errors is printed."""
+    ctrl_c: CtrlC = field(default_factory=_unanswered)
+    """The answer to Ctrl-C for as long as the command runs."""
     started: float = field(default_factory=time.monotonic)
     refused_document: Callable[[str], dict[str, Any]] | None = None
     """Makes the JSON document for a refusal, where the command has a form of its own."""
