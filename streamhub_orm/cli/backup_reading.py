@@ -11,6 +11,7 @@ from streamhub_orm.archives.stored import LATEST
 from streamhub_orm.archives.verify import verify_stored
 from streamhub_orm.cli.backup_options import find_places, print_outcome, reading_options
 from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import progress_bar
 from streamhub_orm.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def verify(invocation: Invocation, name: str, source: str, **where: Unpack[Where
 
     NAME is that of a backup, a path, or `latest` (the default).
     """
-    verified = verify_stored(find_places(invocation, **where), name, source=source)
+    places = find_places(invocation, **where)
+    with progress_bar(shown=not invocation.json) as progress:
+        verified = verify_stored(places, name, source=source, progress=progress)
     _print_verified(invocation, verified)
     return 0 if verified.ok else 1
 

@@ -12,7 +12,7 @@ from streamhub_orm.check import check_installation
 from streamhub_orm.cli.backup_options import survey
 from streamhub_orm.cli.lists import ANY, OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, progress_of
+from streamhub_orm.cli.output import echo, print_json, progress_of, warn
 from streamhub_orm.demo import ERAS, write_demo
 from streamhub_orm.init import make_installation
 from streamhub_orm.migrations.states import State
@@ -179,6 +179,6 @@ def _print_findings(found: FileCheck, *, verbose: bool) -> None:
         echo(f"Error: {found.name}: {len(faults) - shown} more faults; -v shows them", err=True)
     if found.unmatched is not None and found.unmatched.total:
         rows = ", ".join(f"{count} {table}" for table, count in asdict(found.unmatched).items())
-        echo(f"{found.path}: legacy rows that are not in it: {rows}", err=True)
+        warn(f"{found.path}: legacy rows that are not in it: {rows}")
     for extra in found.extras if verbose else ():
-        echo(f"{found.path}: not ours, left alone: {extra}", err=True)
+        warn(f"{found.path}: not ours, left alone: {extra}")

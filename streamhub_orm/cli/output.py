@@ -79,9 +79,9 @@ def require_consent(deed: str, *, yes: bool, dry_run: bool) -> None:
 def warn_of_waits(waits: dict[str, float]) -> None:
     """Say on stderr for how long the writers of these databases will wait."""
     for name, seconds in waits.items():
-        click.echo(f"{name}: its writers will wait for about {seconds:.0f} s", err=True)
+        warn(f"{name}: its writers will wait for about {seconds:.0f} s")
     if waits:
-        click.echo("Stop the server: a writer gives up after 5 s.", err=True)
+        warn("Stop the server: a writer gives up after 5 s.")
 
 
 _SHOWN_AFTER_SECONDS: Final = 0.5

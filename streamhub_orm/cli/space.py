@@ -13,7 +13,14 @@ from streamhub_orm.cli.backup_options import survey
 from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, progress_bar, progress_of, warn_of_waits
+from streamhub_orm.cli.output import (
+    echo,
+    print_json,
+    progress_bar,
+    progress_of,
+    warn,
+    warn_of_waits,
+)
 from streamhub_orm.cli.tables import print_table
 from streamhub_orm.maintenance.health import read_health
 from streamhub_orm.maintenance.optimize import OK as DONE
@@ -157,8 +164,7 @@ def optimize(invocation: Invocation, selection: Selection, choice: Choice) -> in
     Each database is backed up for the time of the work. The server may go on meanwhile; writers
     wait.
     """
-    if invocation.verbosity >= 0:
-        warn_of_waits(long_waits(invocation.root, selection))
+    warn_of_waits(long_waits(invocation.root, selection))
     with progress_of(invocation, "optimizing") as progress:
         outcomes = list(run_optimize(invocation.root, selection, progress=progress))
     entries = [
@@ -192,12 +198,11 @@ def _optimized_row(outcome: Optimized) -> tuple[object, ...]:
 
 def _print_remarks(outcome: Optimized) -> None:
     if outcome.error is not None:
-        echo(f"Error: {outcome.name}: {outcome.error}", err=True)
+        kept = "" if outcome.backup is None else f" Its backup is kept: {outcome.backup}"
+        echo(f"Error: {outcome.name}: {outcome.error}{kept}", err=True)
     for step in outcome.steps:
         if step.reason and step.reason != outcome.error:
-            echo(f"{outcome.name}: {step.name} {step.result}: {step.reason}", err=True)
-    if outcome.backup is not None:
-        echo(f"{outcome.name}: its backup is kept: {outcome.backup}", err=True)
+            warn(f"{outcome.name}: {step.name} {step.result}: {step.reason}")
 
 
 @click.command

@@ -118,7 +118,7 @@ def run_upgrade(invocation: Invocation, **options: Any) -> UpgradeReport:  # noq
             invocation.root,
             **options,
             progress=progress,
-            announce=warn_of_waits if invocation.verbosity >= 0 else lambda _: None,
+            announce=warn_of_waits,
             interrupted=invocation.ctrl_c.tell,
         )
     if not invocation.json:

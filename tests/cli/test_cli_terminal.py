@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from streamhub_orm.init import make_installation as init
+from tests.support.installations import Options
 from tests.support.installations.commands import CHECKOUT, COMMAND, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.conftest import MakeInstallation
 
 
 def on_terminal(*arguments: str | Path, columns: int) -> str:
@@ -35,6 +40,46 @@ def on_terminal(*arguments: str | Path, columns: int) -> str:
         os.close(terminal)
     with os.fdopen(master, "rb") as shown:
         return shown.read1(65536).decode().replace("\r\n", "\n")
+
+
+_AT_ONCE: Final = """
+from streamhub_orm.cli import main, output
+output._SHOWN_AFTER_SECONDS = 0
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "phase"),
+    [
+        ("backup verify", "verifying"),
+        ("split cleanup --dry-run", "looking rows up"),
+        ("purge live --scope vods --yes", "recordings"),
+        ("downgrade --all-apps a0009", "downgrading"),
+    ],
+)
+def test_long_work_shows_how_far_it_is(
+    make_upgraded: MakeInstallation, command: str, phase: str
+) -> None:
+    data_dir = make_upgraded("monolith", options=Options(orphans=False)).data_dir
+    assert run_in_process("--data-dir", data_dir, "backup", "create").status == 0
+    words = [sys.executable, "-c", _AT_ONCE, "--data-dir", str(data_dir), *command.split()]
+    master, terminal = os.openpty()
+    try:
+        subprocess.run(
+            words,
+            cwd=CHECKOUT,
+            env={**os.environ, "TERM": "xterm"},
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+    with os.fdopen(master, "rb") as shown:
+        text = re.sub(r"\x1b\[[\d;]*m", "", shown.read1(65536).decode())
+    assert phase in text
+    assert re.search(r"\d+/\d+ \d:\d\d:\d\d left ", text)
 
 
 APPS = [f"channel-{number:02}" for number in range(60)]
