@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm.archives.places import ALL, LOCAL
+from streamhub_orm.archives.places import ALL, LOCAL, Places
 from streamhub_orm.archives.prune import is_good
 from streamhub_orm.archives.stored import archives_in, newest_of
 from streamhub_orm.archives.verification import verification_in_words, verified_at
-from streamhub_orm.errors import StorageError
+from streamhub_orm.errors import StorageError, StreamHubError
 from streamhub_orm.maintenance.report import ArchiveFacts
 from streamhub_orm.readable import in_time
 from streamhub_orm.schema import utc_now
@@ -18,8 +18,8 @@ from streamhub_orm.schema import utc_now
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
+    from pathlib import Path
 
-    from streamhub_orm.archives.places import Places
     from streamhub_orm.archives.stored import StoredArchive
     from streamhub_orm.storage import ObjectStore
 
@@ -82,6 +82,20 @@ def check_freshness(
         else:
             found.append(Freshness(each, *outcome))
     return found
+
+
+def survey_environment(data_dir: Path | None, default_dir: Path) -> list[ArchiveFacts]:
+    """Survey the places that the environment names; see `Places.find`.
+
+    Settings that are wrong are told in the place of what is there.
+    """
+    try:
+        return survey_archives(Places.find(data_dir, default_dir, None))
+    except StreamHubError as error:
+        where = error.subject or "BACKUP_*"
+        return [ArchiveFacts(LOCAL, where, found=error.found, error=str(error))]
+    except OSError as error:  # a folder of root's, to a server that works as another user
+        return [ArchiveFacts(LOCAL, str(error.filename), found=error.strerror, error=str(error))]
 
 
 def survey_archives(places: Places) -> list[ArchiveFacts]:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
-from streamhub_orm.archives import Places, survey_archives
+from streamhub_orm.archives import Places
 from streamhub_orm.archives.places import ALL, LOCAL, PLACES
 from streamhub_orm.cli.output import echo, print_json
-from streamhub_orm.errors import StreamHubError
-from streamhub_orm.maintenance.report import ArchiveFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,15 +71,6 @@ def find_places(
         recipients=recipients,
         identity=None if identity is None else identity.absolute(),
     )
-
-
-def survey(invocation: Invocation) -> list[ArchiveFacts]:
-    """Look for archives; settings that are wrong are told in the place of what is there."""
-    try:
-        return survey_archives(find_places(invocation))
-    except StreamHubError as error:
-        where = error.subject or "BACKUP_*"
-        return [ArchiveFacts("local", where, found=error.found, error=str(error))]
 
 
 def reading_options(command: Command) -> Command:

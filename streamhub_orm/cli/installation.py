@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from streamhub_orm.archives import survey_environment
 from streamhub_orm.check import check_installation
-from streamhub_orm.cli.backup_options import survey
 from streamhub_orm.cli.lists import ANY, OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, progress_of, warn
@@ -65,7 +65,7 @@ def status(invocation: Invocation, choice: Choice) -> int:
     """Show where every database stands, and the newest backup; opens them read-only."""
     with progress_of(invocation, "looking at apps") as progress:
         found = read_status(invocation.root, progress=progress)
-    archives = survey(invocation)
+    archives = survey_environment(invocation.data_dir, invocation.root)
     if invocation.json:
         picked = {it.name for it in choice.pick(_status_entries(found))}
         document = found.to_json()

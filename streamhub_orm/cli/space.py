@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from streamhub_orm.cli.backup_options import survey
+from streamhub_orm.archives import survey_environment
 from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
@@ -222,7 +222,7 @@ def report(invocation: Invocation, target: Path) -> int:
     Exit status 1 if any database cannot be used; the page names it.
     """
     with progress_bar(shown=not invocation.json) as progress:
-        read_archives = partial(survey, invocation)
+        read_archives = partial(survey_environment, invocation.data_dir, invocation.root)
         fleet = write_report(
             invocation.root, target, progress=progress, read_archives=read_archives
         )
