@@ -1,18 +1,16 @@
 """Record of when an archive of the folder was last read to its end and found good.
 
-It is an attribute of the archive's file: it goes where the file goes, with it, and not with a copy.
-Once the file is written to, it is void. A file system without attributes keeps no record.
+It is a label of the archive's file: once the file is written to, it is void. A file system without
+extended attributes keeps no record.
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.durable_files import open_regular
-from streamhub_orm.errors import IrregularFileError
+from streamhub_orm.durable_files import label_of, set_label
 from streamhub_orm.owner import as_operator
 from streamhub_orm.readable import in_time
 from streamhub_orm.schema import utc_now
@@ -24,21 +22,13 @@ if TYPE_CHECKING:
     from streamhub_orm.archives.stored import StoredArchive
     from streamhub_orm.storage import ObjectStore
 
-_ATTRIBUTE: Final = "user.streamhub.verified"
-_HAS_ATTRIBUTES: Final = hasattr(os, "setxattr")
-"""Linux has them."""
+_LABEL: Final = "verified"
 
 
 def record_verified(archive: Path) -> None:
     """Record that every file of an archive was found good just now, as far as it can be."""
-    with suppress(OSError, IrregularFileError), as_operator(archive):
-        descriptor = open_regular(archive)
-        try:
-            if _HAS_ATTRIBUTES:
-                record = f"{utc_now().isoformat()} {_state_of(descriptor)}"
-                os.setxattr(descriptor, _ATTRIBUTE, record.encode())
-        finally:
-            os.close(descriptor)
+    with suppress(OSError), as_operator(archive):
+        set_label(archive, _LABEL, f"{utc_now().isoformat()} {_state_of(archive)}")
 
 
 def verified_at(store: ObjectStore, archive: StoredArchive) -> datetime | None:
@@ -58,19 +48,13 @@ def verification_in_words(verified: datetime | None) -> str:
 
 
 def _recorded(archive: Path) -> datetime | None:
-    with suppress(OSError, IrregularFileError, ValueError), as_operator(archive):
-        descriptor = open_regular(archive)
-        try:
-            if _HAS_ATTRIBUTES:
-                record = os.getxattr(descriptor, _ATTRIBUTE).decode("ascii")
-                moment, _, state = record.partition(" ")
-                return datetime.fromisoformat(moment) if state == _state_of(descriptor) else None
-        finally:
-            os.close(descriptor)
+    with suppress(OSError, ValueError), as_operator(archive):
+        moment, _, state = (label_of(archive, _LABEL) or "").partition(" ")
+        return datetime.fromisoformat(moment) if state == _state_of(archive) else None
     return None
 
 
-def _state_of(descriptor: int) -> str:
+def _state_of(archive: Path) -> str:
     """Return what changes when the file is written to."""
-    found = os.fstat(descriptor)
+    found = archive.lstat()
     return f"{found.st_size} {found.st_mtime_ns}"
