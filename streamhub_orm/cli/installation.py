@@ -157,16 +157,17 @@ def _faults(found: FileCheck) -> Iterator[str]:
     """Yield each fault with what to do about it."""
     app = "--global" if found.name == "global" else f"--app {found.name}"
     restored = "" if found.name == "global" else f" {app}"
-    restore = f"Restore it: `streamhub-db backup restore latest{restored}`."
+    restore = f"`streamhub-db backup restore latest{restored}`"
     for fault in found.integrity:
         index_alone = any(words in fault for words in _REBUILD)
-        yield f"{fault}. {f'Run `streamhub-db optimize {app}`.' if index_alone else restore}"
+        todo = f"Run `streamhub-db optimize {app}`" if index_alone else f"Restore it: {restore}"
+        yield f"{fault}. {todo}."
     for fault in found.foreign_keys:
         table = fault.partition(" → ")[0]
         rows = f"SELECT rowid FROM pragma_foreign_key_check('{table}')"  # noqa: S608 - it is shown, not run
         yield f"{fault}. Back up, then: DELETE FROM {table} WHERE rowid IN ({rows});"  # noqa: S608
     for fault in found.drift:
-        yield f"{fault}. Undo by hand what changed the structure. Else: {restore}"
+        yield f"{fault}. Undo by hand what changed the structure, or restore it: {restore}."
 
 
 def _print_findings(found: FileCheck, *, verbose: bool) -> None:

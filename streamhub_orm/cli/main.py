@@ -145,7 +145,7 @@ def _run(invocation: Invocation) -> int:
         status = error.exit_code
     except click.ClickException as error:
         error.show()
-        if "--json" in sys.argv:  # the options were not parsed to their end
+        if "--json" in sys.argv:
             print_json({"ok": False, "error": error.format_message()})
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class Invocation:
     def end_early(self, line: str, error: str, details: Mapping[str, Any] | None = None) -> None:
         """Print a line on stderr and, with --json, the one document, which holds the `error`."""
         echo(line, err=True)
-        if self.json:
+        if self.json or "--json" in sys.argv:  # the options may not have been parsed to their end
             plain = {"ok": False, "error": error}
             document = self.refused_document(error) if self.refused_document else plain
             print_json({**document, **(details or {})})
@@ -128,6 +129,8 @@ class Duration(click.ParamType[timedelta]):
         ctx: click.Context | None,
     ) -> timedelta:
         """Return it; fail as a usage error for anything else, and for more than 100 years."""
+        if isinstance(value, timedelta):  # the default
+            return value
         number, unit = value[:-1], self._UNITS.get(value[-1:])
         if unit and number.isascii() and number.isdigit() and len(number) < _MOST_DIGITS:
             length = timedelta(**{unit: int(number)})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyrage
 import pytest
 
+from streamhub_orm.readable import in_bytes
 from tests.support.installations.commands import run_in_process
 from tests.support.installations.snapshot import fingerprint_files, load_snapshot
 from tests.support.object_stores.proxy import Faults, proxy_before
@@ -74,6 +75,11 @@ def test_backup_is_listed_verified_and_restored(installation: Installation) -> N
     assert str(created["archive"]).startswith(str(installation.data_dir / "backups"))
     (listed,) = listed_in(installation)
     assert (listed["place"], listed["bytes"]) == ("local", created["bytes"])
+    words = run_in_process("--data-dir", installation.data_dir, "backup", "list").stdout
+    row, totals = words.splitlines()[1:]
+    size = in_bytes(int(str(listed["bytes"])))
+    assert row == f"local\t{listed['name']}\t0 min ago\t{size}\tyes"
+    assert totals.startswith(f"1 backup, {size}; ")
     assert backup(installation, "verify")["faults"] == []
     lose_file(installation.app_db("live"))
     restored = backup(installation, "restore", "latest")

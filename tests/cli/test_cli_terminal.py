@@ -132,7 +132,7 @@ def test_long_list_that_judges_nothing_shows_the_first(
 ) -> None:
     shown = on_terminal("--data-dir", fleet, *command, columns=80)
     assert "--all lists the other 11." in shown
-    assert "61 apps; " in shown.splitlines()[-1]
+    assert shown.splitlines()[-1].startswith("61 apps")
 
 
 @pytest.mark.parametrize("command", [("status",), ("check",), ("apps", "list")])
@@ -177,6 +177,11 @@ def test_quiet_command_prints_nothing_but_errors(fleet: Path, command: tuple[str
     outcome = run_in_process("--data-dir", fleet, "-q", *command)
     assert outcome.stdout == ""
     assert all(line.startswith("Error: ") for line in outcome.stderr.splitlines())
+
+
+def test_names_and_values_are_a_line_each_where_the_terminal_is_narrow(fleet: Path) -> None:
+    shown = on_terminal("--data-dir", fleet, "apps", "show", "live", columns=30)
+    assert "app: live\nid: 1\ntenant: platform\n" in shown
 
 
 def test_path_in_a_table_that_is_too_wide_is_one_word(fleet: Path) -> None:
