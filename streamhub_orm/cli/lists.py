@@ -145,7 +145,8 @@ def print_list(  # noqa: PLR0913 - a list has these parts
         print_table(columns, [*(row(it.item) for it in shown), *last])
     if hidden := len(picked) - len(shown):
         echo(f"--all lists the other {hidden:,}.")
-    print_totals(noun, [it.state for it in entries] if judged else None, len(entries))
+    told = judged or not all(it.ok for it in entries)
+    print_totals(noun, [it.state for it in entries] if told else None, len(entries))
 
 
 def print_totals(

@@ -86,6 +86,8 @@ def test_command_wants_consent_and_says_what_went(place: Path) -> None:
     words = ("--data-dir", place, "copies", "prune", "--keep", "0", "--older-than", "8d")
     assert run_in_process(*words).status == 2
     assert backup.exists()
+    of_any_age = run_in_process("--data-dir", place, "copies", "prune", "--keep", "0", "--dry-run")
+    assert f"would remove {backup}" in of_any_age.stdout
     planned = run_in_process(*words, "--dry-run")
     assert f"would remove {backup}" in planned.stdout
     done = run_in_process("--json", *words, "--yes")
