@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm import Databases
 from streamhub_orm.engine.connections import lossy_text, translated
+from streamhub_orm.readable import in_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,11 @@ def showing_all(session: Session) -> Iterator[None]:
     assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the only driver that there is
     with lossy_text(driver):
         yield
+
+
+def shown_age(moment: datetime | None, now: datetime) -> str | None:
+    """Return how long ago a time was, as tables show it: `3 h ago`."""
+    return None if moment is None else f"{in_time(now - moment)} ago"
 
 
 def shown_time(moment: datetime | None, timespec: str = "seconds") -> str | None:
