@@ -17,7 +17,7 @@ import shutil
 import stat
 import sys
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from grp import getgrgid
 from pathlib import Path
@@ -234,13 +234,13 @@ def _held(folder: Path) -> Iterator[None]:
 
     Not on the folder itself: whoever opens a database in it takes turns by that (ADR 9).
     """
-    descriptor = os.open(folder / _HOLDER, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        with suppress(OSError):  # where there are no locks, none is removed either
+    with ExitStack() as stack:
+        with suppress(OSError):  # no room or no locks: the next run leaves it where it is
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+            descriptor = os.open(folder / _HOLDER, flags, 0o600)
+            stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _remove_if_dead(folder: Path) -> None:

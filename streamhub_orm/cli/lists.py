@@ -134,6 +134,7 @@ def print_list(  # noqa: PLR0913 - a list has these parts
     noun: str,
     judged: bool = True,
     last: Sequence[Sequence[object]] = (),
+    size_bytes: int | None = None,
 ) -> None:
     """Print a table of the entries that were asked for, with `last` rows, and the totals of all.
 
@@ -146,7 +147,8 @@ def print_list(  # noqa: PLR0913 - a list has these parts
     if hidden := len(picked) - len(shown):
         echo(f"--all lists the other {hidden:,}.")
     told = judged or not all(it.ok for it in entries)
-    print_totals(noun, [it.state for it in entries] if told else None, len(entries))
+    states = [it.state for it in entries] if told else None
+    print_totals(noun, states, len(entries), size_bytes=size_bytes)
 
 
 def print_totals(

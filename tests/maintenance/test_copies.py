@@ -93,5 +93,7 @@ def test_command_wants_consent_and_says_what_went(place: Path) -> None:
     done = run_in_process("--json", *words, "--yes")
     assert json.loads(done.stdout)["removed"] == [str(backup)]
     assert not backup.exists()
-    listed = run_in_process("--data-dir", place, "copies", "list")
+    first = run_in_process("--data-dir", place, "--json", "copies", "list", "--limit", "1")
+    assert len(first.report["items"]) == 1
+    listed = run_in_process("--data-dir", place, "copies", "list", "--sort", "age")
     assert "copies, " in listed.stdout.splitlines()[-1]
