@@ -82,7 +82,9 @@ class PostgresServer:
         """
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} {}")
         with self.connect() as connection:
-            by_files = "STRATEGY FILE_COPY" if connection.info.server_version >= _LETS_CHOOSE else ""
+            by_files = (
+                "STRATEGY FILE_COPY" if connection.info.server_version >= _LETS_CHOOSE else ""
+            )
             names = sql.Identifier(database), sql.Identifier(template)
             connection.execute(statement.format(*names, sql.SQL(by_files)))
         return self.url(database)
