@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import sqlalchemy as sa
-    from sqlalchemy.orm import Session
 
     from streamhub_orm.databases.open_server import OpenServer
     from streamhub_orm.postgresql.engine import ServerEngine
@@ -127,7 +126,7 @@ class Databases:
         """Tell whether an app's database is open now."""
         return name in self._apps
 
-    def app_session(self, name: str, *, read_only: bool = False) -> AbstractContextManager[Session]:
+    def app_session(self, name: str, *, read_only: bool = False) -> SessionBlock:
         """Yield a session on an app's database: committed on success, rolled back on error.
 
         It holds the write lock from its first statement, so what it read is still true when it
@@ -149,9 +148,16 @@ class Databases:
         """
         return self._connection(self._app_cache, name, read_only=read_only)
 
-    def global_session(self, *, read_only: bool = False) -> AbstractContextManager[Session]:
-        """Yield a session on the global database, with the same promises as `app_session`."""
-        return SessionBlock(Lease(self._global_cache, _GLOBAL, read_only=read_only))
+    def global_session(self, *, read_only: bool = False, turn: str | None = None) -> SessionBlock:
+        """Yield a session on the global database, with the same promises as `app_session`.
+
+        On a control plane no session waits for another by itself. Those of the same `turn`, any
+        text, do, from before their first statement: so each sees what the last one has written, as
+        all do that write to a file. The block may end in `TransactionConflictError`, having done
+        nothing; `global_session().run(function, …)` calls a function again then. Waiting for a turn
+        or a row ends after 5 s with `ControlPlaneBusyError`.
+        """
+        return SessionBlock(Lease(self._global_cache, _GLOBAL, read_only=read_only, turn=turn))
 
     def global_connection(
         self, *, read_only: bool = False

@@ -36,6 +36,12 @@ _SERVER: Final = "server"
 _USED_AT: Final = "used_at"
 _READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITING: Final = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_LOCKED: Final = "locked"
+_LOCK: Final = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
+"""`streamhub_orm.services.core.take_turn` takes the same lock within a transaction."""
+_UNLOCK: Final = "SELECT pg_advisory_unlock_all()"
+_OPTIONS: Final = "-c timezone=UTC -c lock_timeout=5s"
+"""A session waits for another one as long as it would for the write lock of a file."""
 _APPLICATION: Final = "streamhub-orm"
 
 
@@ -188,7 +194,7 @@ class ServerEngine:
                 "autocommit": True,
                 "connect_timeout": _CONNECT_SECONDS,
                 "application_name": _APPLICATION,
-                "options": "-c timezone=UTC",
+                "options": _OPTIONS,
                 **_keepalives,
             },
         )
@@ -214,6 +220,24 @@ class ServerEngine:
             raise refusal_of(error.orig, self.server) from None
         connection.info[READ_ONLY] = read_only
         return connection
+
+    def lock(self, connection: sa.Connection, turn: str) -> None:
+        """Take the lock of a text, outside of any transaction; raises `ControlPlaneBusyError`."""
+        raw = connection.connection.driver_connection
+        connection.info[_LOCKED] = True
+        try:
+            raw.execute(_LOCK, (turn,))  # type: ignore[union-attr]
+        except psycopg.Error as error:
+            connection.invalidate()
+            raise (fault_of(error, self.server) or refusal_of(error, self.server)) from None
+
+    def unlock(self, connection: sa.Connection) -> None:
+        """Give back the locks of `lock`."""
+        if connection.info.pop(_LOCKED, False):
+            try:
+                connection.connection.driver_connection.execute(_UNLOCK)  # type: ignore[union-attr]
+            except psycopg.Error:
+                connection.invalidate()  # which ends them too
 
     def close(self) -> None:
         """Close every connection that nobody has in hand."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,9 +22,10 @@ from streamhub_orm.errors import (
     UsageUnknownError,
 )
 from streamhub_orm.global_db import Tenant
+from streamhub_orm.retrying import after_conflicts
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services import apps, usage
-from streamhub_orm.services.core import get_row
+from streamhub_orm.services.core import get_row, take_turn
 from streamhub_orm.services.limits import FREE, PLATFORM, Limits, Metric, get, update
 from streamhub_orm.services.usage import GIB, Recorded, UnreadApp
 
@@ -225,6 +226,7 @@ def decide(  # noqa: PLR0913 - who wants how much of what, and how strictly it i
     if who.is_exempt or enforcement is Enforcement.OFF:
         return Decision(Verdict.PASSES)
     tenant_id = str(who.tenant_id)
+    take_turn(session, _turn_of(tenant_id))
     get_row(session, Tenant, tenant_id, UnknownTenantError)
     limit = get(session, tenant_id).of(metric)
     if limit is None:
@@ -252,8 +254,9 @@ def reserve(  # noqa: PLR0913 - as of `decide`
     """Let the caller take one more, or `amount` in the unit of the limit, of what a tenant may use.
 
     Refused is who asks where the limit is reached, and where `amount` would exceed it. Holds the
-    write lock of the global database from the count to the end of the block, so of several callers
-    who reserve, one gets the last slot, and the others count what it added. The Node core knows
+    write lock of the global database, or on a server the turn of the tenant, from the count to the
+    end of the block, so of several callers who reserve, one gets the last slot, and the others
+    count what it added. The Node core knows
     nothing of this. Inside the block the session that is yielded is the one to write to the global
     database with; an app's session is opened inside it, not around it:
 
@@ -264,14 +267,25 @@ def reserve(  # noqa: PLR0913 - as of `decide`
     Raises `QuotaExceededError`, `UsageUnknownError` where there is a limit but an app cannot be
     read, and what `decide` raises.
     """
-    with databases.global_session() as session:
-        session.connection()  # takes the lock
-        decision = decide(
-            databases, session, caller, metric, amount, enforcement=enforcement, now=now
-        )
-        if decision.error is not None and not decision:
-            raise decision.error
+    tenant_id = caller if isinstance(caller, str) else caller.tenant_id
+    turn = None if tenant_id is None else _turn_of(tenant_id)
+    for attempt in after_conflicts():
+        with attempt, ExitStack() as stack:
+            session = stack.enter_context(databases.global_session(turn=turn))
+            session.connection()  # takes the lock
+            decision = decide(
+                databases, session, caller, metric, amount, enforcement=enforcement, now=now
+            )
+            if decision.error is not None and not decision:
+                raise decision.error
+            begun = stack.pop_all()
+    with begun:
         yield session
+
+
+def _turn_of(tenant_id: str) -> str:
+    """Return the turn of those who count what a tenant uses, to take more of it."""
+    return f"quota {tenant_id}"
 
 
 def _used(

@@ -107,7 +107,9 @@ def find_recorded(session: Session, tenant_id: str, now: datetime) -> Recorded |
         return None
     table = sa.table("quota_usage", *map(sa.column, columns))
     amounts = [
-        sa.func.coalesce(sa.func.sum(table.c[it]), 0.0) if it in columns else sa.literal(0.0)
+        sa.func.coalesce(sa.func.sum(table.c[it], type_=sa.Float), 0.0)
+        if it in columns
+        else sa.literal(0.0)
         for it in _AMOUNTS
     ]
     is_meant = (table.c.tenant_id == tenant_id) & (table.c.period == f"{now:%Y-%m}")
