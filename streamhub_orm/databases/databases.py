@@ -184,7 +184,8 @@ class Databases:
 
     def _start(self) -> None:
         self._server = None if self.place.global_url is None else _server_engine(self.place)
-        registry = open_registry(self.place, self._server)
+        # Its own: an app is opened inside of a global session, and must not wait for another one.
+        registry = open_registry(self.place)
         self._opener = Opener(self.place, registry, auto_upgrade=self.auto_upgrade)
         self._engine = FileEngine()
         moments = FirstMoments()
@@ -209,6 +210,7 @@ class Databases:
         closed = self._apps.closed
         if self._server is not None:
             self._server.leave_to_parent()
+        self._opener.registry.leave_to_parent()
         for cache in (self._apps, self._global):
             cache.leave_to_parent()
         self._start()
