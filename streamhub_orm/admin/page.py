@@ -92,7 +92,7 @@ class Page:
 
 
 def _render(databases: Databases) -> str:
-    return render_page(read_fleet(databases.place.root), is_live=True)
+    return render_page(read_fleet(databases.place), is_live=True)
 
 
 def _require_same_origin(request: Request) -> None:

@@ -132,6 +132,8 @@ class Duration(click.ParamType[timedelta]):
         ctx: click.Context | None,
     ) -> timedelta:
         """Return it; fail as a usage error for anything else, and for more than 100 years."""
+        if isinstance(value, timedelta):
+            return value  # an option's default
         number, unit = value[:-1], self._UNITS.get(value[-1:])
         if unit and number.isascii() and number.isdigit() and len(number) < _MOST_DIGITS:
             length = timedelta(**{unit: int(number)})
