@@ -14,6 +14,7 @@ from streamhub_orm.migrations.downgrading import (
     rehearse_downgrade,
     require_below_head,
 )
+from streamhub_orm.migrations.global_database import downgrade_global_on_server
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
@@ -59,8 +60,9 @@ def downgrade_installation(  # noqa: PLR0913 - one keyword for each option of th
 ) -> Iterator[Downgraded]:
     """Yield the outcome for each app named, or for the global database where none is.
 
-    One file that is refused does not stop the others. A `dry_run` works on scratch copies.
-    `progress` is told how many are done, and of how many. Raises a
+    One file that is refused does not stop the others. A `dry_run` works on scratch copies, and on a
+    server in a transaction that is rolled back. `progress` is told how many are done, and of how
+    many. Raises a
     `StreamHubError` before anything is touched where the installation, the revision or an app's
     name is unknown, or an upgrade runs.
     """
@@ -74,6 +76,10 @@ def downgrade_installation(  # noqa: PLR0913 - one keyword for each option of th
         world = APP if names or all_apps else GLOBAL
 
         def downgrade(name: str) -> Upgraded:
+            if world is GLOBAL and place.global_url is not None:
+                return downgrade_global_on_server(
+                    place, revision, drop_rows=drop_rows, dry_run=dry_run
+                )
             path = place.global_db if world is GLOBAL else place.app_db(name)
             return change(path, world, revision, drop_rows=drop_rows)
 

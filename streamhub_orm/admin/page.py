@@ -111,7 +111,7 @@ class Page:
 
 
 def _render(databases: Databases, archives: list[ArchiveFacts]) -> str:
-    fleet = read_fleet(databases.place.root)
+    fleet = read_fleet(databases.place)
     fleet.archives = archives
     return render_page(fleet, is_live=True)
 

@@ -36,7 +36,7 @@ def init(invocation: Invocation) -> None:
     place = make_installation(invocation.root)
     if invocation.json:
         print_json(
-            {"ok": True, "data_dir": str(place.root), "global_db": str(place.global_db)},
+            {"ok": True, "data_dir": str(place.root), "global_db": place.global_name},
         )
     else:
         echo(f"made an installation in {place.root} with the app live")
@@ -143,6 +143,8 @@ def show_checks(
 
         columns = ("database", "state", "revision", "result")
         print_list(columns, _check_entries(checks), row, choice, noun="database")
+        for server in (found.server for found in checks if found.server is not None):
+            echo(f"global: on {server}; damage is found by its own means (data checksums)")
     for found in checks:
         _print_findings(found, verbose=verbose)
 
@@ -162,7 +164,9 @@ def _faults(found: FileCheck) -> Iterator[str]:
         index_alone = any(words in fault for words in _REBUILD)
         todo = f"Run `streamhub-db optimize {app}`" if index_alone else f"Restore it: {restore}"
         yield f"{fault}. {todo}."
-    for fault in found.foreign_keys:
+    for fault in found.foreign_keys if found.server is not None else ():
+        yield f"{fault}. Delete these rows, and let nobody switch constraints off again."
+    for fault in found.foreign_keys if found.server is None else ():
         table = fault.partition(" → ")[0]
         rows = f"SELECT rowid FROM pragma_foreign_key_check('{table}')"  # noqa: S608 - it is shown, not run
         yield f"{fault}. Back up, then: DELETE FROM {table} WHERE rowid IN ({rows});"  # noqa: S608
@@ -171,7 +175,7 @@ def _faults(found: FileCheck) -> Iterator[str]:
 
 
 def _print_findings(found: FileCheck, *, verbose: bool) -> None:
-    faults = [f"{found.path}: {fault}" for fault in _faults(found)]
+    faults = [f"{found.where}: {fault}" for fault in _faults(found)]
     faults = [f"{found.name}: {it}" for it in (found.error, *found.settings) if it] + faults
     shown = len(faults) if verbose or len(faults) <= _MOST_FAULTS else _MOST_FAULTS - 1
     for fault in faults[:shown]:
@@ -182,4 +186,4 @@ def _print_findings(found: FileCheck, *, verbose: bool) -> None:
         rows = ", ".join(f"{count} {table}" for table, count in asdict(found.unmatched).items())
         warn(f"{found.path}: legacy rows that are not in it: {rows}")
     for extra in found.extras if verbose else ():
-        warn(f"{found.path}: not ours, left alone: {extra}")
+        warn(f"{found.where}: not ours, left alone: {extra}")

@@ -90,6 +90,9 @@ def health(invocation: Invocation, selection: Selection, choice: Choice, *, full
         _print_tables(found, verbose=invocation.verbosity > 0)
         if not full:
             echo("Not looked for damage: `health --full` and `check` do.")
+        for one in found:
+            if one.server is not None:
+                echo(f"{one.name}: on {one.server}, whose own means find damage (data checksums)")
         print_list(_HEALTH, entries, _health_row, choice, noun="database")
     for one in found:
         for fault in (one.error, *(one.integrity or ()), *(one.foreign_keys or ())):
@@ -103,7 +106,7 @@ _HEALTH = ("database", "state", "revision", "size", "wal", "pages", "unused", "r
 
 def _health_row(one: Health) -> tuple[object, ...]:
     unused = None if one.fragmentation_percent is None else f"{one.fragmentation_percent} %"
-    rows = sum(table.rows for table in one.tables) if one.pages is not None else None
+    rows = sum(table.rows for table in one.tables) if one.tables else None
     sizes = (in_bytes(one.size_bytes), in_bytes(one.wal_bytes), one.pages)
     return (one.name, one.state, one.revision, *sizes, unused, rows, OK if one.ok else WRONG)
 
@@ -162,7 +165,7 @@ def optimize(invocation: Invocation, selection: Selection, choice: Choice) -> in
     """Renew statistics and indices, and give unused space back.
 
     Each database is backed up for the time of the work. The server may go on meanwhile; writers
-    wait.
+    wait. A global database on PostgreSQL is left to its autovacuum.
     """
     warn_of_waits(long_waits(invocation.root, selection))
     with progress_of(invocation, "optimizing") as progress:
@@ -228,7 +231,8 @@ def report(invocation: Invocation, target: Path) -> int:
         )
     failed = fleet.failed
     if invocation.json:
-        document = {"ok": not failed, "data_dir": str(fleet.data_dir)}
+        server = fleet.global_.server
+        document = {"ok": not failed, "data_dir": str(fleet.data_dir), "server": server}
         numbers = {"apps": len(fleet.apps), "failed": len(failed)}
         archives = [each.to_json() for each in fleet.archives]
         print_json({**document, "html": str(target.absolute()), **numbers, "archives": archives})

@@ -60,7 +60,7 @@ class Databases:
 
     def __init__(
         self,
-        data_dir: str | os.PathLike[str],
+        data_dir: str | os.PathLike[str] | DataDir,
         *,
         auto_upgrade: bool = True,
         max_open_apps: int | None = None,
@@ -78,7 +78,8 @@ class Databases:
         for a number below 1, and `GlobalUrlError`.
         """
         url = None if global_url is None else ServerUrl.parse(global_url, "global_url")
-        self.place = DataDir.find(Path(data_dir), url)
+        root = data_dir if isinstance(data_dir, DataDir) else Path(data_dir)
+        self.place = DataDir.find(root, url)
         self.auto_upgrade = auto_upgrade
         self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
         if self.max_open_apps < 1:

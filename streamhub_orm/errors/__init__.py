@@ -27,6 +27,7 @@ from streamhub_orm.errors.control_plane import (
     ControlPlaneUnreachableError,
     ForeignControlPlaneError,
     GlobalUrlError,
+    NoGlobalFileError,
     TransactionConflictError,
 )
 from streamhub_orm.errors.files import (
@@ -237,6 +238,7 @@ __all__ = [
     "MissingSecretError",
     "NewerDatabaseError",
     "NoCheckoutError",
+    "NoGlobalFileError",
     "NoLocksError",
     "NoSuchBackupError",
     "NodeNameError",

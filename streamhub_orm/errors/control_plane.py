@@ -121,6 +121,15 @@ class ControlPlaneDataLossError(ControlPlaneError):
     todo = "Back them up, then add -x drop-rows=yes (--drop-rows) to lose them."
 
 
+class NoGlobalFileError(ControlPlaneError):
+    """Raised by a command about the file of the global database, where that is on a server."""
+
+    command: str
+    todo: str
+    found = "the global database on a server"
+    expected = "one in a file, as `{command}` is about that file alone"
+
+
 class ControlPlaneDriftError(ControlPlaneError):
     """Raised when the database's structure is not that of its revision."""
 

@@ -17,6 +17,7 @@ from streamhub_orm.errors import StreamHubError
 from streamhub_orm.global_db import ServerLog
 from streamhub_orm.maintenance.purge_vods import SEGMENTS, Kept, VodPurge
 from streamhub_orm.maintenance.selection import FirstBackup, back_up_first
+from streamhub_orm.migrations.global_database import global_faults
 from streamhub_orm.registry import read_registry
 from streamhub_orm.services.core import table_of
 from streamhub_orm.services.logs import names_app
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.storage import ObjectStore
 
     Progress = Callable[[str, int, int], None]
@@ -101,7 +103,7 @@ class Purge:
 
 
 def purge(  # noqa: PLR0913 - one keyword for each option of the command, and two more
-    data_dir: Path,
+    data_dir: Path | DataDir,
     app: str,
     scope: Scope,
     *,
@@ -109,7 +111,7 @@ def purge(  # noqa: PLR0913 - one keyword for each option of the command, and tw
     store: ObjectStore | None = None,
     progress: Progress = lambda *_: None,
 ) -> Purge:
-    """Delete what `scope` says of one app; each database is backed up first.
+    """Delete what `scope` says of one app; each file of a database is backed up first.
 
     Objects and local files go before the rows that name them, so a killed run is finished by the
     next. The app, its config, ingress credentials, restream targets, plugins, tokens and markers
@@ -169,12 +171,13 @@ class _Run:
         place, app = self.databases.place, self.result.app
         logs = planned["server_logs"]
         needed = [place.app_db(app)] if sum(planned.values()) > logs else []
-        self._back_up([*needed, *([place.global_db] if logs else [])])
+        is_in_file = place.global_url is None
+        self._back_up([*needed, *([place.global_db] if logs and is_in_file else [])])
         try:
             with translated(place.app_db(app), "purging it"):
                 self._delete_from_app(planned, store)
             if logs:
-                with translated(place.global_db, "purging its log lines"):
+                with global_faults(place, "purging its log lines"):
                     self._delete_logs(logs)
         except StreamHubError as error:
             self.result.error, self.result.fault = str(error), error

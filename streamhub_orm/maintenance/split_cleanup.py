@@ -24,7 +24,12 @@ from streamhub_orm.engine.integrity import is_intact, require_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.engine.vacuum import vacuum
-from streamhub_orm.errors import LockedDatabaseError, SplitCleanupError, StreamHubError
+from streamhub_orm.errors import (
+    LockedDatabaseError,
+    NoGlobalFileError,
+    SplitCleanupError,
+    StreamHubError,
+)
 from streamhub_orm.fleet import read_pages
 from streamhub_orm.legacy.accounts import TABLES, RowCounts
 from streamhub_orm.legacy.bookkeeping import CLEANUP_BACKUP, read_meta, split_transaction
@@ -80,6 +85,9 @@ def clean_up_split(
     have been asked for their rows, and of how many.
     """
     place = DataDir.find(data_dir)
+    if place.global_url is not None:
+        todo = "Nothing was changed, and on the server nothing is left of the split."
+        raise NoGlobalFileError(str(place.global_url), "split cleanup", todo)
     result = SplitCleanup(place.root, dry_run)
     if dry_run:
         proof = prove_split(place, place.global_db, progress)

@@ -117,9 +117,16 @@ def upgrade_server(engine: ServerEngine, *, route: Route | None = None) -> Upgra
 
 
 def change_server(
-    engine: ServerEngine, route: Route, command: str, *, drop_rows: bool = False
+    engine: ServerEngine,
+    route: Route,
+    command: str,
+    *,
+    drop_rows: bool = False,
+    dry_run: bool = False,
 ) -> Upgraded:
     """Carry out an Alembic command that writes: upgrade, downgrade or stamp, in one transaction.
+
+    A `dry_run` of the last two rolls it back.
 
     A downgrade that would take rows away is refused, unless with `drop_rows`; there is nothing
     below the revision that a server begins with.
@@ -135,11 +142,13 @@ def change_server(
             GLOBAL.name,
             f"on a server the history begins at {SERVER_START}; drop the database instead",
         )
-    with _locked(engine) as connection, alembic_lock, connection.begin():
+    with _locked(engine) as connection, alembic_lock, connection.begin() as transaction:
         if command == "downgrade" and not drop_rows:
             _require_no_loss(connection, engine.server, found.revision, reached)
         route.run(connection)
         after = read_server_state(connection, engine.server).revision
+        if dry_run:
+            transaction.rollback()
     return Upgraded(found.revision, after)
 
 

@@ -65,6 +65,11 @@ _BY_STATE: Final[dict[str, tuple[type[ControlPlaneFaultError], str, str]]] = {
         "a statement within idle_in_transaction_session_timeout",
         "Nothing was committed. Keep sessions short, then do the work again.",
     ),
+    "42P01": (
+        ControlPlaneMissingError,
+        "the tables of a control plane",
+        "Set it up with `streamhub-db upgrade --global-url …`, or promote an installation.",
+    ),
     "42501": (
         ControlPlaneAccessError,
         "a user who may do this",

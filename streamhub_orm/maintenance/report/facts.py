@@ -15,7 +15,7 @@ from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.fleet import read_pages
 from streamhub_orm.maintenance.selection import Selection, handle_each
-from streamhub_orm.maintenance.sizes import Sizes, read_file_sizes
+from streamhub_orm.maintenance.sizes import Sizes, read_file_sizes, read_server_sizes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -48,6 +48,8 @@ class DatabaseFacts:
     backups: int = 0
     """Number of the backups beside it."""
     backup_bytes: int = 0
+    server: str | None = None
+    """Server of the global database, without its password."""
     error: str | None = None
 
     @property
@@ -145,7 +147,7 @@ class FleetFacts:
         return total
 
 
-def read_fleet(data_dir: Path, progress: Progress = lambda *_: None) -> FleetFacts:
+def read_fleet(data_dir: Path | DataDir, progress: Progress = lambda *_: None) -> FleetFacts:
     """Read the facts of every database; one that cannot be read stops no other."""
     place = DataDir.find(data_dir)
     months: Counter[str] = Counter()
@@ -155,10 +157,14 @@ def read_fleet(data_dir: Path, progress: Progress = lambda *_: None) -> FleetFac
         Selection(),
         _begin,
         measure,
+        on_server=lambda connection, facts: read_server_sizes(connection, facts.sizes),
         may_be_missing=True,
         progress=partial(progress, "reading"),
     )
     fleet = FleetFacts(place.root, global_, apps, months)
+    if place.global_url is not None:
+        global_.server = str(place.global_url)
+        return fleet
     for backup in list_backups(place.global_db):
         made = backup.name.partition(".bak-")[2]
         fleet.global_backups.append((made, backup.stat().st_size))
