@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -45,8 +46,31 @@ _OPTIONS: Final = "-c timezone=UTC -c lock_timeout=5s"
 _APPLICATION: Final = "streamhub-orm"
 
 
+_ARGUMENTS: Final[dict[str, Any]] = {
+    "autocommit": True,
+    "connect_timeout": _CONNECT_SECONDS,
+    "application_name": _APPLICATION,
+    "options": _OPTIONS,
+    # A network that swallows packets ends a statement after 25 s; TCP's own defaults take hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
 class ServerConnection(psycopg.Connection[Any]):
-    """A connection whose work another thread can end."""
+    """A connection whose work another thread can end, and of which a forked child knows nothing."""
+
+    def __init__(self, pgconn: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Note whose it is."""
+        super().__init__(pgconn)
+        self._process = os.getpid()
+
+    def __del__(self, *_: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Warn, as psycopg does, where it was not closed; in a child it is the parent's."""
+        if getattr(self, "_process", None) == os.getpid():
+            super().__del__()
 
     def stop(self) -> None:
         """Let it roll back and close, and do nothing else; end the statement that is at work."""
@@ -170,6 +194,14 @@ class _Connection(sa.Connection):
             raise found from None
 
 
+def connect(url: ServerUrl) -> ServerConnection:
+    """Return a connection past any pool, in autocommit; raises psycopg's errors."""
+    dialect: Any = ServerDialect
+    _, options = dialect().create_connect_args(url.url)
+    wanted: dict[str, Any] = options | _ARGUMENTS
+    return ServerConnection.connect(**wanted)
+
+
 class ServerEngine:
     """One engine on a control plane, with a pool that heals by itself.
 
@@ -190,13 +222,7 @@ class ServerEngine:
             hide_parameters=True,
             json_serializer=json_to_server,
             json_deserializer=json_from_text,
-            connect_args={
-                "autocommit": True,
-                "connect_timeout": _CONNECT_SECONDS,
-                "application_name": _APPLICATION,
-                "options": _OPTIONS,
-                **_keepalives,
-            },
+            connect_args=_ARGUMENTS,
         )
         self.engine._connection_cls = _Connection  # noqa: SLF001 - as there
         self.engine.info_server = self.server  # type: ignore[attr-defined]
@@ -249,15 +275,6 @@ class ServerEngine:
 
     def _note(self, _: object, record: sa.pool.ConnectionPoolEntry) -> None:
         record.info[_SERVER] = self.server
-
-
-_keepalives: Final = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
-"""A network that swallows packets ends a statement after 25 s; TCP's own defaults take hours."""
 
 
 def _note_use(_: object, record: sa.pool.ConnectionPoolEntry) -> None:
