@@ -48,7 +48,17 @@ _APPLICATION: Final = "streamhub-orm"
 
 
 class ServerConnection(psycopg.Connection[Any]):
-    """A connection whose work another thread can end."""
+    """A connection whose work another thread can end, and of which a forked child knows nothing."""
+
+    def __init__(self, pgconn: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Note whose it is."""
+        super().__init__(pgconn)
+        self._process = os.getpid()
+
+    def __del__(self, *_: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Warn, as psycopg does, where it was not closed; in a child it is the parent's."""
+        if getattr(self, "_process", None) == os.getpid():
+            super().__del__()
 
     def is_lost(self) -> bool:
         """Tell whether the server has ended it, as far as that has come here; asks nobody.
@@ -199,6 +209,14 @@ class _Connection(sa.Connection):
             if found is None:
                 raise
             raise found from None
+
+
+def connect(url: ServerUrl) -> ServerConnection:
+    """Return a connection past any pool, in autocommit; raises psycopg's errors."""
+    dialect: Any = ServerDialect
+    _, options = dialect().create_connect_args(url.url)
+    wanted: dict[str, Any] = options | _connect_arguments(url)
+    return ServerConnection.connect(**wanted)
 
 
 class ServerEngine:
