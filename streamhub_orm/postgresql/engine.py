@@ -20,7 +20,7 @@ from streamhub_orm.errors import (
     HiddenValueError,
     StreamHubError,
 )
-from streamhub_orm.postgresql.faults import fault_of, hide_values, refusal_of
+from streamhub_orm.postgresql.faults import fault_of, hide_values, refusal_of, standby_fault
 from streamhub_orm.schema.json_text import json_from_text, json_to_server
 
 if TYPE_CHECKING:
@@ -106,9 +106,17 @@ class ServerDialect(PGDialect_psycopg):
         return ServerConnection.connect(*arguments, **options)
 
     def do_begin(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
-        """Begin; the driver's own transaction control is off."""
-        reading = dbapi_connection.info.get(READ_ONLY, False)
-        dbapi_connection.driver_connection.execute(_READING if reading else _WRITING)
+        """Begin; the driver's own transaction control is off.
+
+        Raises `ControlPlaneReadOnlyError` for a session that writes, on a standby.
+        """
+        info = dbapi_connection.info
+        try:
+            dbapi_connection.driver_connection.execute(
+                _READING if info.get(READ_ONLY, False) else _WRITING
+            )
+        except psycopg.errors.FeatureNotSupported as error:  # "serializable", says a standby
+            raise standby_fault(error, info[_SERVER]) from error
 
     def do_rollback(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
         """Roll back; a connection that is lost has nothing left to be rolled back."""
