@@ -36,7 +36,9 @@ async def ask(databases: Databases, bearer: str) -> dict[str, Any]:
         }
         answers = {name: (await client.get(path)).json() for name, path in paths.items()}
         found = {name: answer.get("data", answer) for name, answer in answers.items()}
-        purge = await client.post("/api/v1/apps/live/db/purge", json={"scope": "all", "confirm": True})
+        purge = await client.post(
+            "/api/v1/apps/live/db/purge", json={"scope": "all", "confirm": True}
+        )
         optimize = await client.post("/api/v1/apps/live/db/optimize")
         return {
             **found,
