@@ -19,7 +19,7 @@ from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from streamhub_orm.fleet import Outcome
@@ -56,11 +56,13 @@ def downgrade_installation(  # noqa: PLR0913 - one keyword for each option of th
     all_apps: bool = False,
     drop_rows: bool = False,
     dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[Downgraded]:
     """Yield the outcome for each app named, or for the global database where none is.
 
     One file that is refused does not stop the others. A `dry_run` works on scratch copies, and on a
-    server in a transaction that is rolled back. Raises a
+    server in a transaction that is rolled back. `progress` is told how many are done, and of how
+    many. Raises a
     `StreamHubError` before anything is touched where the installation, the revision or an app's
     name is unknown, or an upgrade runs.
     """
@@ -81,7 +83,7 @@ def downgrade_installation(  # noqa: PLR0913 - one keyword for each option of th
             path = place.global_db if world is GLOBAL else place.app_db(name)
             return change(path, world, revision, drop_rows=drop_rows)
 
-        for outcome in walk(names if world is APP else [world.name], downgrade):
+        for outcome in walk(names if world is APP else [world.name], downgrade, progress):
             yield _reported(outcome)
 
 

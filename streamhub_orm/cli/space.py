@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from streamhub_orm.archives import survey_archives
-from streamhub_orm.cli.backup_options import find_places
+from streamhub_orm.archives import survey_environment
 from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, progress_bar, progress_of, warn_of_waits
+from streamhub_orm.cli.output import (
+    echo,
+    print_json,
+    progress_bar,
+    progress_of,
+    warn,
+    warn_of_waits,
+)
 from streamhub_orm.cli.tables import print_table
-from streamhub_orm.errors import StreamHubError
 from streamhub_orm.maintenance.health import read_health
 from streamhub_orm.maintenance.optimize import OK as DONE
 from streamhub_orm.maintenance.optimize import long_waits
 from streamhub_orm.maintenance.optimize import optimize as run_optimize
-from streamhub_orm.maintenance.report import ArchiveFacts, counted, write_report
+from streamhub_orm.maintenance.report import counted, write_report
 from streamhub_orm.maintenance.selection import Selection
 from streamhub_orm.maintenance.sizes import read_sizes
 from streamhub_orm.readable import in_bytes
@@ -162,8 +167,7 @@ def optimize(invocation: Invocation, selection: Selection, choice: Choice) -> in
     Each database is backed up for the time of the work. The server may go on meanwhile; writers
     wait. A global database on PostgreSQL is left to its autovacuum.
     """
-    if invocation.verbosity >= 0:
-        warn_of_waits(long_waits(invocation.root, selection))
+    warn_of_waits(long_waits(invocation.root, selection))
     with progress_of(invocation, "optimizing") as progress:
         outcomes = list(run_optimize(invocation.root, selection, progress=progress))
     entries = [
@@ -197,12 +201,11 @@ def _optimized_row(outcome: Optimized) -> tuple[object, ...]:
 
 def _print_remarks(outcome: Optimized) -> None:
     if outcome.error is not None:
-        echo(f"Error: {outcome.name}: {outcome.error}", err=True)
+        kept = "" if outcome.backup is None else f" Its backup is kept: {outcome.backup}"
+        echo(f"Error: {outcome.name}: {outcome.error}{kept}", err=True)
     for step in outcome.steps:
         if step.reason and step.reason != outcome.error:
-            echo(f"{outcome.name}: {step.name} {step.result}: {step.reason}", err=True)
-    if outcome.backup is not None:
-        echo(f"{outcome.name}: its backup is kept: {outcome.backup}", err=True)
+            warn(f"{outcome.name}: {step.name} {step.result}: {step.reason}")
 
 
 @click.command
@@ -222,7 +225,7 @@ def report(invocation: Invocation, target: Path) -> int:
     Exit status 1 if any database cannot be used; the page names it.
     """
     with progress_bar(shown=not invocation.json) as progress:
-        read_archives = partial(_survey, invocation)
+        read_archives = partial(survey_environment, invocation.data_dir, invocation.root)
         fleet = write_report(
             invocation.root, target, progress=progress, read_archives=read_archives
         )
@@ -239,11 +242,3 @@ def report(invocation: Invocation, target: Path) -> int:
     for database in failed:
         echo(f"Error: {database.name}: {database.error}", err=True)
     return 1 if failed else 0
-
-
-def _survey(invocation: Invocation) -> list[ArchiveFacts]:
-    """Look for archives; settings that are wrong are told on the page, too."""
-    try:
-        return survey_archives(find_places(invocation))
-    except StreamHubError as error:
-        return [ArchiveFacts("local", "BACKUP_*", error=str(error))]

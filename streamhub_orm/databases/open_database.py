@@ -169,6 +169,9 @@ class OpenDatabase:
         if self._closed:
             self._close_ready()
 
+    def wait_for_turn(self, _: sa.Connection, __: str) -> None:
+        """Do nothing: the write lock orders all sessions that write."""
+
     def require_in_place(self) -> None:
         """Raise `DatabaseReplacedError` where what is committed would be lost with the file."""
         if not self.is_in_place():
@@ -195,7 +198,10 @@ class OpenDatabase:
 class Lease:
     """One connection of one database of a cache, for the length of a block."""
 
-    __slots__ = ("_cache", "_find_cache", "_name", "_slot", "_watched", "connection", "read_only")
+    __slots__ = (
+        *("_cache", "_find_cache", "_moment", "_name", "_slot", "_turn", "_watched"),
+        *("connection", "read_only"),
+    )
 
     def __init__(
         self,
@@ -203,8 +209,10 @@ class Lease:
         name: str,
         *,
         read_only: bool,
+        turn: str | None = None,
     ) -> None:
         """Say what is wanted; nothing is taken, and no cache asked for, before the block begins."""
+        self._turn = turn
         self._find_cache = find_cache
         self._name = name
         self.read_only = read_only
@@ -217,6 +225,21 @@ class Lease:
     def __enter__(self) -> Self:
         """Take the connection."""
         self._cache = cache = self._find_cache()
+        self._moment = None if cache.moments is None else cache.moments.begin()
+        try:
+            self._take(cache)
+        except BaseException:
+            self._end_moment()
+            raise
+        if self._turn is not None:
+            self._wait_for_turn(self._turn)
+        return self
+
+    def _end_moment(self) -> None:
+        if self._moment is not None and self._cache.moments is not None:
+            self._cache.moments.end(self._moment)
+
+    def _take(self, cache: DatabaseCache[OpenDatabase | OpenServer]) -> None:
         slot = cache.acquire(self._name)
         for _ in range(_MOST_OPENINGS):
             try:
@@ -228,7 +251,7 @@ class Lease:
             if connection is not None:
                 self._slot, self.connection = slot, connection
                 self._watched = watch(connection)
-                return self
+                return
             anew = cache.reopen(slot, slot.database.leave)
             if anew is None:
                 raise DatabaseReplacedError(Path(slot.database.path))
@@ -240,6 +263,13 @@ class Lease:
         """Raise `DatabaseReplacedError` where what is committed would be lost with the file."""
         self._slot.database.require_in_place()
 
+    def _wait_for_turn(self, turn: str) -> None:
+        try:
+            self._slot.database.wait_for_turn(self.connection, turn)
+        except BaseException:
+            self.__exit__()
+            raise
+
     def __exit__(self, *_: object) -> None:
         """Give it back."""
         try:
@@ -248,6 +278,7 @@ class Lease:
             self._slot.database.give_back(self.connection)
         finally:
             self._cache.release(self._slot)
+            self._end_moment()
 
 
 def _file_at(place: str) -> tuple[int, int] | None:
@@ -261,7 +292,7 @@ def _file_at(place: str) -> tuple[int, int] | None:
 
 def is_clean(connection: sa.Connection) -> bool:
     """Tell whether the next user would not notice the last one."""
-    if connection.invalidated or connection.get_execution_options():
+    if connection.invalidated or connection.in_transaction() or connection.get_execution_options():
         return False
     raw = raw_connection(connection)
     return not (raw.in_transaction or isinstance(raw, StoppedConnection))

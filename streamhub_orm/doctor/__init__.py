@@ -26,7 +26,7 @@ from streamhub_orm.errors import StorageError, StreamHubError
 from streamhub_orm.fleet import walk
 from streamhub_orm.maintenance.health import DBSTAT_OPTION
 from streamhub_orm.owner import User, scratch_folder
-from streamhub_orm.readable import in_bytes, in_time
+from streamhub_orm.readable import in_bytes
 from streamhub_orm.schema import utc_now
 from streamhub_orm.storage import open_s3_store
 from streamhub_orm.upgrade.preflight import (
@@ -198,9 +198,8 @@ def _look_at_users(place: DataDir) -> Iterator[Finding]:
 def _look_at_archives(places: Places, max_age: timedelta | None) -> Iterator[Finding]:
     for each in check_freshness(places, max_age=max_age):
         subject = f"backups, {each.place}"
-        if each.error is None and each.newest is not None and each.age is not None:
-            found = f"{each.newest.name} is {in_time(each.age)} old"
-            yield Finding(subject, Verdict.OK, found)
+        if each.error is None:
+            yield Finding(subject, Verdict.OK, each.in_words())
         else:
             bad = max_age is not None or not each.is_reached
             todo = "Run `streamhub-db backup create`." if each.is_reached else None

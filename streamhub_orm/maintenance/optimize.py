@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import size_bytes
+from streamhub_orm.engine.backups import is_for_now, keep_for_good, list_backups, size_bytes
 from streamhub_orm.engine.connections import open_for_migration, translated
 from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.engine.run_lock import run_lock
@@ -113,12 +113,19 @@ def _optimize(path: Path, result: Optimized) -> None:
         result.before_bytes = size_bytes(path)
         backup = back_up_first(path)
         result.backup = backup.path
-        with closing(open_for_migration(path)) as connection:
-            _run_steps(connection, path, result)
-        result.after_bytes = size_bytes(path)
-    require_intact(path)
-    backup.drop()  # the file holds what it held, and is whole
-    result.backup = None
+        backup.mark_for_now()
+        try:
+            with closing(open_for_migration(path)) as connection:
+                _run_steps(connection, path, result)
+            result.after_bytes = size_bytes(path)
+            require_intact(path)
+        except Exception:
+            keep_for_good(backup.path)
+            raise
+        backup.drop()  # the file holds what it held, and is whole
+        result.backup = None
+        for left in filter(is_for_now, list_backups(path)):
+            left.unlink()  # a run left it that was killed
 
 
 def _leave_to_server(_: sa.Connection, result: Optimized) -> None:

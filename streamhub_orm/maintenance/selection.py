@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.durable_files import remove_leftovers
-from streamhub_orm.engine.backups import back_up, list_backups
+from streamhub_orm.engine.backups import back_up, is_for_now, list_backups, mark_for_now
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.errors import MissingDatabaseError, StreamHubError
 from streamhub_orm.fleet import attempt
@@ -165,6 +165,11 @@ class FirstBackup:
         if self.is_new:
             self.path.unlink()
 
+    def mark_for_now(self) -> None:
+        """Mark one that this run made as one to drop, if need be by the next run."""
+        if self.is_new:
+            mark_for_now(self.path)
+
 
 def back_up_first(path: Path) -> FirstBackup:
     """Clear away what killed runs left beside a database, and back it up.
@@ -174,6 +179,6 @@ def back_up_first(path: Path) -> FirstBackup:
     """
     with translated(path, "clearing what killed runs left beside it"):
         remove_leftovers(path.parent)
-        known = list_backups(path)
+        known = [backup for backup in list_backups(path) if not is_for_now(backup)]
     backup = back_up(path)
     return FirstBackup(backup, backup not in known)

@@ -41,9 +41,10 @@ _LOCK: Final = int.from_bytes(b"strmhub")
 """Key of the advisory lock that admits one change of the schema at a time, in this database."""
 _LOCK_SECONDS: Final = 60
 _TABLES: Final = sa.text(
-    "SELECT table_name FROM information_schema.tables "
-    "WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name"
+    "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(current_schema()) "
+    "AND relkind IN ('r', 'p') ORDER BY relname"
 )
+"""From the catalogue: information_schema leaves out what this user may not read."""
 _TODO_OTHER: Final = "Name a database of its own: CREATE DATABASE makes one."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +44,11 @@ _BY_STATE: Final[dict[str, tuple[type[ControlPlaneFaultError], str, str]]] = {
         "Make room on the server, then try again.",
     ),
     "53200": (ControlPlaneFullError, "memory for the statement", "Give the server more memory."),
+    "53400": (
+        ControlPlaneFullError,
+        "no limit of the server to be reached",
+        "Raise the limit that the message names.",
+    ),
     "53300": (
         ControlPlaneBusyError,
         "a connection to be free",
@@ -153,9 +159,13 @@ def said_by(error: psycopg.Error) -> str:
         return primary
     lines = (line.strip().removeprefix("- ") for line in str(error).splitlines())
     said = next((line for line in lines if line and not line.startswith(_HEADINGS)), "")
-    return said.removeprefix("connection failed: ") or type(error).__name__
+    return _BEFORE_REASON.sub("", said) or type(error).__name__
 
 
+_BEFORE_REASON: Final = re.compile(
+    r"^(connection failed: |connection is bad: )?(connection to server .*? failed: )?(FATAL:  )?"
+)
+"""What libpq says before the reason: host and port, which our errors name by themselves."""
 _HEADINGS: Final = ("Multiple connection attempts failed", "Is the server running")
 """Lines of libpq around what happened."""
 

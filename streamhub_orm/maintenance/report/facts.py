@@ -20,6 +20,7 @@ from streamhub_orm.maintenance.sizes import Sizes, read_file_sizes, read_server_
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from streamhub_orm.maintenance.selection import Database
@@ -79,6 +80,12 @@ class ArchiveFacts:
     age: timedelta | None = None
     """Of the newest complete one."""
     age_in_words: str | None = None
+    verified_at: datetime | None = None
+    """Time at which the newest complete one was last found good; None where nobody knows."""
+    verification: str = ""
+    """The same in words."""
+    found: str | None = None
+    """What was found in the place of a good one, in short."""
     error: str | None = None
     """Why there is none to rely on, or why nobody knows."""
 
@@ -96,8 +103,15 @@ class ArchiveFacts:
             "bytes": self.size_bytes,
             "newest": self.newest,
             "age_seconds": None if self.age is None else int(self.age.total_seconds()),
+            "verified_at": None if self.verified_at is None else self.verified_at.isoformat(),
             "error": self.error,
         }
+
+    def in_words(self) -> str:
+        """Return the newest complete one, its age and its verification in one line."""
+        if self.newest is None:
+            return f"{self.found} ({self.where})"
+        return f"{self.newest} is {self.age_in_words} old, {self.verification}"
 
 
 @dataclass
