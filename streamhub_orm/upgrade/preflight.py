@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.engine.backups import size_bytes
 from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.engine.waits import estimated_seconds, only_long
 from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError
@@ -156,6 +157,7 @@ def look_at_everything(
     registry = read_registry(place)
     registry.require((*apps, *create_missing))
     with reading(place.global_db) as connection:
+        refuse_fence(connection, place.global_db)
         legacy = read_global_state(connection)
         if legacy.rows.counts["streams"] or legacy.rows.counts["vods"]:
             require_legacy_tables(connection, place.global_db)
