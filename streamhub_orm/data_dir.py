@@ -106,6 +106,11 @@ class DataDir:
         return self.root / "apps"
 
     @property
+    def global_name(self) -> str:
+        """The global database in words: the path of its file, or its server without a password."""
+        return str(self.global_url or self.global_db)
+
+    @property
     def lock_path(self) -> Path:
         """The file whose flock admits one upgrade at a time; it is never removed."""
         return self.global_db.with_name(self.global_db.name + ".lock")

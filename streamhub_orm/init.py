@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
+from streamhub_orm.databases import Databases
 from streamhub_orm.durable_files import (
     no_empty_folder_left,
     publish,
@@ -17,11 +18,13 @@ from streamhub_orm.engine.database_files import mark_as_wal, require_no_stray_wa
 from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
 from streamhub_orm.legacy.bookkeeping import SPLIT_DONE
 from streamhub_orm.migrations.app_file import upgrade_app_file
+from streamhub_orm.migrations.global_database import upgrade_global
 from streamhub_orm.migrations.global_file import refuse_empty_global
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.migrations.worlds import GLOBAL
-from streamhub_orm.registry import find_legacy_files, record_apps
+from streamhub_orm.registry import find_legacy_files, read_registry, record_apps
+from streamhub_orm.services import apps
 from streamhub_orm.services.app_folders import undone_by_fault
 from streamhub_orm.settings import new_app_settings
 from streamhub_orm.settings.new_apps import MEDIA, furnish
@@ -47,6 +50,9 @@ def make_installation(data_dir: Path) -> DataDir:
     was there already.
     """
     place = DataDir.fresh(data_dir)
+    if place.global_url is not None:
+        make_node(place)
+        return place
     require_no_stray_wal(place.global_db)
     with translated(place.root, "looking into it"):
         _require_fresh(place)
@@ -60,6 +66,20 @@ def make_installation(data_dir: Path) -> DataDir:
         todo = "Check the disk, then run `streamhub-db upgrade`: it makes what is missing."
         raise UnfinishedError(error.path, error, done, todo) from error
     return place
+
+
+def make_node(place: DataDir) -> None:
+    """Make the folders of a node whose global database is on a server; set up an empty server.
+
+    A control plane without an app gets the app `live`, on this node. Raises a `ControlPlaneError`.
+    """
+    upgrade_global(place)
+    with translated(place.root, "making its folders"):
+        for folder in (place.root, place.global_db.parent, place.apps):
+            folder.mkdir(parents=True, exist_ok=True)
+    if not read_registry(place).ids:
+        with Databases(place.root) as databases, databases.global_session() as session:
+            apps.create(session, place, DEFAULT_APP)
 
 
 def _make(place: DataDir) -> None:

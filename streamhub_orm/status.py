@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.data_dir import DataDir, require_app_name
-from streamhub_orm.errors import DatabaseFileError
+from streamhub_orm.errors import ControlPlaneError, DatabaseFileError
 from streamhub_orm.fleet import walk
+from streamhub_orm.migrations.global_database import look_at_global
 from streamhub_orm.migrations.states import (
     FileState,
     State,
     imports_pending,
-    look_at,
     look_at_app,
     unusable,
 )
@@ -39,6 +39,8 @@ class Status:
     apps: dict[str, FileState] = field(default_factory=dict)
     split_done: bool | None = None
     """None where the global database cannot be read."""
+    server: str | None = None
+    """Server of the global database, without its password; None where that is a file."""
 
     @property
     def ok(self) -> bool:
@@ -56,6 +58,7 @@ class Status:
                 "revision": self.global_.revision,
                 "head": GLOBAL.head,
                 "state": str(self.global_.state),
+                "server": self.server,
             },
             "apps": [_app_json(name, found) for name, found in self.apps.items()],
         }
@@ -69,22 +72,25 @@ def read_status(
     `progress` is told how many apps are done, and of how many.
     """
     place = DataDir.find(data_dir)
-    found = look_at(place.global_db, GLOBAL)
+    found = look_at_global(place)
+    server = None if place.global_url is None else str(place.global_url)
     try:
+        if server is not None and found.error is not None:
+            raise found.error
         registry = read_registry(place)
-    except DatabaseFileError as error:
+    except (DatabaseFileError, ControlPlaneError) as error:
         state = found.state if found.error is not None else State.BROKEN
-        return Status(place.root, FileState(state, found.revision, error=error))
+        return Status(place.root, FileState(state, found.revision, error=error), server=server)
     look = partial(_look_at_app, place, registry)
     apps = {
         outcome.app: outcome.value or unusable(outcome.error)
         for outcome in walk(registry.ids, look, progress)
     }
-    return Status(place.root, found, apps, registry.split_done)
+    return Status(place.root, found, apps, registry.split_done, server)
 
 
 def _look_at_app(place: DataDir, registry: Registry, name: str) -> FileState:
-    require_app_name(name, f"a row of table apps in {place.global_db}")
+    require_app_name(name, f"a row of table apps in {registry.source}")
     recorded = registry.is_recorded(name)
     return look_at_app(place.app_db(name), name, recorded=recorded).without_account()
 

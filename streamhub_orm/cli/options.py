@@ -17,6 +17,7 @@ import click
 from streamhub_orm.cli.output import echo, print_json
 from streamhub_orm.cli.ownership import work_as_owner
 from streamhub_orm.errors.visible import visible
+from streamhub_orm.server_url import URL_VARIABLE, ServerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,12 +70,13 @@ def _is_about_archives() -> bool:
 
 
 def global_options(command: Command) -> Command:
-    """Add --data-dir, --json, -q and -v; the command finds them in its `Invocation`."""
+    """Add the options of all commands; a command finds them in its `Invocation`."""
 
     @wraps(command)
     def with_settings(
         *args: object,
         data_dir: Path | None,
+        global_url: str | None,
         as_json: bool,
         quiet: int,
         verbose: int,
@@ -86,6 +88,9 @@ def global_options(command: Command) -> Command:
         invocation.data_dir = data_dir or invocation.data_dir
         invocation.json = as_json or invocation.json
         invocation.verbosity += verbose - quiet
+        if global_url is not None:
+            ServerUrl.parse(global_url, "--global-url", is_argument=True)
+            os.environ[URL_VARIABLE] = global_url  # for this process and its workers
         _configure_logging(invocation.verbosity)
         work_as_owner(invocation.installation)
         return command(*args, **rest)
@@ -101,6 +106,12 @@ _OPTIONS = (
         type=click.Path(path_type=Path),
         metavar="DIR",
         help="The installation; else DATA_DIR, else the current folder.",
+    ),
+    click.option(
+        "--global-url",
+        metavar="URL",
+        help="The server that holds the global database, postgresql+psycopg://USER@HOST/DATABASE; "
+        f"else {URL_VARIABLE}.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document."),
     click.option("-q", "--quiet", count=True, help="Say less; no progress."),

@@ -7,7 +7,8 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from streamhub_orm import Databases
-from streamhub_orm.engine.connections import lossy_text, translated
+from streamhub_orm.engine.connections import lossy_text
+from streamhub_orm.migrations.global_database import global_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ def opened_databases(invocation: Invocation, doing: str) -> Iterator[Databases]:
     """Open the installation; bringing a database to head is another command's job."""
     with (
         Databases(invocation.root, auto_upgrade=False) as databases,
-        translated(databases.place.global_db, doing),
+        global_faults(databases.place, doing),
     ):
         yield databases
 
@@ -45,8 +46,7 @@ def global_session(
 def showing_all(session: Session) -> Iterator[None]:
     """Let the session read texts that are no UTF-8 too: one such row must not hide the others."""
     driver = session.connection().connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the only driver that there is
-    with lossy_text(driver):
+    with lossy_text(driver) if isinstance(driver, sqlite3.Connection) else nullcontext():
         yield
 
 

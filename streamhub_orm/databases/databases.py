@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from streamhub_orm.app_db import AppBase
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.cache import Counters, DatabaseCache
+from streamhub_orm.databases.first_moments import FirstMoments
 from streamhub_orm.databases.open_database import (
     GLOBAL_READY_CONNECTIONS,
     Lease,
@@ -180,12 +181,16 @@ class Databases:
         registry = open_registry(self.place, self._server)
         self._opener = Opener(self.place, registry, auto_upgrade=self.auto_upgrade)
         self._engine = FileEngine()
+        moments = FirstMoments()
         self._apps: _Cache = DatabaseCache(
             self._open_app,
             self.max_open_apps,
             most_leases=affordable_leases(self.max_open_apps),
+            moments=moments,
         )
-        self._global: _Cache = DatabaseCache(self._open_global, 1)
+        # A session on a server waits for its answers, and gives the interpreter away meanwhile.
+        shared = moments if self._server is None else None
+        self._global: _Cache = DatabaseCache(self._open_global, 1, moments=shared)
 
     def _kept(self) -> Kept:
         caches = (self._apps, self._global)

@@ -195,7 +195,16 @@ class OpenDatabase:
 class Lease:
     """One connection of one database of a cache, for the length of a block."""
 
-    __slots__ = ("_cache", "_find_cache", "_name", "_slot", "_watched", "connection", "read_only")
+    __slots__ = (
+        "_cache",
+        "_find_cache",
+        "_moment",
+        "_name",
+        "_slot",
+        "_watched",
+        "connection",
+        "read_only",
+    )
 
     def __init__(
         self,
@@ -217,6 +226,19 @@ class Lease:
     def __enter__(self) -> Self:
         """Take the connection."""
         self._cache = cache = self._find_cache()
+        self._moment = None if cache.moments is None else cache.moments.begin()
+        try:
+            self._take(cache)
+        except BaseException:
+            self._end_moment()
+            raise
+        return self
+
+    def _end_moment(self) -> None:
+        if self._moment is not None and self._cache.moments is not None:
+            self._cache.moments.end(self._moment)
+
+    def _take(self, cache: DatabaseCache[OpenDatabase | OpenServer]) -> None:
         slot = cache.acquire(self._name)
         for _ in range(_MOST_OPENINGS):
             try:
@@ -228,7 +250,7 @@ class Lease:
             if connection is not None:
                 self._slot, self.connection = slot, connection
                 self._watched = watch(connection)
-                return self
+                return
             anew = cache.reopen(slot, slot.database.leave)
             if anew is None:
                 raise DatabaseReplacedError(Path(slot.database.path))
@@ -248,6 +270,7 @@ class Lease:
             self._slot.database.give_back(self.connection)
         finally:
             self._cache.release(self._slot)
+            self._end_moment()
 
 
 def _file_at(place: str) -> tuple[int, int] | None:
@@ -261,7 +284,7 @@ def _file_at(place: str) -> tuple[int, int] | None:
 
 def is_clean(connection: sa.Connection) -> bool:
     """Tell whether the next user would not notice the last one."""
-    if connection.invalidated or connection.get_execution_options():
+    if connection.invalidated or connection.in_transaction() or connection.get_execution_options():
         return False
     raw = raw_connection(connection)
     return not (raw.in_transaction or isinstance(raw, StoppedConnection))

@@ -112,9 +112,9 @@ class Opener:
             upgrade_server,
         )
 
+        found = require_server(engine)
         if self._auto_upgrade:
             return OpenServer(engine, migrated=upgrade_server(engine).changed)
-        found = require_server(engine)
         if found.state is not State.CURRENT:
             raise ControlPlaneOutdatedError(
                 engine.server,

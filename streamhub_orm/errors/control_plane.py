@@ -84,6 +84,10 @@ class ControlPlaneBusyError(ControlPlaneFaultError):
     may_be_repeated: ClassVar[bool] = True
 
 
+class ControlPlaneStatementError(ControlPlaneFaultError):
+    """Raised by a command for a statement that the server refused."""
+
+
 class ConnectionLostError(ControlPlaneFaultError):
     """Raised when the connection ended amid a session; nothing of the session was committed."""
 
@@ -106,6 +110,15 @@ class TransactionConflictError(ControlPlaneError):
     found = "another transaction that changed what this one has read or wants to write"
     expected = "none at the same time"
     todo = "Do the work again in a new session; `streamhub_orm.retrying` does so."
+
+
+class ControlPlaneDataLossError(ControlPlaneError):
+    """Raised when a downgrade would take away what somebody has written."""
+
+    losses: Sequence[str]
+    found = "{losses:; } that the downgrade would drop"
+    expected = "no rows or values to be lost"
+    todo = "Back them up, then add -x drop-rows=yes (--drop-rows) to lose them."
 
 
 class ControlPlaneDriftError(ControlPlaneError):

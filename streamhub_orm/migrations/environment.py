@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -36,14 +37,13 @@ from streamhub_orm.migrations.revisions import (
     last_of,
 )
 from streamhub_orm.migrations.states import State, missing, read_state
-from streamhub_orm.migrations.targets import find_targets, read_options
-from streamhub_orm.migrations.worlds import APP, GLOBAL, World
+from streamhub_orm.migrations.targets import find_server, find_targets, read_options
+from streamhub_orm.migrations.worlds import APP, GLOBAL, START_FILE, World
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streamhub_orm.migrations.targets import Target
     from streamhub_orm.migrations.upgrading import Upgraded
+    from streamhub_orm.server_url import ServerUrl
 
 _log: Final = logging.getLogger(__name__)
 _DONE: Final = {"upgrade": "upgraded", "downgrade": "downgraded", "stamp": "stamped"}
@@ -66,8 +66,11 @@ def run_environment(name: str) -> None:
         raise util.CommandError(message)
     try:
         read_options(world)
+        server = find_server(world)
         if context.is_offline_mode():
-            _print_sql(world)
+            _print_sql(world, server)
+        elif server is not None and handed is None:
+            _run_on_server(server, command, world)
         elif handed is not None:
             _run_on_handed(handed, command, world)
         elif command == "revision":
@@ -85,7 +88,13 @@ def _command() -> str:
     return str(outer).rpartition(".")[2]
 
 
-def _print_sql(world: World) -> None:
+def _print_sql(world: World, server: ServerUrl | None) -> None:
+    if server is not None:
+        message = (
+            "--sql prints the plain history of files; what a server begins with stands in "
+            f"alembic/{START_FILE}"
+        )
+        raise util.CommandError(message)
     context.configure(
         dialect_name="sqlite",
         literal_binds=True,
@@ -106,6 +115,29 @@ def _run_on_handed(handed: sa.Connection | sa.Engine, command: str, world: World
             _tell(command, path, done)
         else:
             _compare(opened, world)
+
+
+def _run_on_server(server: ServerUrl, command: str, world: World) -> None:
+    """Run the command on a control plane, in one transaction."""
+    from streamhub_orm.migrations import server as control_plane  # noqa: PLC0415 - an extra
+    from streamhub_orm.postgresql.engine import ServerEngine  # noqa: PLC0415 - an extra
+
+    with closing(ServerEngine(server)) as engine:
+        if command in _DONE:
+            done = control_plane.change_server(
+                engine, _route(world), command, drop_rows=_drops_rows(world)
+            )
+            _tell(command, engine.server, done)
+            return
+        found = control_plane.require_server(engine)
+        with engine.connect(read_only=True) as connection, connection.begin():
+            if command == "check" and found.state is not State.CURRENT:
+                message = f"{server}: Target database is not up to date: at {found.revision}"
+                raise util.CommandError(message)
+            options = comparison_options(world) if command in {"check", "revision"} else {}
+            if options:
+                options["include_object"] = control_plane.is_ours_on_server
+            _run_steps(connection, world, dont_mutate=command != "revision", **options)
 
 
 def _compare(connection: sa.Connection, world: World) -> None:
@@ -175,12 +207,12 @@ def _run_on_file(command: str, target: Target, world: World, route: Route) -> No
     _tell(command, target.path, done)
 
 
-def _tell(command: str, path: Path, done: Upgraded) -> None:
+def _tell(command: str, path: Path | str, done: Upgraded) -> None:
     """Say what was done to a file: on stderr for Alembic's own command, else in the log."""
     if done.from_revision == done.to_revision and not done.changed:
         line = f"{path}: at {done.to_revision or 'base'}, nothing to do"
     else:
-        backup = f"backup {done.backup}" if done.backup else "no backup, as it held nothing before"
+        backup = f"backup {done.backup}" if done.backup else _no_backup(path)
         start, end = done.from_revision or "no revision", done.to_revision or "base"
         imported = done.account.imported.total
         rows = f", {imported} legacy rows imported" if imported else ""
@@ -190,6 +222,11 @@ def _tell(command: str, path: Path, done: Upgraded) -> None:
         print(visible(line), file=sys.stderr)  # noqa: T201 - Alembic writes on stdout only
     else:
         _log.info("%s", visible(line))
+
+
+def _no_backup(path: Path | str) -> str:
+    is_file = isinstance(path, Path)
+    return f"no backup, as {'it held nothing before' if is_file else 'a server has its own means'}"
 
 
 def _drops_rows(world: World) -> bool:

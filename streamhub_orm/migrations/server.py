@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 
 from streamhub_orm.errors import (
     ControlPlaneBusyError,
+    ControlPlaneDataLossError,
     ControlPlaneDriftError,
     ControlPlaneError,
     ControlPlaneMissingError,
@@ -20,12 +21,14 @@ from streamhub_orm.errors import (
     ControlPlaneReadOnlyError,
     ForeignControlPlaneError,
     StreamHubError,
+    UnknownRevisionError,
 )
 from streamhub_orm.migrations.authoring import comparison_options
+from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.revisions import alembic_lock, route_to_head
 from streamhub_orm.migrations.states import FileState, State
 from streamhub_orm.migrations.upgrading import Upgraded
-from streamhub_orm.migrations.worlds import GLOBAL
+from streamhub_orm.migrations.worlds import GLOBAL, SERVER_START, START_FILE
 from streamhub_orm.postgresql.fence import refuse_demoted
 
 if TYPE_CHECKING:
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
     from streamhub_orm.migrations.revisions import Route
     from streamhub_orm.postgresql.engine import ServerEngine
 
-START: Final = "g0014"
-"""The revision at which a history begins on a server; see alembic/postgresql_g0014.sql."""
 _OURS: Final = re.compile(r"g\d{4}")
 _LOCK: Final = int.from_bytes(b"strmhub")
 """Key of the advisory lock that admits one change of the schema at a time, in this database."""
@@ -125,6 +126,33 @@ def upgrade_server(engine: ServerEngine, *, route: Route | None = None) -> Upgra
     return Upgraded(found.revision, reached)
 
 
+def change_server(
+    engine: ServerEngine, route: Route, command: str, *, drop_rows: bool = False
+) -> Upgraded:
+    """Carry out an Alembic command that writes: upgrade, downgrade or stamp, in one transaction.
+
+    A downgrade that would take rows away is refused, unless with `drop_rows`; there is nothing
+    below the revision that a server begins with.
+    """
+    if command == "upgrade":
+        return upgrade_server(engine, route=route)
+    found = require_server(engine)
+    assert found.revision is not None  # noqa: S101 - require_server saw it
+    reached = route.destination(found.revision)
+    if reached is None or reached < SERVER_START:
+        raise UnknownRevisionError(
+            reached or "base",
+            GLOBAL.name,
+            f"on a server the history begins at {SERVER_START}; drop the database instead",
+        )
+    with _locked(engine) as connection, alembic_lock, connection.begin():
+        if command == "downgrade" and not drop_rows:
+            _require_no_loss(connection, engine.server, found.revision, reached)
+        route.run(connection)
+        after = read_server_state(connection, engine.server).revision
+    return Upgraded(found.revision, after)
+
+
 def _usable(engine: ServerEngine) -> FileState:
     found = look_at_server(engine)
     if found.error is not None and found.state is not State.MISSING:
@@ -132,11 +160,28 @@ def _usable(engine: ServerEngine) -> FileState:
     return found
 
 
+def _require_no_loss(connection: sa.Connection, server: str, revision: str, reached: str) -> None:
+    """Raise `ControlPlaneDataLossError` where tables or columns with something in them would go."""
+    before, after = (reference_structure(GLOBAL, each) for each in (revision, reached))
+    losses = []
+    for name, table in before.tables.items():
+        if name not in after.tables:
+            query = sa.select(sa.func.count()).select_from(sa.table(name))
+            losses.append((connection.execute(query).scalar_one(), f"rows of table {name}"))
+            continue
+        for column in table.columns.keys() - after.tables[name].columns.keys():
+            query = sa.select(sa.func.count(sa.column(column))).select_from(sa.table(name))
+            losses.append((connection.execute(query).scalar_one(), f"values of {name}.{column}"))
+    found = [f"{count} {what}" for count, what in losses if count]
+    if found:
+        raise ControlPlaneDataLossError(server, found)
+
+
 def _begin(connection: sa.Connection) -> None:
     """Set up an empty database at the revision that a history begins with there."""
-    path = GLOBAL.folder / f"postgresql_{START}.sql"
+    path = GLOBAL.folder / START_FILE
     connection.exec_driver_sql(path.read_text(encoding="utf-8"))
-    MigrationContext.configure(connection).stamp(GLOBAL.scripts, START)
+    MigrationContext.configure(connection).stamp(GLOBAL.scripts, SERVER_START)
 
 
 def _require_writable(connection: sa.Connection, server: str) -> None:
@@ -223,7 +268,6 @@ def require_no_drift(connection: sa.Connection, server: str) -> None:
 
 
 __all__ = [
-    "START",
     "ControlPlaneError",
     "differences_of",
     "look_at_server",

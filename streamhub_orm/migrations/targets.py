@@ -17,6 +17,7 @@ from streamhub_orm.migrations.states import missing
 from streamhub_orm.migrations.worlds import GLOBAL
 from streamhub_orm.owner import become_owner
 from streamhub_orm.registry import find_legacy_files, read_registry
+from streamhub_orm.server_url import ServerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from streamhub_orm.legacy.sources import LegacyFiles
     from streamhub_orm.migrations.worlds import World
 
-_KNOWN: Final = ("app", "path", "data_dir", "drop-rows")
+_KNOWN: Final = ("app", "path", "data_dir", "global_url", "drop-rows")
 _URL: Final = "sqlalchemy.url"
 
 
@@ -53,13 +54,33 @@ def read_options(world: World) -> dict[str, list[str]]:
             "add -n app (alembic -n app -x app=NAME …), or leave -x app= out"
         )
         raise util.CommandError(message)
-    naming = [f"-x {name}=" for name in ("path", "app", "data_dir") if name in found]
+    if world is not GLOBAL and "global_url" in found:
+        message = "-x global_url= names the global database, and this is the history of the apps"
+        raise util.CommandError(message)
+    naming = [f"-x {name}=" for name in ("path", "app", "data_dir", "global_url") if name in found]
     if context.config.get_main_option(_URL):
         naming.insert(0, _URL)
     if len(naming) > 1 and naming[0] in {_URL, "-x path="}:
         message = f"{naming[0]} names one file; leave it out, or {' and '.join(naming[1:])}"
         raise util.CommandError(message)
     return found
+
+
+def find_server(world: World) -> ServerUrl | None:
+    """Return the server that the command means; None where it means files.
+
+    `-x global_url=`, `sqlalchemy.url` or STREAMHUB_GLOBAL_URL names it, in this order; `-x path=`
+    means a file in any case.
+    """
+    options = read_options(world)
+    if world is not GLOBAL or "path" in options:
+        return None
+    if "global_url" in options:
+        return ServerUrl.parse(options["global_url"][-1], "-x global_url=", is_argument=True)
+    text = context.config.get_main_option(_URL) or ""
+    if text.startswith("postgres"):
+        return ServerUrl.parse(text, _URL)
+    return None if text else ServerUrl.load()
 
 
 def find_targets(world: World) -> dict[str, Callable[[], Target]]:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 _PACKAGE: Final = Path(__file__).parents[1]
+SERVER_START: Final = "g0014"
+"""The revision at which the global history begins on a server."""
+START_FILE: Final = f"postgresql_{SERVER_START}.sql"
+"""The file in the folder of the global history that holds what a server begins with."""
 CORE_USER_VERSION: Final = 8
 """The number of schema steps of the newest Node core; what user_version is after an upgrade."""
 

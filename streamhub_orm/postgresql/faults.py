@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+import sqlalchemy as sa
 
 from streamhub_orm.errors import (
     CommitInDoubtError,
@@ -16,6 +18,7 @@ from streamhub_orm.errors import (
     ControlPlaneFullError,
     ControlPlaneMissingError,
     ControlPlaneReadOnlyError,
+    ControlPlaneStatementError,
     ControlPlaneUnreachableError,
     HiddenValueError,
     TransactionConflictError,
@@ -23,6 +26,8 @@ from streamhub_orm.errors import (
 from streamhub_orm.postgresql.fence import FENCE_STATE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streamhub_orm.errors import StreamHubError
 
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
@@ -130,13 +135,33 @@ def refusal_of(error: BaseException | None, server: str) -> ControlPlaneFaultErr
     return ControlPlaneUnreachableError(server, said, "a server that answers", todo)
 
 
+@contextmanager
+def told(server: str, doing: str) -> Iterator[None]:
+    """Turn what the driver raises for a statement's own fault into one of our errors."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        said = said_by(error.orig) if isinstance(error.orig, psycopg.Error) else str(error.orig)
+        raise ControlPlaneStatementError(
+            server,
+            f"{said} while {doing}",
+            "every statement to succeed",
+            "Correct what the message names, then try again.",
+        ) from error
+
+
 def said_by(error: psycopg.Error) -> str:
     """Return what the server or libpq said, in one line, without the values of a statement."""
     primary = error.diag.message_primary
     if primary:
         return primary
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("- ") if lines else type(error).__name__
+    lines = (line.strip().removeprefix("- ") for line in str(error).splitlines())
+    said = next((line for line in lines if line and not line.startswith(_HEADINGS)), "")
+    return said.removeprefix("connection failed: ") or type(error).__name__
+
+
+_HEADINGS: Final = ("Multiple connection attempts failed", "Is the server running")
+"""Lines of libpq around what happened."""
 
 
 def _is_lost(error: psycopg.Error, state: str) -> bool:

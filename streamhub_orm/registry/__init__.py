@@ -41,6 +41,7 @@ __all__ = [
     "RegistryConnection",
     "find_legacy_files",
     "find_legacy_files_in",
+    "is_registered",
     "list_app_names",
     "list_app_names_of_tenant",
     "look_up_legacy_files",
@@ -108,6 +109,12 @@ def find_legacy_files(place: DataDir, name: str) -> LegacyFiles:
         return registry.find_legacy_files(name)
 
 
+def is_registered(place: DataDir, name: str) -> bool:
+    """Tell whether there is an app of this name."""
+    with closing(open_registry(place)) as registry:
+        return registry.find_id(name) is not None
+
+
 def find_legacy_files_in(connection: sa.Connection, place: DataDir, name: str) -> LegacyFiles:
     """Do the same in the transaction of a session on the global database."""
     raw = connection.connection.driver_connection
@@ -127,9 +134,9 @@ def record_apps(place: DataDir, ids: Mapping[int, str]) -> None:
         registry.record_apps(ids)
 
 
-def open_registry(place: DataDir, engine: ServerEngine | None) -> OpenRegistry:
-    """Return what looks up single apps: by the `engine` of a control plane, or in the file."""
-    if engine is None:
+def open_registry(place: DataDir, engine: ServerEngine | None = None) -> OpenRegistry:
+    """Return what looks up single apps, on a server by `engine` or one of its own."""
+    if place.global_url is None:
         return RegistryConnection(place)
     return open_server_registry(place, engine)
 

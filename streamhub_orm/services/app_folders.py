@@ -21,6 +21,7 @@ from streamhub_orm.engine.connections import fold_wal_in, reading, translated
 from streamhub_orm.engine.integrity import row_counts
 from streamhub_orm.errors import AppBusyError, AppFolderTakenError
 from streamhub_orm.migrations.app_file import upgrade_app_file
+from streamhub_orm.registry import is_registered
 from streamhub_orm.settings import change_app_config, new_app_settings
 from streamhub_orm.settings.core_settings import merged
 from streamhub_orm.settings.new_apps import MEDIA, furnish
@@ -81,13 +82,13 @@ def make(
 
 def watch(place: DataDir, name: str, *, finish: str, undo: str) -> Changes:
     """Return the account of the making of an app, whose row is committed after its folder."""
-    folder, row = place.app_db(name).parent, f"app {name} in {place.global_db}"
+    folder, row = place.app_db(name).parent, f"app {name} in {place.global_name}"
     changes = Changes([str(folder), row], finish, undo)
-    files, registered = _footprint(folder), _is_registered(place, name)
+    files, registered = _footprint(folder), is_registered(place, name)
 
     def look() -> None:
         found = {str(folder): _footprint(folder) != files}
-        found[row] = _is_registered(place, name) is not registered
+        found[row] = is_registered(place, name) is not registered
         changes.new += [what for what, is_new in found.items() if is_new]
         changes.begun = bool(changes.new)
 
@@ -105,12 +106,6 @@ def _footprint(folder: Path) -> dict[str, tuple[int, int]] | None:
         for name, status in found.items()
         if status.st_size and not name.startswith(".")
     }
-
-
-def _is_registered(place: DataDir, name: str) -> bool:
-    with reading(place.global_db) as connection:
-        query = "SELECT 1 FROM apps WHERE name = ?"
-        return connection.execute(query, (name,)).fetchone() is not None
 
 
 @contextmanager

@@ -25,7 +25,8 @@ def clear_leftovers(plan: Plan) -> None:
     place = plan.place
     with translated(place.global_db, "clearing what killed runs left beside it"):
         remove_leftovers(place.global_db.parent)
-        remove_aliases(place.global_db)
+        if place.global_url is None:
+            remove_aliases(place.global_db)
     for name in plan.states:
         path = place.app_folder(name) / "app.db"
         try:
@@ -44,7 +45,8 @@ def prune_backups_of(report: UpgradeReport, plan: Plan, *, since: str, keep: int
     if report.failed or plan.errors:
         return
     place = plan.place
-    protected = protected_backups(place.global_db)
+    on_server = place.global_url is not None
+    protected = frozenset() if on_server else protected_backups(place.global_db)
     made = {place.app_db(app.app): app.backup for app in report.apps if app.backup}
     made[place.global_db] = str(report.backup or "")
     for path, backup in made.items():

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.engine.backups import size_bytes
-from streamhub_orm.engine.connections import reading
-from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.engine.waits import estimated_seconds, only_long
 from streamhub_orm.errors import ReadOnlyDatabaseError, SpaceError
 from streamhub_orm.fleet import walk
 from streamhub_orm.legacy.importing import recorded_account
-from streamhub_orm.legacy.sources import LegacyFiles, read_global_state
-from streamhub_orm.migrations.global_file import refuse_empty_global
-from streamhub_orm.migrations.legacy_files import require_legacy_tables
+from streamhub_orm.legacy.sources import LegacyFiles
+from streamhub_orm.migrations.global_database import look_for_global_upgrade
 from streamhub_orm.migrations.states import (
     State,
     imports_pending,
@@ -29,9 +26,8 @@ from streamhub_orm.migrations.states import (
     look_for_app_upgrade,
     look_for_upgrade,
 )
-from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.migrations.worlds import APP
 from streamhub_orm.owner import give_back
-from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -79,7 +75,7 @@ class Plan:
         return LegacyFiles(
             name,
             self.registry.ids[name],
-            self.place.global_db,
+            self.place.global_db if self.place.global_url is None else None,
             self.place.legacy_db(name),
             lambda: self.legacy,
             self.registry.is_recorded(name),
@@ -128,8 +124,11 @@ class Plan:
     def changes_global(self) -> bool:
         """True where the run will change the global database, so that it is backed up first.
 
-        A record of an app alone is no such change: sessions, too, write there without a backup.
+        A record of an app alone is no such change: sessions, too, write there without a backup. On
+        a server one transaction changes the schema, and its own means back it up.
         """
+        if self.place.global_url is not None:
+            return False
         behind = self.global_state.state is not State.CURRENT
         splits = not self.legacy.split_done and bool(self.to_split)
         return behind or splits or self.split_can_end
@@ -152,15 +151,8 @@ def look_at_everything(
     With `recover`, a journal that a killed writer left is rolled back; nothing else is written.
     Raises what makes the whole run impossible; what concerns one app goes into `Plan.errors`.
     """
-    global_state = look_for_upgrade(place.global_db, GLOBAL, recover=recover)
-    refuse_empty_global(place)
-    registry = read_registry(place)
+    global_state, registry, legacy = look_for_global_upgrade(place, recover=recover)
     registry.require((*apps, *create_missing))
-    with reading(place.global_db) as connection:
-        refuse_fence(connection, place.global_db)
-        legacy = read_global_state(connection)
-        if legacy.rows.counts["streams"] or legacy.rows.counts["vods"]:
-            require_legacy_tables(connection, place.global_db)
     selected = list(apps) or list(registry.ids)
     plan = Plan(place, registry, legacy, global_state, selected, frozenset(create_missing))
     for outcome in walk(registry.ids, partial(_look_at_app, plan, recover=recover)):
@@ -170,7 +162,7 @@ def look_at_everything(
 
 
 def _look_at_app(plan: Plan, name: str, *, recover: bool) -> None:
-    require_app_name(name, f"a row of table apps in {plan.place.global_db}")
+    require_app_name(name, f"a row of table apps in {plan.registry.source}")
     files = plan.legacy_files(name)  # refuses a link and a folder
     path = plan.place.app_db(name)
     if name in plan.create_missing:

@@ -10,13 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from streamhub_orm.data_dir import DataDir
+from streamhub_orm.durable_files import make_folder
 from streamhub_orm.engine.backups import back_up, time_stamp
 from streamhub_orm.engine.connections import try_write_lock
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.legacy.bookkeeping import mark_split_done, record_split_backup
 from streamhub_orm.legacy.progress import silent
-from streamhub_orm.migrations.global_file import rehearse_global_file, upgrade_global_file
+from streamhub_orm.migrations.global_database import rehearse_global, upgrade_global
 from streamhub_orm.migrations.states import State
 from streamhub_orm.owner import scratch_folder
 from streamhub_orm.registry import record_apps
@@ -86,6 +87,7 @@ def upgrade_installation(  # noqa: PLR0913 - one keyword for each option of the 
             index_rows(plan, folder / "rows")
             run.rehearse()
     else:
+        make_folder(place.lock_path.parent)  # a node without a global database may have none
         with run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds):
             plan = _look(place, apps, create_missing, recover=True)
             run = _Run.of(plan, jobs, progress, caution, interrupted, dry_run=False)
@@ -160,7 +162,7 @@ class _Run:
     def rehearse(self) -> None:
         """Do the same on scratch copies, so that counts and failures are those of a real run."""
         self._on_each("split", rehearse_app, self.plan.to_split)
-        if self._goes_on() and self._upgrade_global(rehearse_global_file):
+        if self._goes_on() and self._upgrade_global(rehearse_global):
             self._on_each("upgrade", rehearse_app, self.plan.to_upgrade)
         self._report_done()
 
@@ -181,11 +183,11 @@ class _Run:
         is_news = name not in plan.create_missing and plan.legacy.split_done
         return was_missing and is_news and app.error is None and app.account == NOTHING
 
-    def _end_split_and_upgrade(self, path: Path) -> Upgraded:
+    def _end_split_and_upgrade(self, place: DataDir) -> Upgraded:
         """End the split, where every app has its rows, and bring the global database to head."""
         if self.plan.split_can_end and self.report.failed == 0:
-            mark_split_done(path)
-        return upgrade_global_file(path, backup=self.report.backup)
+            mark_split_done(place.global_db)
+        return upgrade_global(place, backup=self.report.backup)
 
     def _record_apps(self) -> None:
         """Record which apps have an app.db by now; one that goes missing later is lost.
@@ -234,10 +236,10 @@ class _Run:
         stopped = "not attempted, since the global database failed; run again when that is cured"
         self.report.apps += [AppReport(name, error=stopped) for name in names]
 
-    def _upgrade_global(self, work: Callable[[Path], Upgraded]) -> bool:
+    def _upgrade_global(self, work: Callable[[DataDir], Upgraded]) -> bool:
         report = self.report.global_
         try:
-            outcome = work(self.plan.place.global_db)
+            outcome = work(self.plan.place)
         except StreamHubError as error:
             self._stop(error, self.plan.to_upgrade)
             return False

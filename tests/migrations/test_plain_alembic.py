@@ -156,7 +156,7 @@ def test_url_in_an_ini_file_names_the_file_by_the_command_too(
     "url",
     [
         "driver://user:sesame@localhost/dbname",
-        "postgresql://user:sesame@localhost/dbname",
+        "mysql://user:sesame@localhost/dbname",
         "sqlite://",
         "sqlite:///:memory:",
         "sqlite:///file:x.db?mode=ro&uri=true&key=sesame",

@@ -1,0 +1,127 @@
+"""The global database, in a file or on a server: its state and its way to head, by one name each.
+
+psycopg is imported only where there is a server.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from streamhub_orm.engine.connections import reading, translated
+from streamhub_orm.engine.fence import refuse_fence
+from streamhub_orm.errors import ControlPlaneMissingError
+from streamhub_orm.legacy.sources import NO_ROWS, GlobalState, read_global_state
+from streamhub_orm.migrations.global_file import (
+    refuse_empty_global,
+    rehearse_global_file,
+    upgrade_global_file,
+)
+from streamhub_orm.migrations.legacy_files import require_legacy_tables
+from streamhub_orm.migrations.states import FileState, State, look_at, look_for_upgrade
+from streamhub_orm.migrations.upgrading import Upgraded
+from streamhub_orm.migrations.worlds import GLOBAL
+from streamhub_orm.registry import Registry, read_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.postgresql.engine import ServerEngine
+
+
+def look_at_global(place: DataDir) -> FileState:
+    """Find its state; one that cannot be used has the error that says why."""
+    if place.global_url is None:
+        return look_at(place.global_db, GLOBAL)
+    from streamhub_orm.migrations.server import look_at_server  # noqa: PLC0415 - an extra
+
+    with closing(engine_of(place)) as engine:
+        return look_at_server(engine)
+
+
+def look_for_global_upgrade(
+    place: DataDir, *, recover: bool
+) -> tuple[FileState, Registry, GlobalState]:
+    """Find state, apps and legacy rows; raise where an upgrade must not touch it.
+
+    With `recover`, a journal that a killed writer left in the file is rolled back first.
+    """
+    if place.global_url is not None:
+        found = look_at_global(place)
+        if found.state is State.MISSING:
+            require_no_file_in_use(place)
+            return found, Registry(str(place.global_url), {}, split_done=True), NO_ROWS
+        if found.error is not None:
+            raise found.error
+        return found, read_registry(place), NO_ROWS
+    found = look_for_upgrade(place.global_db, GLOBAL, recover=recover)
+    refuse_empty_global(place)
+    registry = read_registry(place)
+    with reading(place.global_db) as connection:
+        refuse_fence(connection, place.global_db)
+        legacy = read_global_state(connection)
+        if legacy.rows.counts["streams"] or legacy.rows.counts["vods"]:
+            require_legacy_tables(connection, place.global_db)
+    return found, registry, legacy
+
+
+def upgrade_global(place: DataDir, *, backup: Path | None = None) -> Upgraded:
+    """Bring it to head; idempotent. A file that holds data is backed up first; see `backup`."""
+    if place.global_url is None:
+        return upgrade_global_file(place.global_db, backup=backup)
+    from streamhub_orm.migrations.server import upgrade_server  # noqa: PLC0415 - an extra
+
+    require_no_file_in_use(place)
+    with closing(engine_of(place)) as engine:
+        return upgrade_server(engine)
+
+
+def rehearse_global(place: DataDir) -> Upgraded:
+    """Tell what an upgrade would do; nothing of the installation is touched."""
+    if place.global_url is None:
+        return rehearse_global_file(place.global_db)
+    found = look_at_global(place)
+    if found.state is State.CURRENT:
+        return Upgraded.unchanged(found)
+    return Upgraded(found.revision, GLOBAL.head)
+
+
+def require_no_file_in_use(place: DataDir) -> None:
+    """Raise where an empty server would take the place of a global database in a file.
+
+    Its apps would be unregistered at once: it is to be promoted.
+    """
+    found = look_at_global(place)
+    if found.state is not State.MISSING or not place.global_db.exists():
+        return
+    if look_at(place.global_db, GLOBAL).state is State.MISSING:
+        return
+    raise ControlPlaneMissingError(
+        str(place.global_url),
+        f"an empty database, and the installation's global database in {place.global_db}",
+        "one that this file was promoted to",
+        "Move it there with `streamhub-db global promote`, or leave the URL out.",
+    )
+
+
+@contextmanager
+def global_faults(place: DataDir, doing: str) -> Iterator[None]:
+    """Turn errors of a driver, SQLAlchemy and the operating system into ours, with its name."""
+    if place.global_url is None:
+        with translated(place.global_db, doing):
+            yield
+        return
+    from streamhub_orm.postgresql.faults import told  # noqa: PLC0415 - an extra
+
+    with told(str(place.global_url), doing):
+        yield
+
+
+def engine_of(place: DataDir) -> ServerEngine:
+    """Return an engine on the control plane; the caller closes it."""
+    from streamhub_orm.postgresql.engine import ServerEngine  # noqa: PLC0415 - an extra
+
+    assert place.global_url is not None  # noqa: S101 - the caller looked
+    return ServerEngine(place.global_url)

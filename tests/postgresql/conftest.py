@@ -1,0 +1,43 @@
+"""A server with an empty database of the test's own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streamhub_orm.postgresql.engine import ServerEngine
+from streamhub_orm.server_url import ServerUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streamhub_orm.testing.postgresql import PostgresServer
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def empty_url(postgres: PostgresServer) -> Iterator[str]:
+    """URL of a database without a table."""
+    name = f"empty_{os.getpid()}_{next(_NUMBERS)}"
+    yield postgres.create(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[ServerEngine]:
+    """An engine on it."""
+    engine = ServerEngine(ServerUrl.parse(empty_url, "the test's"))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def control_plane(streamhub_global_url: str) -> Iterator[ServerEngine]:
+    """An engine on a control plane at head."""
+    engine = ServerEngine(ServerUrl.parse(streamhub_global_url, "the test's"))
+    yield engine
+    engine.close()
