@@ -23,6 +23,7 @@ from streamhub_orm.errors import (
     CommitInDoubtError,
     ControlPlaneFaultError,
     ControlPlaneReadOnlyError,
+    ControlPlaneStatementError,
     ControlPlaneTakenError,
 )
 from streamhub_orm.legacy.meta import delete_value, read_value, write_value
@@ -149,7 +150,9 @@ def _commit(raw: Server, server: str) -> None:
 def _fault(error: psycopg.Error, server: str) -> Exception:
     todo = "Nothing was changed there. Report it with what -vv shows."
     expected = "every statement to succeed"
-    return fault_of(error, server) or ControlPlaneFaultError(server, said_by(error), expected, todo)
+    return fault_of(error, server) or ControlPlaneStatementError(
+        server, said_by(error), expected, todo
+    )
 
 
 def lock_tables(server: Server, mode: str) -> None:

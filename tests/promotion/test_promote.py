@@ -198,7 +198,14 @@ def refuse(sides: Sides, kind: type[Exception], words: str) -> None:
     assert bytes_of(sides.file) == before
 
 
-def test_server_with_rows_is_refused(sides: Sides, make_streamhub: MakeStreamHub) -> None:
+def set_up(sides: Sides) -> None:
+    engine = ServerEngine(sides.url)
+    upgrade_server(engine)
+    engine.close()
+
+
+def test_server_with_rows_is_refused(sides: Sides) -> None:
+    set_up(sides)
     with Databases(sides.root, global_url=sides.text) as databases:
         add_app(databases)
     refuse(sides, ControlPlaneTakenError, "found rows in apps")
@@ -219,9 +226,7 @@ def test_database_of_another_program_is_refused(sides: Sides, postgres: Postgres
 
 
 def test_server_that_was_set_up_before_is_taken(sides: Sides) -> None:
-    engine = ServerEngine(sides.url)
-    upgrade_server(engine)
-    engine.close()
+    set_up(sides)
     assert promote(sides.root, sides.url).changed
 
 
