@@ -200,6 +200,7 @@ def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None)
         "copies list",
         "backup prune",
         "backup restore latest --dry-run",
+        "global status",
         "health --app live",
         "optimize --app live",
         "sizes --app live",
