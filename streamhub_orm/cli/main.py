@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from functools import partial
+from keyword import iskeyword
 from typing import Final
 
 import click
@@ -44,6 +45,7 @@ _COMMANDS: Final = {  # and the module of each, in the order that --help shows
     "sizes": "space",
     "purge": "apps",
     "split": "split",
+    "global": "global_",
     "completion": "completion",
     "report": "space",
     "serve": "serve",
@@ -61,7 +63,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"streamhub_orm.cli.{_COMMANDS[cmd_name]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command
 

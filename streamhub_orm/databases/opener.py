@@ -9,6 +9,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.databases.sessions import GLOBAL_INFO, app_info
+from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.errors import (
     ControlPlaneError,
     ControlPlaneOutdatedError,
@@ -141,6 +143,8 @@ class Opener:
         """Return the global database, which sessions may use; raises a `DatabaseFileError`."""
         path = self._place.global_db
         refuse_empty_global(self._place)
+        with reading(path) as connection:
+            refuse_fence(connection, path)
         if self._auto_upgrade:
             return ReadyFile(path, GLOBAL_INFO, upgrade_global_file(path).changed)
         _require_done(path, GLOBAL)

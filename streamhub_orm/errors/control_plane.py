@@ -85,7 +85,7 @@ class ControlPlaneBusyError(ControlPlaneFaultError):
 
 
 class ControlPlaneStatementError(ControlPlaneFaultError):
-    """Raised by a command for a statement that the server refused."""
+    """Raised when the server refuses a statement of a command."""
 
 
 class ConnectionLostError(ControlPlaneFaultError):
@@ -122,7 +122,7 @@ class ControlPlaneDataLossError(ControlPlaneError):
 
 
 class NoGlobalFileError(ControlPlaneError):
-    """Raised by a command about the file of the global database, where that is on a server."""
+    """Raised when a command about the file of the global database meets one on a server."""
 
     command: str
     todo: str

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.connections import reading, translated
+from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.errors import ControlPlaneMissingError
 from streamhub_orm.legacy.sources import NO_ROWS, GlobalState, read_global_state
 from streamhub_orm.migrations.global_file import (
@@ -62,6 +63,7 @@ def look_for_global_upgrade(
     refuse_empty_global(place)
     registry = read_registry(place)
     with reading(place.global_db) as connection:
+        refuse_fence(connection, place.global_db)
         legacy = read_global_state(connection)
         if legacy.rows.counts["streams"] or legacy.rows.counts["vods"]:
             require_legacy_tables(connection, place.global_db)

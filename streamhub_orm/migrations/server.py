@@ -29,6 +29,7 @@ from streamhub_orm.migrations.revisions import alembic_lock, route_to_head
 from streamhub_orm.migrations.states import FileState, State
 from streamhub_orm.migrations.upgrading import Upgraded
 from streamhub_orm.migrations.worlds import GLOBAL, SERVER_START, START_FILE
+from streamhub_orm.postgresql.fence import refuse_demoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,16 @@ def read_server_state(connection: sa.Connection, server: str) -> FileState:
 
     An empty database counts as missing.
     """
+    found = read_server_revision(connection, server)
+    if found.revision is not None:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)  # noqa: S101 - a server's
+        refuse_demoted(raw, server)
+    return found
+
+
+def read_server_revision(connection: sa.Connection, server: str) -> FileState:
+    """Do the same for a control plane whose rows may have left it."""
     tables = set(connection.execute(_TABLES).scalars())
     if not tables:
         todo = "Set it up with `streamhub-db upgrade --global-url …`, or promote an installation."
@@ -270,6 +281,7 @@ __all__ = [
     "ControlPlaneError",
     "differences_of",
     "look_at_server",
+    "read_server_revision",
     "read_server_state",
     "require_no_drift",
     "require_server",

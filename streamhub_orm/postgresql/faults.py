@@ -14,6 +14,7 @@ from streamhub_orm.errors import (
     ConnectionLostError,
     ControlPlaneAccessError,
     ControlPlaneBusyError,
+    ControlPlaneDemotedError,
     ControlPlaneFaultError,
     ControlPlaneFullError,
     ControlPlaneMissingError,
@@ -23,6 +24,7 @@ from streamhub_orm.errors import (
     HiddenValueError,
     TransactionConflictError,
 )
+from streamhub_orm.postgresql.fence import FENCE_STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,18 +117,25 @@ def fault_of(
 ) -> StreamHubError | None:
     """Return our error for one of the driver's; None for what is the statement's own fault."""
     state = error.sqlstate or ""
-    if state in _CONFLICTS:
-        return TransactionConflictError(server)
-    if state in _UNHELD:
-        return HiddenValueError("text that PostgreSQL can hold, without NUL", "other text")
-    if state in _BY_STATE:
-        kind, expected, todo = _BY_STATE[state]
-        return kind(server, said_by(error), expected, todo)
-    if _is_lost(error, state):
+    named = _by_state(error, state, server)
+    if named is None and _is_lost(error, state):
         if during_commit:
             return CommitInDoubtError(server)
         todo = "Nothing of this session was committed. Do the work again in a new one."
         return ConnectionLostError(server, said_by(error), "it to last", todo)
+    return named
+
+
+def _by_state(error: psycopg.Error, state: str, server: str) -> StreamHubError | None:
+    if state in _CONFLICTS:
+        return TransactionConflictError(server)
+    if state in _UNHELD:
+        return HiddenValueError("text that PostgreSQL can hold, without NUL", "other text")
+    if state == FENCE_STATE:
+        return ControlPlaneDemotedError(server, said_by(error))
+    if state in _BY_STATE:
+        kind, expected, todo = _BY_STATE[state]
+        return kind(server, said_by(error), expected, todo)
     return None
 
 
