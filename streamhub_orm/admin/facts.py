@@ -38,6 +38,7 @@ _STREAMS: Final = """
 _INGRESS: Final = """
     SELECT count(*), coalesce(sum(status = 'active'), 0) FROM streams
     WHERE type IN ('rtmp', 'whip', 'rtsp')"""
+_SERVER_BYTES: Final = sa.select(sa.func.pg_database_size(sa.func.current_database()))
 _OF_APP: Final = sa.or_(
     ServerLog.app_id == sa.bindparam("app_id"),
     names_app(sa.bindparam("app", type_=sa.Text)),
@@ -117,7 +118,7 @@ def server_stats(databases: Databases, *, now: datetime) -> dict[str, Any]:
     """Return the answer of `stats`; apps that cannot be read are counted as `unread`."""
     place = databases.place
     registry = read_registry(place)
-    global_bytes, app_bytes, unread = bytes_on_disk(place.global_db), 0, 0
+    global_bytes, app_bytes, unread = _global_bytes(databases), 0, 0
     vods, streams, rooms = VodTotals(), 0, 0
     for reading in read_apps(place, registry.ids, _read):
         if is_unread(reading, registry, place):
@@ -195,6 +196,14 @@ def _read(connection: sqlite3.Connection) -> _App:
     vods = vod_totals(connection)
     streams, rooms = connection.execute(_STREAMS).fetchone()
     return _App(vods, streams, rooms, connection.execute(_INGRESS).fetchone())
+
+
+def _global_bytes(databases: Databases) -> int:
+    """Return the bytes of the global database: of its file, or those that a server tells."""
+    if databases.place.global_url is None:
+        return bytes_on_disk(databases.place.global_db)
+    with databases.global_session(read_only=True) as session:
+        return session.scalar(_SERVER_BYTES) or 0
 
 
 def _count_events(databases: Databases, app: str, now: datetime) -> dict[str, int]:
