@@ -54,12 +54,22 @@ def _fleet(figure: Figure, measured: Measured) -> None:
 def _memory(figure: Figure, measured: Measured) -> None:
     """Memory and descriptors over apps touched."""
     found = _numbered(measured["touch"]["results"], r"touch: (.*) after (\d+) apps")
+    _flat(figure, found, "apps touched in turn")
+
+
+def _endurance(figure: Figure, measured: Measured) -> None:
+    """Memory and descriptors over requests."""
+    found = _numbered(measured["endure"]["results"], r"endure: (.*) after (\d+) requests")
+    _flat(figure, found, "requests of 8 clients, many more apps than may be open")
+
+
+def _flat(figure: Figure, found: dict[str, dict[int, dict[str, Any]]], over: str) -> None:
     labels = {"peak memory": "MiB", "descriptors": "open descriptors"}
     for axes, (kind, label) in zip(figure.subplots(1, 2), labels.items(), strict=True):
         points = sorted(found[kind].items())
         values = [result["ours"] for _, result in points]
         axes.plot([count for count, _ in points], values, "o-", color=_OURS)
-        axes.set(title=kind, xscale="log", xlabel="apps touched in turn", ylabel=label)
+        axes.set(title=kind, xscale="log", xlabel=over, ylabel=label)
         axes.set_ylim(bottom=0, top=1.3 * max(values))
 
 
@@ -104,6 +114,35 @@ def _services(figure: Figure, measured: Measured) -> None:
     axes.legend(frameon=False, loc="lower right")
 
 
+def _load(figure: Figure, measured: Measured) -> None:
+    """Throughput of each way to run, and the slowest call of a hundred."""
+    results = measured["load"]["results"]
+    ways = {r["label"].removeprefix("load, "): r for r in results if r["label"].startswith("load")}
+    slow = [r for r in results if r["label"] == "  99th percentile"]
+    kinds = (
+        (
+            "requests per second",
+            "{:,.0f}",
+            [(1 / r["floor"], 1 / r["ours"]) for r in ways.values()],
+        ),
+        (
+            "99th percentile, ms",
+            "{:,.1f}",
+            [(r["floor"] * _MILLI, r["ours"] * _MILLI) for r in slow],
+        ),
+    )
+    for axes, (title, form, pairs) in zip(figure.subplots(1, 2, sharey=True), kinds, strict=True):
+        places = range(len(pairs))
+        for side, color, shift in ((0, _FLOOR, -0.2), (1, _OURS, 0.2)):
+            values = [pair[side] for pair in pairs]
+            drawn = axes.barh([at + shift for at in places], values, 0.4, color=color)
+            axes.bar_label(drawn, map(form.format, values), padding=3, fontsize=7)
+        axes.set(title=title, yticks=places, yticklabels=list(ways))
+        axes.margins(x=0.2)
+    axes.invert_yaxis()
+    axes.legend(["plain sqlite3", "services"], frameon=False, fontsize=8)
+
+
 def _bars(axes: Axes, bars: dict[str, tuple[float, str]], label: str, title: str) -> None:
     heights = [height for height, _ in bars.values()]
     drawn = axes.bar(list(bars), heights, color=[color for _, color in bars.values()], width=0.6)
@@ -129,4 +168,6 @@ _CHARTS: Final[dict[str, tuple[set[str], Callable[[Figure, Measured], None]]]] =
     "split": ({"split_many", "split_one"}, _split),
     "lookups": ({"lookup"}, _lookups),
     "services": (set(_SERVICES), _services),
+    "load": ({"load"}, _load),
+    "endurance": ({"endure"}, _endurance),
 }

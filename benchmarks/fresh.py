@@ -13,9 +13,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks import floors
+from benchmarks import floors, load_clients
 from streamhub_orm import Databases
 from streamhub_orm.upgrade import upgrade_installation
 
@@ -79,6 +80,39 @@ def _touch(root: Path, names: list[str], after: list[int]) -> Sample:
     return {**sample, "seconds": time.perf_counter() - started}
 
 
+def _endure(
+    root: Path, apps: list[str], tokens: list[str], after: list[int], open_apps: int
+) -> Sample:
+    """Let clients make requests; `rss_N` and `descriptors_N` are those after N, `errors` all."""
+    sample: Sample = {}
+    errors: list[str] = []
+    started, done = time.perf_counter(), 0
+    with load_clients.ours(root, apps, open_apps=open_apps) as do:
+
+        def be_client(client: int, count: int) -> None:
+            for call in load_clients.calls(client, apps, tokens, count, load_clients.WITH_LOG):
+                try:
+                    do(call)
+                except Exception as error:  # noqa: BLE001 - counted, and told below
+                    errors.append(repr(error))
+
+        for number in after:
+            count = (number - done) // load_clients.CLIENTS
+            clients = [
+                Thread(target=be_client, args=(done + client, count))
+                for client in range(load_clients.CLIENTS)
+            ]
+            for thread in clients:
+                thread.start()
+            for thread in clients:
+                thread.join()
+            done = number
+            sample[f"rss_{number}"] = _peak()["peak_rss_mib"]
+            sample[f"descriptors_{number}"] = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names suffice
+    sys.stderr.writelines(f"{error}\n" for error in sorted(set(errors)))
+    return {**sample, "errors": len(errors), "seconds": time.perf_counter() - started}
+
+
 def _timed_floor(work: Callable[..., None]) -> Callable[..., Sample]:
     def run(root: Path, **arguments: Any) -> Sample:  # noqa: ANN401 - those of the floor
         started, cpu = time.perf_counter(), _cpu_seconds()
@@ -111,6 +145,7 @@ def _peak() -> Sample:
 JOBS: Final[dict[str, Callable[..., Sample]]] = {
     "upgrade": _upgrade,
     "touch": _touch,
+    "endure": _endure,
     "floor_look": _timed_floor(floors.look_at_fleet),
     "floor_upgrade": _timed_floor(floors.upgrade_fleet),
     "floor_split": _timed_floor(floors.split),

@@ -31,6 +31,12 @@ class Scale:
     """Sizes of the growing fleet."""
     touched: tuple[int, ...]
     """After how many apps memory and descriptors are read."""
+    workers: tuple[int, ...]
+    """Numbers of processes that share a load."""
+    many_apps: int
+    """Apps of which few may be open at once."""
+    requests: tuple[int, ...]
+    """After how many requests on them memory and descriptors are read."""
 
 
 SCALES: Final = {
@@ -46,6 +52,9 @@ SCALES: Final = {
         lookups=5_000,
         growth=(10, 100, 1_000, 10_000),
         touched=(100, 1_000, 10_000),
+        workers=(2, 4),
+        many_apps=2_000,
+        requests=(10_000, 100_000, 200_000),
     ),
     "small": Scale(
         files=4,
@@ -59,5 +68,8 @@ SCALES: Final = {
         lookups=50,
         growth=(2, 4),
         touched=(2, 4, 6),
+        workers=(2,),
+        many_apps=6,
+        requests=(40, 80),
     ),
 }

@@ -21,6 +21,7 @@ from streamhub_orm.engine.connections import (
 )
 from streamhub_orm.engine.database_files import mark_as_wal, remove_aliases
 from streamhub_orm.engine.exchange import exchange, hold_the_same, require_room
+from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.engine.integrity import is_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.sql import columns_of
@@ -28,6 +29,7 @@ from streamhub_orm.errors import (
     CorruptDatabaseError,
     DatabaseFileError,
     LockedDatabaseError,
+    NoGlobalFileError,
     NotADatabaseError,
     RollbackError,
 )
@@ -68,9 +70,15 @@ def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) 
     The present one is set aside under a new name, so that `to=<that file>` undoes the rollback.
     App databases are not touched: their rows and markers stay. Raises `RollbackError` for a backup
     that is missing or does not verify, `LockedDatabaseError` while another process has the
-    database open; then nothing was changed.
+    database open, and `PromotedDatabaseError` where a server holds it by now; then nothing was
+    changed.
     """
     place = DataDir.find(data_dir)
+    if place.global_url is not None:
+        todo = "Nothing was changed. `streamhub-db backup restore` puts an older state on a server."
+        raise NoGlobalFileError(str(place.global_url), "rollback", todo)
+    with suppress(CorruptDatabaseError, NotADatabaseError), reading(place.global_db) as connection:
+        refuse_fence(connection, place.global_db)
     if dry_run:
         with translated(place.global_db, "rolling it back"):
             return Rollback(place.root, place.global_db, _chosen(place, to), None, dry_run=True)

@@ -18,6 +18,7 @@ from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.fleet import VodTotals, read_apps, vod_totals
 from streamhub_orm.global_db import ServerLog
 from streamhub_orm.metrics import is_unread
+from streamhub_orm.migrations.global_database import reading_server
 from streamhub_orm.migrations.states import find_loss
 from streamhub_orm.registry import read_registry
 from streamhub_orm.schema import TimeRange
@@ -38,7 +39,6 @@ _STREAMS: Final = """
 _INGRESS: Final = """
     SELECT count(*), coalesce(sum(status = 'active'), 0) FROM streams
     WHERE type IN ('rtmp', 'whip', 'rtsp')"""
-_SERVER_BYTES: Final = sa.select(sa.func.pg_database_size(sa.func.current_database()))
 _OF_APP: Final = sa.or_(
     ServerLog.app_id == sa.bindparam("app_id"),
     names_app(sa.bindparam("app", type_=sa.Text)),
@@ -82,6 +82,16 @@ def bytes_on_disk(path: Path) -> int:
     return total
 
 
+def _global_bytes(place: DataDir) -> int:
+    """Return what the global database takes, on this disk or on its server's."""
+    if place.global_url is None:
+        return bytes_on_disk(place.global_db)
+    from streamhub_orm.postgresql.measures import database_bytes  # noqa: PLC0415 - an extra
+
+    with reading_server(place, "measuring it") as connection:
+        return database_bytes(connection)
+
+
 def app_sizes(databases: Databases, app: str) -> dict[str, Any]:
     """Return the answer of `apps/:app/sizes`."""
     size, found = _read_one(databases, app)
@@ -118,7 +128,7 @@ def server_stats(databases: Databases, *, now: datetime) -> dict[str, Any]:
     """Return the answer of `stats`; apps that cannot be read are counted as `unread`."""
     place = databases.place
     registry = read_registry(place)
-    global_bytes, app_bytes, unread = _global_bytes(databases), 0, 0
+    global_bytes, app_bytes, unread = _global_bytes(place), 0, 0
     vods, streams, rooms = VodTotals(), 0, 0
     for reading in read_apps(place, registry.ids, _read):
         if is_unread(reading, registry, place):
@@ -196,14 +206,6 @@ def _read(connection: sqlite3.Connection) -> _App:
     vods = vod_totals(connection)
     streams, rooms = connection.execute(_STREAMS).fetchone()
     return _App(vods, streams, rooms, connection.execute(_INGRESS).fetchone())
-
-
-def _global_bytes(databases: Databases) -> int:
-    """Return the bytes of the global database: of its file, or those that a server tells."""
-    if databases.place.global_url is None:
-        return bytes_on_disk(databases.place.global_db)
-    with databases.global_session(read_only=True) as session:
-        return session.scalar(_SERVER_BYTES) or 0
 
 
 def _count_events(databases: Databases, app: str, now: datetime) -> dict[str, int]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
+    from streamhub_orm.databases.first_moments import FirstMoments
+
 _WAIT_SECONDS: Final = 30.0
 _REOPEN_SECONDS: Final = 5.0
 """Time that the sessions on a file that is no longer in its place have to end."""
@@ -75,11 +77,14 @@ class DatabaseCache(Generic[OpenT]):
         limit: int,
         *,
         most_leases: int | None = None,
+        moments: FirstMoments | None = None,
     ) -> None:
         """Open by `open_database`, and keep at most `limit` of them.
 
-        At most `most_leases` are out at once; None is unbounded.
+        At most `most_leases` are out at once; None is unbounded. `moments` is what it shares with
+        other caches; without it no session waits for another.
         """
+        self.moments = moments
         self.counters = Counters()
         self._open_database = open_database
         self._limit = limit

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from streamhub_orm.app_db import AppBase
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.cache import Counters, DatabaseCache
+from streamhub_orm.databases.first_moments import FirstMoments
 from streamhub_orm.databases.open_database import (
     GLOBAL_READY_CONNECTIONS,
     Lease,
@@ -59,7 +60,7 @@ class Databases:
 
     def __init__(
         self,
-        data_dir: str | os.PathLike[str],
+        data_dir: str | os.PathLike[str] | DataDir,
         *,
         auto_upgrade: bool = True,
         max_open_apps: int | None = None,
@@ -77,7 +78,8 @@ class Databases:
         for a number below 1, and `GlobalUrlError`.
         """
         url = None if global_url is None else ServerUrl.parse(global_url, "global_url")
-        self.place = DataDir.find(Path(data_dir), url)
+        root = data_dir if isinstance(data_dir, DataDir) else Path(data_dir)
+        self.place = DataDir.find(root, url)
         self.auto_upgrade = auto_upgrade
         self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
         if self.max_open_apps < 1:
@@ -183,15 +185,20 @@ class Databases:
 
     def _start(self) -> None:
         self._server = None if self.place.global_url is None else _server_engine(self.place)
-        registry = open_registry(self.place, self._server)
+        # Its own: an app is opened inside of a global session, and must not wait for another one.
+        registry = open_registry(self.place)
         self._opener = Opener(self.place, registry, auto_upgrade=self.auto_upgrade)
         self._engine = FileEngine()
+        moments = FirstMoments()
         self._apps: _Cache = DatabaseCache(
             self._open_app,
             self.max_open_apps,
             most_leases=affordable_leases(self.max_open_apps),
+            moments=moments,
         )
-        self._global: _Cache = DatabaseCache(self._open_global, 1)
+        # A session on a server waits for its answers, and gives the interpreter away meanwhile.
+        shared = moments if self._server is None else None
+        self._global: _Cache = DatabaseCache(self._open_global, 1, moments=shared)
 
     def _kept(self) -> Kept:
         caches = (self._apps, self._global)
@@ -204,6 +211,7 @@ class Databases:
         closed = self._apps.closed
         if self._server is not None:
             self._server.leave_to_parent()
+        self._opener.registry.leave_to_parent()
         for cache in (self._apps, self._global):
             cache.leave_to_parent()
         self._start()

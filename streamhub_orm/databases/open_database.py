@@ -199,7 +199,7 @@ class Lease:
     """One connection of one database of a cache, for the length of a block."""
 
     __slots__ = (
-        *("_cache", "_find_cache", "_name", "_slot", "_turn", "_watched"),
+        *("_cache", "_find_cache", "_moment", "_name", "_slot", "_turn", "_watched"),
         *("connection", "read_only"),
     )
 
@@ -225,6 +225,21 @@ class Lease:
     def __enter__(self) -> Self:
         """Take the connection."""
         self._cache = cache = self._find_cache()
+        self._moment = None if cache.moments is None else cache.moments.begin()
+        try:
+            self._take(cache)
+        except BaseException:
+            self._end_moment()
+            raise
+        if self._turn is not None:
+            self._wait_for_turn(self._turn)
+        return self
+
+    def _end_moment(self) -> None:
+        if self._moment is not None and self._cache.moments is not None:
+            self._cache.moments.end(self._moment)
+
+    def _take(self, cache: DatabaseCache[OpenDatabase | OpenServer]) -> None:
         slot = cache.acquire(self._name)
         for _ in range(_MOST_OPENINGS):
             try:
@@ -236,9 +251,7 @@ class Lease:
             if connection is not None:
                 self._slot, self.connection = slot, connection
                 self._watched = watch(connection)
-                if self._turn is not None:
-                    self._wait_for_turn(self._turn)
-                return self
+                return
             anew = cache.reopen(slot, slot.database.leave)
             if anew is None:
                 raise DatabaseReplacedError(Path(slot.database.path))
@@ -265,6 +278,7 @@ class Lease:
             self._slot.database.give_back(self.connection)
         finally:
             self._cache.release(self._slot)
+            self._end_moment()
 
 
 def _file_at(place: str) -> tuple[int, int] | None:
@@ -278,7 +292,7 @@ def _file_at(place: str) -> tuple[int, int] | None:
 
 def is_clean(connection: sa.Connection) -> bool:
     """Tell whether the next user would not notice the last one."""
-    if connection.invalidated or connection.get_execution_options():
+    if connection.invalidated or connection.in_transaction() or connection.get_execution_options():
         return False
     raw = raw_connection(connection)
     return not (raw.in_transaction or isinstance(raw, StoppedConnection))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
 
 from streamhub_orm.databases.sessions import GLOBAL_INFO
 from streamhub_orm.postgresql.engine import StoppedServerConnection
+from streamhub_orm.postgresql.faults import fault_of
+from streamhub_orm.postgresql.fence import refuse_demoted
 
 if TYPE_CHECKING:
     import sqlite3
@@ -13,6 +18,10 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from streamhub_orm.postgresql.engine import ServerEngine
+
+
+_IN_USE_SECONDS: Final = 1.0
+"""Time for which a server is taken to hold the global database; then it is asked again."""
 
 
 class OpenServer:
@@ -24,10 +33,32 @@ class OpenServer:
         self.migrated = migrated
         self.path = engine.server
         self._engine = engine
+        self._look_again_at = monotonic() + _IN_USE_SECONDS
 
     def take(self, *, read_only: bool) -> sa.Connection:
-        """Return a connection outside of any transaction; `give_back` must follow."""
-        return self._engine.connect(read_only=read_only)
+        """Return a connection outside of any transaction; `give_back` must follow.
+
+        Raises `ControlPlaneDemotedError` within a second where the rows have left the server.
+        """
+        connection = self._engine.connect(read_only=read_only)
+        now = monotonic()
+        if now >= self._look_again_at:
+            self._look_again_at = now + _IN_USE_SECONDS
+            try:
+                self._require_in_use(connection)
+            except BaseException:
+                self._look_again_at = now
+                connection.close()
+                raise
+        return connection
+
+    def _require_in_use(self, connection: sa.Connection) -> None:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)  # noqa: S101 - a server's
+        try:
+            refuse_demoted(raw, self._engine.server)
+        except psycopg.Error as error:
+            raise fault_of(error, self._engine.server) or error from error
 
     def wait_for_turn(self, connection: sa.Connection, turn: str) -> None:
         """Wait until no other session holds the same turn, which this one does until `give_back`.

@@ -61,10 +61,10 @@ def try_write_lock(path: Path) -> None:
         closing(_connect(path, "rw")) as holder,
     ):
         reader.execute("SELECT 1 FROM sqlite_master").fetchone()
-        _begin_amid_writers(holder)
+        begin_amid_writers(holder)
 
 
-def _begin_amid_writers(connection: sqlite3.Connection) -> None:
+def begin_amid_writers(connection: sqlite3.Connection) -> None:
     """Begin between two writes of a busy writer.
 
     SQLite's own busy handler sleeps up to 100 ms between attempts and may miss every gap.

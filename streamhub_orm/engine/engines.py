@@ -13,6 +13,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from streamhub_orm.engine.connections import is_busy, open_for_session
+from streamhub_orm.engine.fence import met_fence
 from streamhub_orm.engine.sqlite_errors import locked
 from streamhub_orm.errors import HiddenValueError, SessionSharedError, StreamHubError
 
@@ -136,8 +137,9 @@ class ImmediateDialect(SQLiteDialect_pysqlite):
 def run(connection: TrackedConnection, step: Callable[..., object], *arguments: object) -> None:
     """Run one step of the driver on a connection.
 
-    Raises `LockedDatabaseError` where another held a lock for longer than the busy timeout, and
-    `SessionSharedError` where another thread is at work on this connection.
+    Raises `LockedDatabaseError` where another held a lock for longer than the busy timeout,
+    `PromotedDatabaseError` where the file takes no writes any more, and `SessionSharedError` where
+    another thread is at work on this connection.
     """
     if not connection.turn.acquire(False):  # noqa: FBT003 - by name it takes longer
         raise SessionSharedError(connection.path)
@@ -149,6 +151,11 @@ def run(connection: TrackedConnection, step: Callable[..., object], *arguments: 
             raise
         waited = monotonic() - started
         raise locked(error, connection.path, waited_seconds=waited) from error
+    except sqlite3.IntegrityError as error:
+        fenced = met_fence(error, connection.path)
+        if fenced is None:
+            raise
+        raise fenced from error
     finally:
         connection.turn.release()
 

@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.engine.sql import quoted
 from streamhub_orm.errors.visible import visible
 
@@ -25,7 +26,9 @@ def foreign_code_set_aside(connection: sqlite3.Connection, path: Path) -> Iterat
     None of the schemas that StreamHub ever had holds one, so whatever is there is an operator's or
     an attacker's. A trigger would run at our writes and could delete rows; a view that names a
     table makes SQLite refuse to rename it. Python 3.11 cannot switch triggers off for a connection.
+    The triggers of a fence are ours, and not to be passed: raises `PromotedDatabaseError`.
     """
+    refuse_fence(connection, path)
     found = connection.execute(
         "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('trigger', 'view') "
         "ORDER BY type = 'trigger', rowid"

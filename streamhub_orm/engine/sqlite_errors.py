@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final
 
+from streamhub_orm.engine.fence import met_fence
 from streamhub_orm.engine.lock_holders import find_writer
 from streamhub_orm.errors import (
     CorruptDatabaseError,
@@ -34,6 +35,9 @@ def from_sqlite(error: BaseException, path: Path, doing: str) -> DatabaseFileErr
     (https://www.sqlite.org/rescode.html); the text of SQLite stays in the message. Of a lock it
     also says who holds it, where that is known.
     """
+    fenced = met_fence(error, path)
+    if fenced is not None:
+        return fenced
     for name, case in _CASES:
         if name in (getattr(error, "sqlite_errorname", None) or _errno_name(error) or str(error)):
             kind, expected, todo = case

@@ -27,6 +27,7 @@ from streamhub_orm.errors.control_plane import (
     ControlPlaneUnreachableError,
     ForeignControlPlaneError,
     GlobalUrlError,
+    NoGlobalFileError,
     TransactionConflictError,
 )
 from streamhub_orm.errors.files import (
@@ -82,6 +83,15 @@ from streamhub_orm.errors.installation import (
     UnforeseenError,
     UnknownAppError,
     UnknownRevisionError,
+)
+from streamhub_orm.errors.promotion import (
+    ControlPlaneDemotedError,
+    ControlPlaneTakenError,
+    CopyDiffersError,
+    PromotedDatabaseError,
+    PromotionError,
+    UnheldRow,
+    UnheldRowsError,
 )
 from streamhub_orm.errors.rows import (
     EmailTakenError,
@@ -185,6 +195,7 @@ __all__ = [
     "ControlPlaneAccessError",
     "ControlPlaneBusyError",
     "ControlPlaneDataLossError",
+    "ControlPlaneDemotedError",
     "ControlPlaneDriftError",
     "ControlPlaneError",
     "ControlPlaneFaultError",
@@ -194,7 +205,9 @@ __all__ = [
     "ControlPlaneOutdatedError",
     "ControlPlaneReadOnlyError",
     "ControlPlaneStatementError",
+    "ControlPlaneTakenError",
     "ControlPlaneUnreachableError",
+    "CopyDiffersError",
     "CorruptDatabaseError",
     "DamagedArchiveError",
     "DataDirError",
@@ -237,6 +250,7 @@ __all__ = [
     "MissingSecretError",
     "NewerDatabaseError",
     "NoCheckoutError",
+    "NoGlobalFileError",
     "NoLocksError",
     "NoSuchBackupError",
     "NodeNameError",
@@ -252,6 +266,8 @@ __all__ = [
     "PasswordHashError",
     "PasswordLengthError",
     "PluginInstalledError",
+    "PromotedDatabaseError",
+    "PromotionError",
     "QuotaExceededError",
     "ReadOnlyDatabaseError",
     "ReportTargetError",
@@ -288,6 +304,8 @@ __all__ = [
     "UncopyableDatabaseError",
     "UnfinishedError",
     "UnforeseenError",
+    "UnheldRow",
+    "UnheldRowsError",
     "UnknownAppError",
     "UnknownConfigBackupError",
     "UnknownIngressError",

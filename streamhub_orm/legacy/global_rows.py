@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-_KEY: Final = "streamhub_orm_global_rows"
+RECORD_KEY: Final = "streamhub_orm_global_rows"
+"""Under which the counts are recorded."""
 _OWNERS: Final = {"streams": "app_id", "vods": "app_id", "ingress_auth": "app"}
 """The column of each table that says whose a row is: the app's id, or its name."""
 _NAMES: Final = {"streams": "stream_id", "vods": "name", "ingress_auth": "ingress_id"}
@@ -85,12 +86,12 @@ def record_global_rows(connection: sqlite3.Connection) -> None:
         text = json.dumps({"highest": rows.highest, "counts": counts}, separators=(",", ":"))
     except TypeError:  # an owner that is a BLOB: such a table is counted each time
         return
-    write_value(connection, _KEY, text)
+    write_value(connection, RECORD_KEY, text)
 
 
 def _read_record(connection: sqlite3.Connection) -> GlobalRows | None:
     try:
-        found = json.loads(read_value(connection, _KEY) or "null")
+        found = json.loads(read_value(connection, RECORD_KEY) or "null")
         return found and GlobalRows(
             found["highest"], {table: dict(found["counts"][table]) for table in TABLES}
         )

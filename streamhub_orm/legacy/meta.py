@@ -34,3 +34,8 @@ def write_value(
     With `once`, what is there already stays.
     """
     connection.execute(_SET_ONCE if once else _SET, (key, value))
+
+
+def delete_value(connection: sqlite3.Connection, key: str) -> None:
+    """Take a key away, in the caller's transaction."""
+    connection.execute("DELETE FROM main._streamhub_meta WHERE key = ?", (key,))

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.connections import reading, translated
+from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.errors import ControlPlaneMissingError
 from streamhub_orm.legacy.sources import NO_ROWS, GlobalState, read_global_state
 from streamhub_orm.migrations.global_file import (
@@ -17,6 +18,7 @@ from streamhub_orm.migrations.global_file import (
     upgrade_global_file,
 )
 from streamhub_orm.migrations.legacy_files import require_legacy_tables
+from streamhub_orm.migrations.revisions import route_down
 from streamhub_orm.migrations.states import FileState, State, look_at, look_for_upgrade
 from streamhub_orm.migrations.upgrading import Upgraded
 from streamhub_orm.migrations.worlds import GLOBAL
@@ -25,6 +27,8 @@ from streamhub_orm.registry import Registry, read_registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import sqlalchemy as sa
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.postgresql.engine import ServerEngine
@@ -59,6 +63,7 @@ def look_for_global_upgrade(
     refuse_empty_global(place)
     registry = read_registry(place)
     with reading(place.global_db) as connection:
+        refuse_fence(connection, place.global_db)
         legacy = read_global_state(connection)
         if legacy.rows.counts["streams"] or legacy.rows.counts["vods"]:
             require_legacy_tables(connection, place.global_db)
@@ -84,6 +89,20 @@ def rehearse_global(place: DataDir) -> Upgraded:
     if found.state is State.CURRENT:
         return Upgraded.unchanged(found)
     return Upgraded(found.revision, GLOBAL.head)
+
+
+def downgrade_global_on_server(
+    place: DataDir, target: str, *, drop_rows: bool, dry_run: bool
+) -> Upgraded:
+    """Take a control plane down to `target` in one transaction; a dry run rolls it back.
+
+    Raises what `change_server` raises.
+    """
+    from streamhub_orm.migrations.server import change_server  # noqa: PLC0415 - an extra
+
+    route = route_down(GLOBAL, target)
+    with global_faults(place, "taking it down"), closing(engine_of(place)) as engine:
+        return change_server(engine, route, "downgrade", drop_rows=drop_rows, dry_run=dry_run)
 
 
 def require_no_file_in_use(place: DataDir) -> None:
@@ -115,6 +134,21 @@ def global_faults(place: DataDir, doing: str) -> Iterator[None]:
 
     with told(str(place.global_url), doing):
         yield
+
+
+@contextmanager
+def reading_server(place: DataDir, doing: str) -> Iterator[sa.Connection]:
+    """Yield a connection to the control plane in one transaction that only reads: one snapshot.
+
+    Raises a `ControlPlaneError`, which says that it came while `doing` something.
+    """
+    with (
+        global_faults(place, doing),
+        closing(engine_of(place)) as engine,
+        engine.connect(read_only=True) as connection,
+        connection.begin(),
+    ):
+        yield connection
 
 
 def engine_of(place: DataDir) -> ServerEngine:

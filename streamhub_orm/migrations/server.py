@@ -29,6 +29,7 @@ from streamhub_orm.migrations.revisions import alembic_lock, route_to_head
 from streamhub_orm.migrations.states import FileState, State
 from streamhub_orm.migrations.upgrading import Upgraded
 from streamhub_orm.migrations.worlds import GLOBAL, SERVER_START, START_FILE
+from streamhub_orm.postgresql.fence import refuse_demoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +42,10 @@ _LOCK: Final = int.from_bytes(b"strmhub")
 """Key of the advisory lock that admits one change of the schema at a time, in this database."""
 _LOCK_SECONDS: Final = 60
 _TABLES: Final = sa.text(
-    "SELECT table_name FROM information_schema.tables "
-    "WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name"
+    "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(current_schema()) "
+    "AND relkind IN ('r', 'p') ORDER BY relname"
 )
+"""From the catalogue: information_schema leaves out what this user may not read."""
 _TODO_OTHER: Final = "Name a database of its own: CREATE DATABASE makes one."
 
 
@@ -63,6 +65,16 @@ def read_server_state(connection: sa.Connection, server: str) -> FileState:
 
     An empty database counts as missing.
     """
+    found = read_server_revision(connection, server)
+    if found.revision is not None:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)  # noqa: S101 - a server's
+        refuse_demoted(raw, server)
+    return found
+
+
+def read_server_revision(connection: sa.Connection, server: str) -> FileState:
+    """Do the same for a control plane whose rows may have left it."""
     tables = set(connection.execute(_TABLES).scalars())
     if not tables:
         todo = "Set it up with `streamhub-db upgrade --global-url …`, or promote an installation."
@@ -116,9 +128,16 @@ def upgrade_server(engine: ServerEngine, *, route: Route | None = None) -> Upgra
 
 
 def change_server(
-    engine: ServerEngine, route: Route, command: str, *, drop_rows: bool = False
+    engine: ServerEngine,
+    route: Route,
+    command: str,
+    *,
+    drop_rows: bool = False,
+    dry_run: bool = False,
 ) -> Upgraded:
     """Carry out an Alembic command that writes: upgrade, downgrade or stamp, in one transaction.
+
+    A `dry_run` of the last two rolls it back.
 
     A downgrade that would take rows away is refused, unless with `drop_rows`; there is nothing
     below the revision that a server begins with.
@@ -134,11 +153,13 @@ def change_server(
             GLOBAL.name,
             f"on a server the history begins at {SERVER_START}; drop the database instead",
         )
-    with _locked(engine) as connection, alembic_lock, connection.begin():
+    with _locked(engine) as connection, alembic_lock, connection.begin() as transaction:
         if command == "downgrade" and not drop_rows:
             _require_no_loss(connection, engine.server, found.revision, reached)
         route.run(connection)
         after = read_server_state(connection, engine.server).revision
+        if dry_run:
+            transaction.rollback()
     return Upgraded(found.revision, after)
 
 
@@ -260,6 +281,7 @@ __all__ = [
     "ControlPlaneError",
     "differences_of",
     "look_at_server",
+    "read_server_revision",
     "read_server_state",
     "require_no_drift",
     "require_server",

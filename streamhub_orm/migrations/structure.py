@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from streamhub_orm.engine.fence import fence_in
 from streamhub_orm.migrations import sql_text
 
 if TYPE_CHECKING:
@@ -94,13 +95,17 @@ class Structure:
 def read_structure(
     connection: sqlite3.Connection, foreign: frozenset[str] = frozenset()
 ) -> Structure:
-    """Read the structure; `foreign` tables, SQLite's own and alembic_version are left out."""
+    """Read the structure; `foreign` tables, SQLite's own and alembic_version are left out.
+
+    So is our fence: it is no drift, and nobody's but ours.
+    """
     entries = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
     hidden = {_OWN_BOOKKEEPING, *foreign}
     ours = [
         entry
         for entry in entries
         if entry[2].lower() not in hidden and not entry[1].startswith("sqlite_")
+        if entry[0] != "trigger" or fence_in(entry[3]) is None
     ]
     parts = _TableParts(connection)
     return Structure(

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.engine.connections import lossy_text, open_read_only, reading, translated
+from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.errors import UnknownAppError, UnknownStructureError
 from streamhub_orm.legacy.bookkeeping import (
@@ -98,7 +99,8 @@ class RegistryConnection:
     """A read-only connection to the global database, opened on first use and anew where replaced.
 
     Opening the file for each app would cost more than the look-up: SQLite reads the schema, and
-    rebuilds its WAL index where nobody else has the file open.
+    rebuilds its WAL index where nobody else has the file open. Raises `PromotedDatabaseError` where
+    the registry is on a server by now.
     """
 
     def __init__(self, place: DataDir) -> None:
@@ -155,6 +157,9 @@ class RegistryConnection:
         idle = self._connection is not None and not self._lock.locked()
         return [self._connection] if self._connection is not None and idle else []
 
+    def leave_to_parent(self) -> None:
+        """Do nothing: `engine.forks` leaves connections to files."""
+
     def _find_global_state(self) -> GlobalState:
         with self._lock, translated(self._place.global_db, "reading"):
             connection = self._connected()
@@ -167,7 +172,13 @@ class RegistryConnection:
         found = path.stat()
         if self._connection is None or self._file != (found.st_dev, found.st_ino):
             self._disconnect()
-            self._connection = open_read_only(path)
+            connection = open_read_only(path)
+            try:
+                refuse_fence(connection, path)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
             self._file = (found.st_dev, found.st_ino)
         return self._connection
 

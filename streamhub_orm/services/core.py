@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from streamhub_orm.databases.sessions import begun
 from streamhub_orm.engine.connections import lossy_text
 from streamhub_orm.engine.engines import READ_ONLY, raw_connection, unreadable_text
 from streamhub_orm.errors import HiddenValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy.orm import DeclarativeBase, Session
     from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from streamhub_orm.errors import UnknownRowError
 
 __all__ = [
+    "PageQuery",
     "PointQuery",
     "connection_of",
     "database_of",
@@ -44,6 +46,7 @@ _TURN: Final = sa.select(
 _FILE: Final = sa.text("SELECT file FROM pragma_database_list")
 
 T = TypeVar("T", bound="DeclarativeBase")
+RowsT = TypeVar("RowsT", bound="Sequence[Any]")
 
 
 def get_row(
@@ -91,25 +94,21 @@ def take_turn(session: Session, turn: str) -> None:
 
 
 def rows_of(
-    session: Session,
-    statement: sa.Select[Any] | sa.CompoundSelect[Any],
-    values: dict[str, Any],
-    decode: Callable[[bytes], object],
-) -> tuple[Sequence[sa.Row[Any]], bool]:
-    """Return the rows of a page; True where a text is no UTF-8: its texts went through `decode`.
+    session: Session, read: Callable[[], RowsT], decode: Callable[[bytes], object]
+) -> tuple[RowsT, bool]:
+    """Return the rows that `read` reads; True where a text is no UTF-8: `decode` made its texts.
 
     By itself Python's sqlite3 refuses the whole page then. It is read again, so that no other page
     pays for it.
     """
-    connection = connection_of(session)
-    if connection.dialect.name != _SQLITE:  # which alone holds texts that are no UTF-8
-        return connection.execute(statement, values).all(), False
     try:
-        return connection.execute(statement, values).all(), False
+        return read(), False
     except HiddenValueError:
-        pass  # or a value that cannot be bound, which is refused once more
-    with lossy_text(raw_connection(connection), decode):
-        return connection.execute(statement, values).all(), True
+        # Or a value that cannot be bound, which is refused once more.
+        if begun(session).dialect.name != _SQLITE:  # which alone holds texts that are no UTF-8
+            raise
+    with lossy_text(raw_connection(begun(session)), decode):
+        return read(), True
 
 
 class PointQuery:
@@ -117,9 +116,9 @@ class PointQuery:
 
     `Connection.execute` costs about 18 µs on top of SQLite's 4. Here a statement is compiled to SQL
     once, and the driver's own cursor runs it in the session's transaction. Values are bound by the
-    type of their parameter; rows are returned as they are stored, and no SQLAlchemy event is sent.
-    Beside a server's answer 18 µs are little, so there SQLAlchemy runs it; select times, JSON and
-    flags by `as_stored`, so that a row is the same.
+    type of their parameter; rows are returned as they are stored. Of SQLAlchemy's events only
+    `before_cursor_execute` is sent. Beside a server's answer 18 µs are little, so there SQLAlchemy
+    runs it; select times, JSON and flags by `as_stored`, so that a row is the same.
     """
 
     def __init__(self, statement: _OneRow, *parameters: str) -> None:
@@ -145,19 +144,28 @@ class PointQuery:
         Raises what a statement of the session raises, and `HiddenValueError` where a text of the
         row is no UTF-8.
         """
-        session.flush()
-        connection = session.connection()
+        connection = begun(session)
         if connection.dialect.name != _SQLITE:
+            session.flush()
             given = dict(zip(self._parameters, values, strict=True))
-            row = connection.execute(self.statement, given).first()
-            return None if row is None else tuple(row)
+            found = connection.execute(self.statement, given).first()
+            return None if found is None else tuple(found)
+        row: tuple[Any, ...] | None = self._run(session, values, sqlite3.Cursor.fetchone)
+        return row
+
+    def _run(self, session: Session, values: Sequence[object], fetch: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what it fetches
+        session.flush()
         if self._writers is not None:
             pairs = zip(self._writers, values, strict=True)
             values = tuple(write(value) if write else value for write, value in pairs)
-        cursor = connection.connection.cursor()
+        cursor = None
         try:
+            connection = begun(session)
+            cursor = connection.connection.cursor()
+            for listener in connection.dispatch.before_cursor_execute:
+                listener(connection, cursor, self._sql, values, None, False)  # noqa: FBT003 - as SQLAlchemy calls it
             connection.dialect.do_execute(cursor, self._sql, values)
-            found: tuple[Any, ...] | None = cursor.fetchone()
+            return fetch(cursor)
         except sqlite3.Error as error:
             refused = unreadable_text(error)
             if refused is not None:
@@ -166,5 +174,20 @@ class PointQuery:
                 self._sql, values, error, sqlite3.Error, hide_parameters=True
             ) from error
         finally:
-            cursor.close()
-        return found
+            if cursor is not None:
+                cursor.close()
+
+
+class PageQuery(PointQuery):
+    """The same for a statement that reads many rows."""
+
+    def __init__(self, statement: sa.Select[*tuple[Any, ...]]) -> None:
+        """Compile the statement."""
+        self._names = statement.compile(dialect=sqlite.dialect()).positiontup or ()
+        super().__init__(statement, *self._names)
+
+    def all(self, session: Session, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Return all rows, for values by the names of the parameters; raises what `first` does."""
+        bound = tuple(values[name] for name in self._names)
+        rows: list[tuple[Any, ...]] = self._run(session, bound, sqlite3.Cursor.fetchall)
+        return rows

@@ -144,7 +144,8 @@ def list_(
         values["text"] = _like(filter_.text)
     if after is not None:
         values |= {"key_ts": after.time_text, "key_id": after.id}
-    rows, _ = rows_of(session, _page(_shape(filter_, after)), values, lossy)
+    page, connection = _page(_shape(filter_, after)), connection_of(session)
+    rows, _ = rows_of(session, lambda: connection.execute(page, values).all(), lossy)
     return [_entry(row) for row in rows]
 
 

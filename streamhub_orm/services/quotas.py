@@ -31,11 +31,12 @@ from streamhub_orm.services.usage import GIB, Recorded, UnreadApp
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy.orm import Session
 
     from streamhub_orm.databases import Databases
+    from streamhub_orm.fleet import Reading
 
 __all__ = [
     "FREE",
@@ -159,34 +160,39 @@ class Usage:
         return [it for it, limit in limits.items() if limit is not None and self.used(it) >= limit]
 
 
-def measure(databases: Databases, tenant_id: str, *, now: datetime | None = None) -> Usage:
+def measure(
+    databases: Databases,
+    tenant_id: str,
+    *,
+    now: datetime | None = None,
+    read: Callable[[list[str]], Iterable[Reading[usage.AppUse]]] | None = None,
+) -> Usage:
     """Count what a tenant uses; it takes no lock. NULL as an app's tenant is the platform.
 
     Each app's database is read without an engine and without being upgraded. One that cannot be
     read is named in `unread`. An app that nobody has opened yet uses nothing, unless rows of an
-    older release wait for its first opening: then it is `unread` too. Raises `StoredValueError`
-    where the tenant's limits are malformed.
+    older release wait for its first opening: then it is `unread` too. `read` gives the use of apps
+    where it was counted before, of many tenants at once. Raises `StoredValueError` where the
+    tenant's limits are malformed.
     """
     moment = (now or utc_now()).astimezone(UTC)
     with databases.global_session(read_only=True) as session:
         limits = get(session, tenant_id)
         names = apps.list_names(session, tenant_id)
         recorded = usage.find_recorded(session, tenant_id, moment)
-    read_minutes = usage.minutes_reader(moment)
-
-    def read_all(connection: sqlite3.Connection) -> tuple[int, float, int]:
-        streams = usage.count_active_streams(connection)
-        return streams, read_minutes(connection), usage.read_bytes(connection)
-
-    readings = list(usage.read_or_nothing(databases.place, names, read_all, (0, 0.0, 0)))
-    counts = [reading.value for reading in readings if reading.value is not None]
+    if read is None:
+        count, nothing = usage.use_reader(moment), usage.AppUse()
+        readings = list(usage.read_or_nothing(databases.place, names, count, nothing))
+    else:
+        readings = list(read(names))
+    uses = [reading.value for reading in readings if reading.value is not None]
     return Usage(
         tenant_id,
         limits,
         apps=len(names),
-        concurrent_streams=sum(streams for streams, _, _ in counts),
-        recording_minutes=sum(minutes for _, minutes, _ in counts),
-        storage_bytes=sum(size for _, _, size in counts),
+        concurrent_streams=sum(use.streams for use in uses),
+        recording_minutes=sum(use.recording_minutes for use in uses),
+        storage_bytes=sum(use.stored_bytes for use in uses),
         recorded=recorded,
         unread=tuple(usage.unread(reading) for reading in readings if reading.value is None),
     )

@@ -6,14 +6,14 @@ import operator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, StrEnum, auto
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from streamhub_orm.app_db import VodStatus
 from streamhub_orm.schema import TimeRange
-from streamhub_orm.services.core import PointQuery, connection_of, rows_of
+from streamhub_orm.services.core import PageQuery, PointQuery, connection_of, rows_of
 from streamhub_orm.services.paging import check_page
 from streamhub_orm.services.vod_rows import RAW_VODS, VodRow, decoded, made
 
@@ -141,9 +141,9 @@ def list_(  # noqa: PLR0913 - each is one choice of the caller
     )
     rows: list[VodRow] = []
     for part in _parts(filter_, order, after):
-        statement = _page(_shape(filter_, order, part, large_room=large))
+        query = _page(_shape(filter_, order, part, large_room=large))
         values["limit"] = limit - len(rows)
-        found, is_decoded = rows_of(session, statement, values, decoded)
+        found, is_decoded = rows_of(session, partial(query.all, session, values), decoded)
         rows += made(found, is_decoded=is_decoded)
         if len(rows) == limit:
             break
@@ -207,12 +207,12 @@ def _values(filter_: VodFilter, after: PageKey | None) -> dict[str, Any]:
 
 
 @cache
-def _page(shape: _Shape) -> sa.Select[Any]:
+def _page(shape: _Shape) -> PageQuery:
     """Build the statement of a shape, once."""
     columns = _columns(shape.order)
     ordered = [column.desc() if shape.order.descending else column.asc() for column in columns]
     statement = sa.select(RAW_VODS).where(*_filter(shape), *_stretch(shape))
-    return statement.order_by(*ordered).limit(_LIMIT).offset(_OFFSET)
+    return PageQuery(statement.order_by(*ordered).limit(_LIMIT).offset(_OFFSET))
 
 
 @cache

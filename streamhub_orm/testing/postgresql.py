@@ -95,6 +95,11 @@ class PostgresServer:
         with self.connect() as connection:
             connection.execute(statement.format(sql.Identifier(database)))
 
+    def owner(self) -> str:
+        """Return the system's user as whom it runs."""
+        assert self.folder is not None  # noqa: S101 - one that we run
+        return (self.folder / "data").owner()
+
     def kill(self) -> None:
         """End it at once, as a power cut would."""
         self._end(signal.SIGQUIT)

@@ -17,6 +17,7 @@ NAMES = {
     "backup_beside",
     "behind",
     "create",
+    "endure",
     "fan-out",
     "growth",
     "load",

@@ -194,8 +194,7 @@ def test_sessions_of_one_turn_wait_and_see_what_the_last_one_wrote(on_each: Data
 def test_turn_is_given_up_with_the_session_however_it_ends(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {**engine._ARGUMENTS, "options": "-c lock_timeout=100ms"}
-    monkeypatch.setattr(engine, "_ARGUMENTS", options)
+    monkeypatch.setattr(engine, "_LOCK_TIMEOUT", "-c lock_timeout=100ms")
     with Databases(databases.place.root, global_url=url_of(databases)) as impatient:
         with impatient.global_session(turn="one"), impatient.global_session(turn="other"):
             with (

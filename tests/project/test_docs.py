@@ -29,7 +29,9 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = (ROOT / "docs/CLI.md").read_text(encoding="utf-8")
 CONTEXT = click.Context(cli, info_name="streamhub-db")
-GLOBAL_OPTIONS: Final = {"--data-dir", "--json", "--quiet", "--verbose", "--version", "--help"}
+GLOBAL_OPTIONS: Final = {
+    *("--data-dir", "--global-url", "--json", "--quiet", "--verbose", "--version", "--help"),
+}
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -198,6 +200,7 @@ def run_json(data_dir: Path, *arguments: str, standard_input: str | None = None)
         "copies list",
         "backup prune",
         "backup restore latest --dry-run",
+        "global status",
         "health --app live",
         "optimize --app live",
         "sizes --app live",

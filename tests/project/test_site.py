@@ -41,6 +41,7 @@ INTERNAL: Final = {
     "streamhub_orm.legacy",
     "streamhub_orm.migrations",
     "streamhub_orm.owner",
+    "streamhub_orm.promotion",
     "streamhub_orm.readable",
     "streamhub_orm.registry",
     "streamhub_orm.rollback",

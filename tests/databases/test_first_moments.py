@@ -1,0 +1,109 @@
+"""Short sessions of several threads run one after the other; a long one keeps nobody back."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streamhub_orm import Databases
+from streamhub_orm.databases.first_moments import FirstMoments
+from streamhub_orm.errors import UnknownAppError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.databases.conftest import MakeFresh
+
+LONG = 30.0
+
+
+@pytest.fixture
+def other() -> Iterator[ThreadPoolExecutor]:
+    """One other thread."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread
+
+
+def test_session_waits_for_the_first_moment_of_another_thread(other: ThreadPoolExecutor) -> None:
+    moments = FirstMoments(LONG)
+    moment = moments.begin()
+    waiting = other.submit(moments.begin)
+    with pytest.raises(TimeoutError):
+        waiting.result(0.05)
+    moments.end(moment)
+    assert waiting.result(LONG) is not None
+
+
+def test_session_that_takes_long_is_not_waited_for(other: ThreadPoolExecutor) -> None:
+    """Nor is any other for a while, and its end takes nothing from those that came after it."""
+    moments = FirstMoments(0.001, LONG)
+    long = moments.begin()
+    assert long is not None
+    assert other.submit(moments.begin).result(LONG) is None
+    assert moments.begin() is None
+    moments.end(long)
+    moments.end(None)
+
+
+def test_after_a_long_session_short_ones_take_turns_again(other: ThreadPoolExecutor) -> None:
+    moments = FirstMoments(0.001, 0)
+    long = moments.begin()
+    assert other.submit(moments.begin).result(LONG) is None
+    next_one = other.submit(moments.begin).result(LONG)
+    assert next_one is not None
+    moments.end(long)  # the moment is the other thread's now
+    assert moments.begin() is None
+    other.submit(moments.end, next_one).result(LONG)
+    assert moments.begin() is not None
+
+
+def test_block_within_a_block_does_not_wait_for_its_own_thread() -> None:
+    moments = FirstMoments(LONG)
+    outer = moments.begin()
+    assert outer is not None
+    inner = moments.begin()
+    moments.end(inner)
+    moments.end(outer)
+    assert moments.begin() is not None
+
+
+def test_block_may_end_in_another_thread(other: ThreadPoolExecutor) -> None:
+    """As those of a generator do that a server runs in a pool."""
+    moments = FirstMoments(LONG)
+    other.submit(moments.end, moments.begin()).result(LONG)
+    assert other.submit(moments.begin).result(LONG) is not None
+
+
+def test_session_that_could_not_begin_keeps_nobody_back(
+    make_fresh: MakeFresh, other: ThreadPoolExecutor
+) -> None:
+    """The next one of another thread begins at once, and is the one in its first moment."""
+    with Databases(make_fresh([])) as databases:
+        with pytest.raises(UnknownAppError), databases.app_session("nope"):
+            pass
+        moments = databases._apps.moments
+        assert moments is not None
+        moment = other.submit(moments.begin).result(LONG)
+        assert moment is not None
+        moments.end(moment)
+
+
+def test_sessions_of_all_databases_share_one_moment_and_waiting_for_each_other_ends(
+    make_fresh: MakeFresh, other: ThreadPoolExecutor
+) -> None:
+    """A session that waits for a thread, which waits for it, goes on."""
+    with Databases(make_fresh()) as databases:
+        begun = Event()
+
+        def read() -> None:
+            with databases.global_session(read_only=True):
+                begun.set()
+
+        with databases.app_session("live", read_only=True):
+            reading = other.submit(read)
+            assert begun.wait(LONG)
+        reading.result(LONG)
+        assert databases._apps.moments is databases._global.moments
