@@ -17,6 +17,7 @@ from streamhub_orm.engine.engines import READ_ONLY
 from streamhub_orm.errors import (
     CommitInDoubtError,
     ControlPlaneBusyError,
+    ControlPlaneReadOnlyError,
     HiddenValueError,
     StreamHubError,
 )
@@ -75,8 +76,11 @@ class ServerConnection(psycopg.Connection[Any]):
         return False
 
     def stop(self) -> None:
-        """Let it roll back and close, and do nothing else; end the statement that is at work."""
+        """Let it roll back and close, and do nothing else."""
         self.__class__ = StoppedServerConnection
+
+    def end_statement(self) -> None:
+        """Ask the server to end the statement that is at work; waits 5 s at most."""
         with suppress(psycopg.Error):  # it has ended by itself, or the server has gone
             self.cancel_safe(timeout=_CONNECT_SECONDS)
 
@@ -214,9 +218,14 @@ class _Connection(sa.Connection):
             super()._handle_dbapi_exception(e, *details, **options)
         except sa.exc.DBAPIError as error:
             found = fault_of(error.orig, self.engine.info_server)  # type: ignore[attr-defined,arg-type]
-            if found is None:
+            if found is None or self._refuses_writes(found):
                 raise
             raise found from None
+
+    def _refuses_writes(self, found: StreamHubError) -> bool:
+        """Tell whether it is the session that is read-only, and not the server."""
+        reads = not self.invalidated and self.info.get(READ_ONLY, False)
+        return reads and isinstance(found, ControlPlaneReadOnlyError)
 
 
 def connect(url: ServerUrl) -> ServerConnection:
