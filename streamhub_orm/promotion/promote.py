@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from streamhub_orm.data_dir import DataDir
+from streamhub_orm.durable_files import remove_leftovers
 from streamhub_orm.engine.backups import back_up
 from streamhub_orm.engine.changes import command
 from streamhub_orm.engine.connections import open_read_only, reading, snapshot, translated
@@ -126,6 +127,7 @@ def promote(
             return _rehearse(place, engine, progress)
         _require_file(place)
         with run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds):
+            remove_leftovers(place.global_db.parent)
             return _Promotion(place, engine, progress).run()
 
 
