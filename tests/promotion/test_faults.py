@@ -169,7 +169,7 @@ def test_file_that_cannot_be_unfenced_says_half(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk fills up between the fence and its end: the next run lifts it or goes on."""
-    real = promotion.write_file_mark
+    real = both.write_file_mark
 
     def fail(path: Any, mark: Any, **options: Any) -> None:  # noqa: ANN401
         if mark is None:
