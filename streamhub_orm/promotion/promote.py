@@ -367,7 +367,8 @@ def shown_url(url: ServerUrl) -> list[str]:
     """Return the argument that names a server in a command; none where the environment does."""
     if url == ServerUrl.load():
         return []
-    return [url.url.set(password=None).render_as_string()]
+    shown = url.url.set(password=None).difference_update_query(("password", "sslpassword"))
+    return [shown.render_as_string()]
 
 
 def _version(file: sqlite3.Connection) -> int:

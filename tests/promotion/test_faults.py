@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
@@ -221,14 +222,15 @@ def test_promotion_of_another_url_while_one_is_under_way_is_refused(
         patch.setattr(both, "_commit", interrupted)
         with pytest.raises(HalfDoneError):
             promote(sides.root, sides.url)
-    other = postgres.create("another")
+    name = f"another_{os.getpid()}"
+    other = postgres.create(name)
     try:
         url: Final = ServerUrl.parse(other, "x")
         for attempt in (promote, undo_promotion):
             with pytest.raises(PromotionError, match="under way"):
                 attempt(sides.root, url)
     finally:
-        postgres.drop("another")
+        postgres.drop(name)
     before = rows_of_file(sides.file)
     assert promote(sides.root, sides.url).changed
     assert rows_of_file(sides.file) == before
