@@ -89,7 +89,6 @@ from streamhub_orm.errors.promotion import (
     CopyDiffersError,
     PromotedDatabaseError,
     PromotionError,
-    UnheldRow,
     UnheldRowsError,
 )
 from streamhub_orm.errors.rows import (
@@ -302,7 +301,6 @@ __all__ = [
     "UncopyableDatabaseError",
     "UnfinishedError",
     "UnforeseenError",
-    "UnheldRow",
     "UnheldRowsError",
     "UnknownAppError",
     "UnknownConfigBackupError",
