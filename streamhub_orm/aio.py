@@ -71,6 +71,7 @@ class AsyncDatabases:
         *,
         auto_upgrade: bool = True,
         max_open_apps: int | None = None,
+        global_url: str | None = None,
         threads: int = _THREADS,
     ) -> None:
         """Find the installation in `data_dir`, as `Databases` does; nothing is opened yet.
@@ -78,7 +79,12 @@ class AsyncDatabases:
         `threads` is how many functions run at once, each for apps, the global database and `run`;
         of short ones, two do.
         """
-        self.sync = Databases(data_dir, auto_upgrade=auto_upgrade, max_open_apps=max_open_apps)
+        self.sync = Databases(
+            data_dir,
+            auto_upgrade=auto_upgrade,
+            max_open_apps=max_open_apps,
+            global_url=global_url,
+        )
         """The ordinary `Databases`, which is used here: for code that runs in threads anyway."""
         # With more of them, some would hold a thread while they wait for room.
         for_apps = min(threads, self.sync.max_open_apps)
@@ -220,12 +226,12 @@ class AsyncSessions:
         sync, name, read_only = self._databases.sync, self._name, self._read_only
 
         def work() -> _T:
-            with (
+            sessions = (
                 sync.global_session(read_only=read_only)
                 if name is None
                 else sync.app_session(name, read_only=read_only)
-            ) as session:
-                return function(session, *args, **kwargs)
+            )
+            return sessions.run(function, *args, **kwargs)
 
         return await self._databases._run_on_session(name, work, read_only=read_only)  # noqa: SLF001 - its other half
 

@@ -15,6 +15,7 @@ from streamhub_orm.errors import SettingsModeError, StreamHubError
 from streamhub_orm.fleet import walk
 from streamhub_orm.legacy.importing import count_unmatched_rows
 from streamhub_orm.migrations.adoption import adoptable_revision
+from streamhub_orm.migrations.global_database import look_at_global, reading_server
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.states import FileState, State, look_at, look_at_app, unusable
 from streamhub_orm.migrations.structure import compare, read_structure
@@ -41,10 +42,12 @@ class FileCheck:
     path: Path | None
     state: State
     revision: str | None = None
+    server: str | None = None
+    """Server of the global database, without its password."""
     drift: list[str] = field(default_factory=list)
     """Differences from the structure that the history builds at the file's revision."""
     integrity: list[str] = field(default_factory=list)
-    """Lines of integrity_check, unless it says ok."""
+    """Lines of integrity_check, unless it says ok; none of a server, which finds damage itself."""
     foreign_keys: list[str] = field(default_factory=list)
     """Rows that point to no row, a line for each pair of tables."""
     settings: list[str] = field(default_factory=list)
@@ -54,6 +57,11 @@ class FileCheck:
     unmatched: RowCounts | None = None
     """Legacy rows that are not in this app.db, where they were counted; no fault."""
     error: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The path of the file, or the server."""
+        return self.server or str(self.path)
 
     @property
     def ok(self) -> bool:
@@ -79,10 +87,12 @@ def check_installation(
     recorded of them. `progress` is told how many apps are done, and of how many.
     """
     place = DataDir.find(data_dir)
-    found = check_file("global", place.global_db, GLOBAL)
+    found = check_global(place)
     found.settings = [str(fault) for fault in _faults_of_secrets(place)]
     yield found
     try:
+        if found.error is not None and found.server is not None:
+            return
         registry = read_registry(place)
     except StreamHubError:
         return  # the check of the global database has said so
@@ -145,6 +155,29 @@ def _faults_of(
     except StreamHubError as error:
         faults.append(error)
     return faults
+
+
+def check_global(place: DataDir) -> FileCheck:
+    """Check the global database, in its file or on its server."""
+    if place.global_url is None:
+        return check_file("global", place.global_db, GLOBAL)
+    found = look_at_global(place)
+    result = FileCheck("global", None, found.state, found.revision, str(place.global_url))
+    if found.error is not None:
+        result.error = str(found.error)
+        return result
+    from streamhub_orm.migrations.server import differences_of  # noqa: PLC0415 - an extra
+    from streamhub_orm.postgresql import measures  # noqa: PLC0415
+
+    try:
+        with reading_server(place, "checking it") as connection:
+            result.extras = [f"table {name}" for name in measures.foreign_tables(connection)]
+            if found.state is State.CURRENT:  # the models are those of head
+                result.drift = differences_of(connection)
+                result.foreign_keys = measures.dangling_references(connection)
+    except StreamHubError as error:
+        result.error = str(error)
+    return result
 
 
 def check_file(name: str, path: Path, world: World, found: FileState | None = None) -> FileCheck:

@@ -58,8 +58,8 @@ class DataDir:
     """Server that holds the global database instead: the control plane of all nodes."""
 
     @classmethod
-    def find(cls, root: Path, global_url: ServerUrl | None = None) -> DataDir:
-        """Find the installation in `root`, in either layout.
+    def find(cls, root: Path | DataDir, global_url: ServerUrl | None = None) -> DataDir:
+        """Find the installation in `root`, in either layout; one that was found stays as it is.
 
         Without `global_url`, STREAMHUB_GLOBAL_URL says whether its global database is on a server;
         then none has to be here.
@@ -69,6 +69,8 @@ class DataDir:
         else's, `IrregularFileError` for a link or no regular file where one belongs, and
         `GlobalUrlError`.
         """
+        if isinstance(root, DataDir):
+            return root
         url = global_url or ServerUrl.load()
         root = _absolute(root)
         require_owner(root)

@@ -14,11 +14,12 @@ from streamhub_orm.migrations.downgrading import (
     rehearse_downgrade,
     require_below_head,
 )
+from streamhub_orm.migrations.global_database import downgrade_global_on_server
 from streamhub_orm.migrations.worlds import APP, GLOBAL
 from streamhub_orm.registry import read_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from streamhub_orm.fleet import Outcome
@@ -55,10 +56,13 @@ def downgrade_installation(  # noqa: PLR0913 - one keyword for each option of th
     all_apps: bool = False,
     drop_rows: bool = False,
     dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[Downgraded]:
     """Yield the outcome for each app named, or for the global database where none is.
 
-    One file that is refused does not stop the others. A `dry_run` works on scratch copies. Raises a
+    One file that is refused does not stop the others. A `dry_run` works on scratch copies, and on a
+    server in a transaction that is rolled back. `progress` is told how many are done, and of how
+    many. Raises a
     `StreamHubError` before anything is touched where the installation, the revision or an app's
     name is unknown, or an upgrade runs.
     """
@@ -72,10 +76,14 @@ def downgrade_installation(  # noqa: PLR0913 - one keyword for each option of th
         world = APP if names or all_apps else GLOBAL
 
         def downgrade(name: str) -> Upgraded:
+            if world is GLOBAL and place.global_url is not None:
+                return downgrade_global_on_server(
+                    place, revision, drop_rows=drop_rows, dry_run=dry_run
+                )
             path = place.global_db if world is GLOBAL else place.app_db(name)
             return change(path, world, revision, drop_rows=drop_rows)
 
-        for outcome in walk(names if world is APP else [world.name], downgrade):
+        for outcome in walk(names if world is APP else [world.name], downgrade, progress):
             yield _reported(outcome)
 
 

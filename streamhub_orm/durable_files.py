@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SUFFIX: Final = ".streamhub-tmp"
+_LABEL: Final = "user.streamhub."
+_HAS_LABELS: Final = hasattr(os, "setxattr")
+"""Linux has extended attributes."""
 _COMPANIONS: Final = ("", "-journal", "-wal", "-shm")
 _KINDS: Final = {
     stat.S_IFLNK: "a link",
@@ -269,6 +272,27 @@ def no_empty_folder_left(path: Path) -> Iterator[None]:
 def _missing(path: Path) -> list[Path]:
     """Return `path` and its parents as far as they are not there, the deepest first."""
     return list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
+
+
+def set_label(path: Path, name: str, text: str | None) -> None:
+    """Attach a text to a regular file, or take it off; nothing where the file system has no such.
+
+    It goes where the file goes, and not with a copy.
+    """
+    if _HAS_LABELS:
+        with suppress(OSError):
+            if text is None:
+                os.removexattr(path, _LABEL + name, follow_symlinks=False)
+            else:
+                os.setxattr(path, _LABEL + name, text.encode(), follow_symlinks=False)
+
+
+def label_of(path: Path, name: str) -> str | None:
+    """Return the text that `set_label` has attached; None where there is none."""
+    if _HAS_LABELS:
+        with suppress(OSError, UnicodeDecodeError):
+            return os.getxattr(path, _LABEL + name, follow_symlinks=False).decode()
+    return None
 
 
 def file_mode(path: Path) -> int:

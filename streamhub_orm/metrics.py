@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import sqlalchemy as sa
 
 from streamhub_orm.errors import MissingExtraError, StoredValueError
-from streamhub_orm.fleet import count_active_streams, read_apps
+from streamhub_orm.fleet import Reading, read_apps
 from streamhub_orm.global_db import PLATFORM_TENANT, App, Tenant
 from streamhub_orm.migrations.states import find_loss
 from streamhub_orm.registry import read_registry
-from streamhub_orm.services import quotas
+from streamhub_orm.schema import utc_now
+from streamhub_orm.services import quotas, usage
 
 try:
     from prometheus_client import REGISTRY
@@ -30,12 +32,12 @@ except ImportError as error:
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from prometheus_client import CollectorRegistry, Metric
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.databases import Counters, Databases
-    from streamhub_orm.fleet import Reading
     from streamhub_orm.registry import Registry
 
 _logger: Final = logging.getLogger(__name__)
@@ -101,7 +103,7 @@ class InstallationCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield each gauge with its present value."""
-        held = _read_apps(self._databases)
+        held = _read_apps(self._databases, utc_now())
         queue = sum(held.vods[status] for status in _QUEUE)
         yield GaugeMetricFamily("streamhub_active_streams", "Streams that are live.", held.streams)
         yield GaugeMetricFamily(
@@ -112,13 +114,13 @@ class InstallationCollector(Collector):
         yield GaugeMetricFamily(
             "streamhub_unread_apps", "Apps that could not be read.", held.unread
         )
-        yield from self._tenants()
+        yield from self._tenants(held)
 
     def describe(self) -> Iterator[Metric]:
         """Yield nothing: to be registered, it reads no database."""
         return iter(())
 
-    def _tenants(self) -> Iterator[Metric]:
+    def _tenants(self, held: _Held) -> Iterator[Metric]:
         owner = sa.func.coalesce(App.tenant_id, PLATFORM_TENANT)
         with self._databases.global_session(read_only=True) as session:
             ids = session.scalars(sa.select(Tenant.id).order_by(Tenant.id)).all()
@@ -134,14 +136,14 @@ class InstallationCollector(Collector):
         )
         for tenant in ids:
             try:
-                usage = quotas.measure(self._databases, tenant)
+                found = quotas.measure(self._databases, tenant, now=held.now, read=held.uses)
             except StoredValueError as error:  # of one tenant: the others are told
                 _logger.warning("no quota and usage of tenant %r: %s", tenant, error)
                 continue
             for metric in quotas.Metric:
                 name = metric.removeprefix("max_")
-                quota.add_metric((str(tenant), name), getattr(usage.limits, metric))
-                used.add_metric((str(tenant), name), usage.used(metric))
+                quota.add_metric((str(tenant), name), getattr(found.limits, metric))
+                used.add_metric((str(tenant), name), found.used(metric))
         yield quota
         yield used
 
@@ -155,26 +157,42 @@ def is_unread(reading: Reading[Any], registry: Registry, place: DataDir) -> bool
     return loss is not None
 
 
-class _Held(NamedTuple):
-    streams: int
-    vods: Counter[str]
-    unread: int
+@dataclass
+class _Held:
+    """What the databases hold: each app's file is read once for all metrics of a scrape."""
+
+    place: DataDir
+    now: datetime
+    vods: Counter[str] = field(default_factory=Counter)
+    unread: int = 0
+    readings: dict[str, Reading[usage.AppUse]] = field(default_factory=dict)
+
+    @property
+    def streams(self) -> int:
+        return sum(it.value.streams for it in self.readings.values() if it.value is not None)
+
+    def uses(self, names: list[str]) -> Iterator[Reading[usage.AppUse]]:
+        """Yield the use of some apps; of one that came meanwhile, as of one without a database."""
+        for name in names:
+            reading = self.readings.get(name) or Reading(name, missing=True)
+            yield usage.or_nothing(self.place, reading, usage.AppUse())
 
 
-def _read_apps(databases: Databases) -> _Held:
-    streams, unread, vods = 0, 0, Counter[str]()
+def _read_apps(databases: Databases, now: datetime) -> _Held:
     place = databases.place
+    held = _Held(place, now)
     registry = read_registry(place)
-    for reading in read_apps(place, registry.ids, _read_app):
-        unread += is_unread(reading, registry, place)
-        if reading.value is not None:
-            streams += reading.value[0]
-            vods.update(reading.value[1])
-    return _Held(streams, vods, unread)
+    read_use = usage.use_reader(now)
 
+    def read(connection: sqlite3.Connection) -> tuple[usage.AppUse, dict[str, int]]:
+        return read_use(connection), dict(connection.execute(_VODS_BY_STATUS))
 
-def _read_app(connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
-    return count_active_streams(connection), dict(connection.execute(_VODS_BY_STATUS))
+    for reading in read_apps(place, registry.ids, read):
+        held.unread += is_unread(reading, registry, place)
+        use, vods = reading.value or (None, {})
+        held.vods.update(vods)
+        held.readings[reading.app] = Reading(reading.app, use, reading.error, reading.missing)
+    return held
 
 
 def _by_label(name: str, meaning: str, label: str, values: Mapping[str, int]) -> Metric:

@@ -7,14 +7,17 @@ than he may go himself. So root works as that user, and not as root. See ADR 14.
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import pkgutil
 import pwd
 import shlex
+import shutil
 import stat
 import sys
-from contextlib import contextmanager, nullcontext, suppress
+import time
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from grp import getgrgid
 from pathlib import Path
@@ -35,6 +38,9 @@ _LATE: Final = (
     *("uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.loops.asyncio"),
     *("uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto"),
 )
+_HOLDER: Final = ".held"
+_MADE_SECONDS: Final = 60
+"""Seconds within which the maker of the file surely holds it."""
 _GLOBAL_DATABASES: Final = ("data/streamhub.db", "streamhub.db")
 
 
@@ -209,13 +215,45 @@ def give_back(path: Path) -> str | None:
 def scratch_folder(purpose: str, *, within: Path | None = None) -> Iterator[Path]:
     """Make a private folder in TMPDIR; raises `ScratchFolderError` where this user may not.
 
-    tempfile would take another folder in silence, perhaps one without the room.
+    tempfile would take another folder in silence, perhaps one without the room. Folders that killed
+    runs left for the same purpose are removed: they hold copies of databases.
     """
     wanted = os.environ.get("TMPDIR")
     if within is None and wanted and _is_closed(wanted):
         raise ScratchFolderError(Path(wanted), str(User.present()))
-    with TemporaryDirectory(prefix=f"streamhub-{purpose}-", dir=within) as folder:
-        yield Path(folder)
+    prefix = f"streamhub-{purpose}-"
+    with TemporaryDirectory(prefix=prefix, dir=within) as name, _held(folder := Path(name)):
+        for other in folder.parent.glob(f"{prefix}*"):
+            _remove_if_dead(other)
+        yield folder
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder by flock on a file in it, which dies with its process.
+
+    Not on the folder itself: whoever opens a database in it takes turns by that (ADR 9).
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):  # no room or no locks: the next run leaves it where it is
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+            descriptor = os.open(folder / _HOLDER, flags, 0o600)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_if_dead(folder: Path) -> None:
+    """Remove a folder of this user's that nobody holds."""
+    with suppress(OSError):
+        descriptor = os.open(folder / _HOLDER, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            if found.st_uid == os.geteuid() and found.st_mtime < time.time() - _MADE_SECONDS:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 def _is_closed(folder: str) -> bool:

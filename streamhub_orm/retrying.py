@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
-from streamhub_orm.errors import StreamHubError
+from streamhub_orm.errors import StreamHubError, TransactionConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["attempts"]
+__all__ = ["after_conflicts", "attempts"]
+
+_MOST_CONFLICTS: Final = 12
 
 
 def attempts(
@@ -41,6 +49,19 @@ def attempts(
         stop=stop_after_attempt(most),
         wait=wait_random_exponential(multiplier=0.1, max=longest_pause_seconds),
         before_sleep=before_pause,
+        reraise=True,
+    )
+
+
+def after_conflicts() -> Retrying:
+    """Return up to 12 attempts at a session on a control plane, as `attempts` does.
+
+    They end with any error but `TransactionConflictError`, of which a database in a file has none.
+    """
+    return Retrying(
+        retry=retry_if_exception_type(TransactionConflictError),
+        stop=stop_after_attempt(_MOST_CONFLICTS),
+        wait=wait_random_exponential(multiplier=0.01, max=0.5),
         reraise=True,
     )
 

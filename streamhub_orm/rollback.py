@@ -28,6 +28,7 @@ from streamhub_orm.errors import (
     CorruptDatabaseError,
     DatabaseFileError,
     LockedDatabaseError,
+    NoGlobalFileError,
     NotADatabaseError,
     RollbackError,
 )
@@ -73,6 +74,9 @@ def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) 
     changed.
     """
     place = DataDir.find(data_dir)
+    if place.global_url is not None:
+        todo = "Nothing was changed. `streamhub-db backup restore` puts an older state on a server."
+        raise NoGlobalFileError(str(place.global_url), "rollback", todo)
     refuse_promoted(place)
     if dry_run:
         with translated(place.global_db, "rolling it back"):

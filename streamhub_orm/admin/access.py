@@ -79,8 +79,7 @@ def _verify(
 
 
 def _touch(databases: Databases, token_id: int) -> None:
-    with databases.global_session() as session:
-        tokens.touch(session, token_id)
+    databases.global_session().run(tokens.touch, token_id)
 
 
 def require_metrics_token(request: Request, expected: str | None) -> None:

@@ -18,6 +18,7 @@ from streamhub_orm.data_dir import require_app_name
 from streamhub_orm.fleet import VodTotals, read_apps, vod_totals
 from streamhub_orm.global_db import ServerLog
 from streamhub_orm.metrics import is_unread
+from streamhub_orm.migrations.global_database import reading_server
 from streamhub_orm.migrations.states import find_loss
 from streamhub_orm.registry import read_registry
 from streamhub_orm.schema import TimeRange
@@ -81,6 +82,16 @@ def bytes_on_disk(path: Path) -> int:
     return total
 
 
+def _global_bytes(place: DataDir) -> int:
+    """Return what the global database takes, on this disk or on its server's."""
+    if place.global_url is None:
+        return bytes_on_disk(place.global_db)
+    from streamhub_orm.postgresql.measures import database_bytes  # noqa: PLC0415 - an extra
+
+    with reading_server(place, "measuring it") as connection:
+        return database_bytes(connection)
+
+
 def app_sizes(databases: Databases, app: str) -> dict[str, Any]:
     """Return the answer of `apps/:app/sizes`."""
     size, found = _read_one(databases, app)
@@ -117,7 +128,7 @@ def server_stats(databases: Databases, *, now: datetime) -> dict[str, Any]:
     """Return the answer of `stats`; apps that cannot be read are counted as `unread`."""
     place = databases.place
     registry = read_registry(place)
-    global_bytes, app_bytes, unread = bytes_on_disk(place.global_db), 0, 0
+    global_bytes, app_bytes, unread = _global_bytes(place), 0, 0
     vods, streams, rooms = VodTotals(), 0, 0
     for reading in read_apps(place, registry.ids, _read):
         if is_unread(reading, registry, place):

@@ -7,6 +7,7 @@ word opens the page and no endpoint, so no other site can make a browser change 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from streamhub_orm.admin.answers import HEADERS, RefusedError, read_body
+from streamhub_orm.archives import survey_environment
 from streamhub_orm.maintenance.report.facts import read_fleet
 from streamhub_orm.maintenance.report.page import render_page
 
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
     from streamhub_orm.admin.access import Access
     from streamhub_orm.admin.threads import Threads
     from streamhub_orm.databases import Databases
+    from streamhub_orm.maintenance.report import ArchiveFacts
 
 _COOKIE: Final = "streamhub_admin"
 _MOST_FORM_BYTES: Final = 1024
 _MOST_SIGN_INS: Final = 64
 _REFRESH_SECONDS: Final = 60
+_PATIENCE_SECONDS: Final = 2
 _REFUSED: Final = "This token does not open the page: it takes one of global scope, from here."
 _environment = jinja2.Environment(
     loader=jinja2.PackageLoader("streamhub_orm.admin", ""),
@@ -53,6 +57,8 @@ class Page:
         self._access = access
         self._tokens: dict[str, str] = {}
         """Tokens by the word of the cookie; the oldest goes first."""
+        self._archives: list[ArchiveFacts] = []
+        """What the last look at the archives has found."""
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -67,9 +73,22 @@ class Page:
         token = self._tokens.get(request.cookies.get(_COOKIE, ""))
         if token is None or not await self._access.check(request, token):
             return _html(_FORM.render(refused=None), 401)
-        read = partial(_render, self._databases)
+        read = partial(_render, self._databases, await self._survey())
         page = await self._threads.read(read, key="page")
         return _html(page, headers={"Refresh": str(_REFRESH_SECONDS)})
+
+    async def _survey(self) -> list[ArchiveFacts]:
+        """Return what is known of the archives; a bucket that is slow holds no page up."""
+        root = self._databases.place.root
+        look = partial(survey_environment, root, root)
+        looking = asyncio.ensure_future(self._threads.read(look, key="archives"))
+        looking.add_done_callback(self._keep)
+        await asyncio.wait((looking,), timeout=_PATIENCE_SECONDS)
+        return self._archives
+
+    def _keep(self, looking: asyncio.Future[list[ArchiveFacts]]) -> None:
+        if not looking.cancelled() and looking.exception() is None:
+            self._archives = looking.result()
 
     async def sign_in(self, request: Request) -> Response:
         """Take a token from the form, and give the browser a word for it."""
@@ -91,8 +110,10 @@ class Page:
         return _to_page(request, None)
 
 
-def _render(databases: Databases) -> str:
-    return render_page(read_fleet(databases.place.root), is_live=True)
+def _render(databases: Databases, archives: list[ArchiveFacts]) -> str:
+    fleet = read_fleet(databases.place)
+    fleet.archives = archives
+    return render_page(fleet, is_live=True)
 
 
 def _require_same_origin(request: Request) -> None:

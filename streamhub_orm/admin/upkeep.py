@@ -37,12 +37,12 @@ def read_one_health(place: DataDir, app: str | None) -> dict[str, Any]:
     """Return the health of an app's database, or the global one for None."""
     if app is not None:
         find_app(place, app)
-    [found] = read_health(place.root, _only(app), raises=True)
+    [found] = read_health(place, _only(app), raises=True)
     pages, unused = found.pages or 0, found.freelist_pages or 0
     return {
-        "path": str(found.path),
+        "path": found.server or str(found.path),
         "sizeBytes": found.size_bytes,
-        "walSizeBytes": found.wal_bytes,
+        "walSizeBytes": found.wal_bytes or 0,
         "pageCount": pages,
         "freelistCount": unused,
         "fragmentationPct": round(100 * unused / max(pages, 1), 2),
@@ -59,7 +59,7 @@ def run_optimize(place: DataDir, app: str) -> dict[str, Any]:
     """
     _, path = find_app(place, app)
     before = _sizes(path)
-    [done] = optimize(place.root, _only(app), raises=True)
+    [done] = optimize(place, _only(app), raises=True)
     after = _sizes(path)
     _log_remarks(done)
     answer = {
@@ -84,7 +84,7 @@ def run_purge(place: DataDir, app: str, scope: Scope) -> dict[str, Any]:
     require_app_name(app)
     if scope is not Scope.LOGS:
         find_app(place, app)
-    done = purge(place.root, app, scope)
+    done = purge(place, app, scope)
     for vod in done.kept_vods:
         _logger.warning("purge of app %s: recording %d stays: %s", app, vod.id, visible(vod.reason))
     answer = {

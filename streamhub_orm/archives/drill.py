@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.archives.places import LOCAL
 from streamhub_orm.archives.restore import restore_archive
 from streamhub_orm.archives.stored import LATEST
+from streamhub_orm.archives.verification import record_verified
 from streamhub_orm.check import check_installation
 from streamhub_orm.migrations.states import State
 from streamhub_orm.owner import scratch_folder
@@ -77,5 +79,7 @@ def drill(
             lines += [found.error.replace(f"{folder}/", "")] if found.error is not None else []
             drilled.faults += [f"{found.name}: {line}" for line in lines]
             progress("checking", drilled.databases, drilled.databases)
+    if source == LOCAL and drilled.ok:
+        record_verified(Path(archive.address))
     drilled.seconds = time.monotonic() - started
     return drilled

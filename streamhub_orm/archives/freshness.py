@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from streamhub_orm.archives.places import ALL, LOCAL
+from streamhub_orm.archives.places import ALL, LOCAL, Places
 from streamhub_orm.archives.prune import is_good
 from streamhub_orm.archives.stored import archives_in, newest_of
-from streamhub_orm.errors import StorageError
+from streamhub_orm.archives.verification import verification_in_words, verified_at
+from streamhub_orm.errors import StorageError, StreamHubError
 from streamhub_orm.maintenance.report import ArchiveFacts
 from streamhub_orm.readable import in_time
 from streamhub_orm.schema import utc_now
@@ -17,13 +18,15 @@ from streamhub_orm.schema import utc_now
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
+    from pathlib import Path
 
-    from streamhub_orm.archives.places import Places
     from streamhub_orm.archives.stored import StoredArchive
     from streamhub_orm.storage import ObjectStore
 
 
 _NONE: Final = "no complete backup"
+_PATIENCE_SECONDS: Final = 4.0
+"""Seconds, three times at most, that a bucket has to answer who asks for something else first."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,19 @@ class Freshness:
     """`local` or `s3`."""
     newest: StoredArchive | None = None
     age: timedelta | None = None
+    verified_at: datetime | None = None
+    """Time at which it was last found good; None where nobody knows."""
     error: str | None = None
     """Why no one can rely on it; None where all is well."""
 
     is_reached: bool = True
     """False where the place did not answer, or refused."""
+
+    def in_words(self) -> str:
+        """Return the newest, its age and its verification in one line; for a place with one."""
+        assert self.newest is not None and self.age is not None  # noqa: S101, PT018 - see above
+        verification = verification_in_words(self.verified_at)
+        return f"{self.newest.name} is {in_time(self.age)} old, {verification}"
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry of what `backup check --json` prints."""
@@ -47,6 +58,7 @@ class Freshness:
             "newest": None if self.newest is None else str(self.newest.name),
             "age_seconds": None if self.age is None else int(self.age.total_seconds()),
             "bytes": None if self.newest is None else self.newest.size_bytes,
+            "verified_at": None if self.verified_at is None else self.verified_at.isoformat(),
             "error": self.error,
         }
 
@@ -74,19 +86,32 @@ def check_freshness(
     return found
 
 
+def survey_environment(data_dir: Path | None, default_dir: Path) -> list[ArchiveFacts]:
+    """Survey the places that the environment names; see `Places.find`.
+
+    Settings that are wrong are told in the place of what is there.
+    """
+    try:
+        return survey_archives(Places.find(data_dir, default_dir, None))
+    except StreamHubError as error:
+        where = error.subject or "BACKUP_*"
+        return [ArchiveFacts(LOCAL, where, found=error.found, error=str(error))]
+    except OSError as error:  # a folder of root's, to a server that works as another user
+        return [ArchiveFacts(LOCAL, str(error.filename), found=error.strerror, error=str(error))]
+
+
 def survey_archives(places: Places) -> list[ArchiveFacts]:
     """Return what a report tells of the folder and of the bucket; one that fails stops no other."""
     now = utc_now()
-    found = places.in_each(lambda store: (store.name, archives_in(store)))
+    found = places.in_each(_survey, read_seconds=_PATIENCE_SECONDS)
     facts = []
     for place in places.names():
         where = str(places.folder) if place == LOCAL else places.get_bucket().bucket
-        outcome = found.get(place, (where, []))
+        outcome = found.get(place, (where, [], None, None))
         if isinstance(outcome, StorageError):
-            facts.append(ArchiveFacts(place, where, error=str(outcome)))
+            facts.append(ArchiveFacts(place, where, found=outcome.found, error=str(outcome)))
             continue
-        where, archives = outcome
-        newest = newest_of(archives)
+        where, archives, newest, verified = outcome
         age = None if newest is None else now - newest.name.taken_at
         facts.append(
             ArchiveFacts(
@@ -98,10 +123,22 @@ def survey_archives(places: Places) -> list[ArchiveFacts]:
                 0 if newest is None else newest.size_bytes,
                 age,
                 None if age is None else in_time(age),
+                verified,
+                verification_in_words(verified),
+                _NONE if newest is None else None,
                 _NONE if newest is None else None,
             )
         )
     return facts
+
+
+def _survey(
+    store: ObjectStore,
+) -> tuple[str, list[StoredArchive], StoredArchive | None, datetime | None]:
+    archives = archives_in(store)
+    newest = newest_of(archives)
+    verified = None if newest is None else verified_at(store, newest)
+    return store.name, archives, newest, verified
 
 
 def _look_in(
@@ -110,14 +147,14 @@ def _look_in(
     max_age: timedelta | None,
     is_good: Callable[[ObjectStore, StoredArchive], bool] | None,
     now: datetime,
-) -> tuple[StoredArchive | None, timedelta | None, str | None]:
+) -> tuple[StoredArchive | None, timedelta | None, datetime | None, str | None]:
     newest = newest_of(archives_in(store))
     if newest is None:
-        return None, None, _NONE
+        return None, None, None, _NONE
     age = now - newest.name.taken_at
     error = None
     if max_age is not None and age > max_age:
         error = f"the newest complete backup is {in_time(age)} old, at most {in_time(max_age)}"
     elif is_good is not None and not is_good(store, newest):
         error = "the newest complete backup is damaged: `streamhub-db backup verify` says where"
-    return newest, age, error
+    return newest, age, verified_at(store, newest), error

@@ -10,6 +10,7 @@ from streamhub_orm.archives.encryption import as_plain
 from streamhub_orm.archives.places import ALL
 from streamhub_orm.archives.retention import Retention
 from streamhub_orm.archives.stored import archives_in
+from streamhub_orm.archives.verification import record_verified, verified_at
 from streamhub_orm.archives.verify import verify_archive
 from streamhub_orm.errors import StorageError, StreamHubError
 from streamhub_orm.schema import utc_now
@@ -124,7 +125,7 @@ def is_good(store: ObjectStore, archive: StoredArchive, *, identity: Path | None
     if not archive.name.complete:
         return False
     if not isinstance(store, LocalStore):
-        return store.head(archive.key).sha256 is not None
+        return verified_at(store, archive) is not None
     if archive.name.encrypted and identity is None:
         return True
     try:
@@ -132,4 +133,7 @@ def is_good(store: ObjectStore, archive: StoredArchive, *, identity: Path | None
             found = verify_archive(plain, scratch=store.folder)
     except StreamHubError:
         return False
-    return found.ok and found.complete
+    good = found.ok and found.complete
+    if good:
+        record_verified(store.folder / archive.key)
+    return good

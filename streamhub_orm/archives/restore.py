@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from streamhub_orm.archives.in_use import require_unused
 from streamhub_orm.archives.places import LOCAL
@@ -21,7 +21,7 @@ from streamhub_orm.archives.replacing import (
 )
 from streamhub_orm.archives.restore_target import alone_in, mode_of, staging_in, target_of
 from streamhub_orm.archives.unpacking import only_app
-from streamhub_orm.archives.verify import Check
+from streamhub_orm.archives.verify import PHASE, Check
 from streamhub_orm.data_dir import ASIDE, DataDir, require_app_name
 from streamhub_orm.engine.backups import time_stamp
 from streamhub_orm.engine.changes import Changes, command
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from streamhub_orm.archives.verify import Verified
 
     Progress = Callable[[str, int, int], None]
-
-_PHASE: Final = "verifying"
 
 
 @dataclass
@@ -219,7 +217,7 @@ def _unpack_verified(
         if unpacked.part.kind.is_database and not check.found.faults:
             mark_as_wal(unpacked.path)
         parts.append(unpacked.part)
-        progress(_PHASE, len(parts), check.expected or len(parts))
+        progress(PHASE, len(parts), check.expected or len(parts))
     found = check.finish(partial=app is not None)
     if found.faults:
         raise DamagedArchiveError(archive, found.faults)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.archives.format import load_manifest
 from streamhub_orm.archives.names import Part, PartKind
 from streamhub_orm.archives.places import LOCAL
 from streamhub_orm.archives.unpacking import Unpacking
+from streamhub_orm.archives.verification import record_verified
 from streamhub_orm.data_dir import APP_NAME
 from streamhub_orm.engine.connections import lossy_text, open_read_only, reading, translated
 from streamhub_orm.engine.integrity import row_counts
@@ -19,12 +21,15 @@ from streamhub_orm.migrations.states import State, look_at
 from streamhub_orm.owner import scratch_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
+    from collections.abc import Callable, Collection
 
     from streamhub_orm.archives.format import Entry, Manifest
     from streamhub_orm.archives.places import Places
     from streamhub_orm.archives.unpacking import Unpacked
+
+    Progress = Callable[[str, int, int], None]
+
+PHASE: Final = "verifying"
 
 
 @dataclass
@@ -71,7 +76,9 @@ class Verified:
         }
 
 
-def verify_archive(archive: Path, *, scratch: Path | None = None) -> Verified:
+def verify_archive(
+    archive: Path, *, scratch: Path | None = None, progress: Progress = lambda *_: None
+) -> Verified:
     """Read an archive to its end and check each file; needs room for the largest, in `scratch`.
 
     Faults of single files are in `faults`. Raises `DamagedArchiveError` for an archive that cannot
@@ -82,17 +89,25 @@ def verify_archive(archive: Path, *, scratch: Path | None = None) -> Verified:
         for unpacked in check.unpacking.files(folder):
             check.look_at(unpacked)
             unpacked.path.unlink()
+            files = check.found.files
+            progress(PHASE, files, check.expected or files)
         return check.finish()
 
 
-def verify_stored(places: Places, name: str, *, source: str = LOCAL) -> Verified:
+def verify_stored(
+    places: Places, name: str, *, source: str = LOCAL, progress: Progress = lambda *_: None
+) -> Verified:
     """Verify an archive of the folder or the bucket: by its name, a path, or `latest`.
+
+    That one of this machine is good is recorded with its file.
 
     Raises what `verify_archive` and `Places.archive` raise.
     """
     with places.archive(source, name) as archive:
-        verified = verify_archive(archive.path)
+        verified = verify_archive(archive.path, progress=progress)
     verified.archive = archive.address
+    if source == LOCAL and verified.ok and verified.complete:
+        record_verified(Path(archive.address))
     return verified
 
 

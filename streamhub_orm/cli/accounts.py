@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,6 +15,8 @@ from streamhub_orm.services import tenants as tenant_service
 from streamhub_orm.services import users as user_service
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streamhub_orm.global_db import Tenant, User
 
 
@@ -31,7 +33,7 @@ def list_tenants(invocation: Invocation) -> None:
     """List tenants by name."""
     with global_session(invocation, "listing tenants", read_only=True) as session:
         found = [_tenant(tenant) for tenant in tenant_service.list_(session)]
-    _print(invocation, "tenant", found)
+    _print(invocation, "tenant", _TENANT, found)
 
 
 @tenants.command
@@ -68,15 +70,20 @@ def list_users(invocation: Invocation) -> None:
     """List users by e-mail address; never what they sign in with."""
     with global_session(invocation, "listing users", read_only=True) as session:
         found = [_user(user) for user in user_service.list_(session)]
-    _print(invocation, "user", found)
+    _print(invocation, "user", _USER, found)
 
 
-def _print(invocation: Invocation, noun: str, items: list[dict[str, object]]) -> None:
+_TENANT: Final = ("id", "name", "plan", "created_at")
+_USER: Final = ("id", "email", "name", "status", "superadmin", "totp", "created_at")
+
+
+def _print(
+    invocation: Invocation, noun: str, columns: Sequence[str], items: list[dict[str, object]]
+) -> None:
     if invocation.json:
         print_json({"ok": True, "items": items})
         return
-    columns = list(items[0]) if items else ["id"]
-    print_table(columns, [list(item.values()) for item in items])
+    print_table(columns, [[item[column] for column in columns] for item in items])
     print_totals(noun, None, len(items))
 
 

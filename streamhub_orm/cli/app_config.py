@@ -46,17 +46,18 @@ def show(invocation: Invocation, name: str) -> None:
     """Show what the server reads in the config.yaml of the app NAME, secrets hidden."""
     with _session(invocation, "reading settings", read_only=True) as (session, place):
         path = place.app_config(name)
+        exists = path.exists()
         found = {
             "path": str(path),
-            "exists": path.exists(),
+            "exists": exists,
             "settings": without_secrets(service.read(session, place, name)),
-            "warnings": list(warnings_of(load_app_config(path))),
+            "warnings": list(warnings_of(load_app_config(path))) if exists else [],
             "backups": service.list_backups(session, place, name),
         }
     if invocation.json:
         print_json({"ok": True, "app": name, **found})
         return
-    if not found["exists"]:
+    if not exists:
         warn(f"warning: there is no {path}: `streamhub-db apps config set {name}` makes it")
     print_table(("key", "value"), list(_rows(found["settings"])))
     _say(found["warnings"], [f"kept: {it}" for it in found["backups"]])

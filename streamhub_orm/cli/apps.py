@@ -11,7 +11,7 @@ from streamhub_orm.cli.app_config import config
 from streamhub_orm.cli.completion import AppName
 from streamhub_orm.cli.lists import Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, require_consent, text_of
+from streamhub_orm.cli.output import echo, print_json, progress_bar, require_consent, text_of
 from streamhub_orm.cli.sessions import opened_databases, showing_all, shown_time
 from streamhub_orm.cli.tables import print_table
 from streamhub_orm.global_db import PLATFORM_TENANT
@@ -219,7 +219,8 @@ def purge(invocation: Invocation, app: str, scope: str, *, yes: bool, dry_run: b
     1. Safe to run again at any time.
     """
     require_consent(f"deletes {scope} of the app {app}", yes=yes, dry_run=dry_run)
-    done = run_purge(invocation.root, app, Scope(scope), dry_run=dry_run)
+    with progress_bar(shown=not invocation.json) as progress:
+        done = run_purge(invocation.root, app, Scope(scope), dry_run=dry_run, progress=progress)
     if invocation.json:
         print_json(done.to_json())
     else:

@@ -29,9 +29,10 @@ from streamhub_orm.cli.backup_reading import diff, show, verify
 from streamhub_orm.cli.backup_restoring import drill, restore, undo
 from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Duration, Invocation, global_options, lock_timeout_option
-from streamhub_orm.cli.output import echo, print_json, progress_bar
+from streamhub_orm.cli.output import echo, print_json, progress_bar, warn
 from streamhub_orm.cli.tables import print_table
-from streamhub_orm.readable import in_time
+from streamhub_orm.readable import in_bytes, in_time
+from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
     from streamhub_orm.archives.create import Created
@@ -172,8 +173,8 @@ def check(  # noqa: PLR0913 - one parameter for each option
     for each in found:
         if each.error is not None:
             errors.append(f"{each.place}: {each.error}")
-        elif each.newest is not None and each.age is not None:
-            lines.append(f"{each.place}: {each.newest.name} is {in_time(each.age)} old")
+        else:
+            lines.append(f"{each.place}: {each.in_words()}")
     document = {
         "ok": not errors,
         "max_age_seconds": None if max_age is None else int(max_age.total_seconds()),
@@ -253,7 +254,7 @@ def prune(  # noqa: PLR0913, PLR0917 - one parameter for each option
 def _print_created(invocation: Invocation, created: Created) -> None:
     document = created.to_json()
     counts = f"{document['files']} files, {document['reused']} of them unchanged"
-    lines = [f"{created.archive}: {counts}, {document['bytes']} bytes"]
+    lines = [f"{created.archive}: {counts}, {in_bytes(document['bytes'])}"]
     empty = created.left_out
     lines += [f"warning: {name} is left out: it has no table" for name in empty]
     if created.stored is not None:
@@ -267,15 +268,25 @@ def _print_created(invocation: Invocation, created: Created) -> None:
 
 
 def _print_listing(invocation: Invocation, listing: Listing) -> None:
-    document = listing.to_json()
     if invocation.json:
-        print_json(document)
+        print_json(listing.to_json())
     elif listing.archives:
-        columns = ("place", "name", "taken_at", "complete", "bytes")
-        print_table(columns, [[row[column] for column in columns] for row in document["backups"]])
-        print_totals("backup", None, len(listing.archives))
         for line in _suspected([str(it.name) for _, it in listing.archives if it.is_suspect]):
-            echo(line)
+            warn(line)
+        now = utc_now()
+        rows = [
+            (
+                place,
+                it.name,
+                f"{in_time(now - it.name.taken_at)} ago",
+                in_bytes(it.size_bytes),
+                "yes" if it.name.complete else "no",
+            )
+            for place, it in listing.archives
+        ]
+        print_table(("place", "name", "age", "size", "complete"), rows)
+        size = sum(it.size_bytes for _, it in listing.archives)
+        print_totals("backup", None, len(listing.archives), size_bytes=size)
     elif listing.error is None:
         echo(f"no backups in {listing.folder}")
     print_errors([listing.error] if listing.error is not None else [])

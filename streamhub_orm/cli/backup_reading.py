@@ -11,7 +11,9 @@ from streamhub_orm.archives.stored import LATEST
 from streamhub_orm.archives.verify import verify_stored
 from streamhub_orm.cli.backup_options import find_places, print_outcome, reading_options
 from streamhub_orm.cli.options import Invocation, global_options
+from streamhub_orm.cli.output import progress_bar
 from streamhub_orm.cli.tables import print_table
+from streamhub_orm.readable import in_bytes
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -30,7 +32,9 @@ def verify(invocation: Invocation, name: str, source: str, **where: Unpack[Where
 
     NAME is that of a backup, a path, or `latest` (the default).
     """
-    verified = verify_stored(find_places(invocation, **where), name, source=source)
+    places = find_places(invocation, **where)
+    with progress_bar(shown=not invocation.json) as progress:
+        verified = verify_stored(places, name, source=source, progress=progress)
     _print_verified(invocation, verified)
     return 0 if verified.ok else 1
 
@@ -49,11 +53,17 @@ def show(invocation: Invocation, name: str, source: str, **where: Unpack[Where])
     manifest = found.manifest
     if not invocation.json:
         rows = [
-            (it.name, it.bytes, it.revision, None if it.rows is None else sum(it.rows.values()))
+            (
+                it.name,
+                in_bytes(it.bytes),
+                it.revision,
+                None if it.rows is None else sum(it.rows.values()),
+            )
             for it in manifest.files
         ]
-        print_table(("name", "bytes", "revision", "rows"), rows)
-    totals = f"{len(manifest.files)} files, {sum(it.bytes for it in manifest.files)} bytes"
+        print_table(("name", "size", "revision", "rows"), rows)
+    size = in_bytes(sum(it.bytes for it in manifest.files))
+    totals = f"{len(manifest.files)} files, {size}"
     line = f"{found.address}: {totals}; made {manifest.created_at} by {manifest.release}"
     failures = [f"{path} is not in it: {reason}" for path, reason in manifest.failures.items()]
     print_outcome(invocation, found.to_json(), [line, *failures], [])

@@ -14,6 +14,7 @@ from streamhub_orm.cli.backup_options import find_places, print_outcome, reading
 from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import progress_bar
+from streamhub_orm.maintenance.report import counted
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -103,7 +104,7 @@ def drill(invocation: Invocation, name: str, source: str, **where: Unpack[Where]
 
 def _print_restored(invocation: Invocation, restored: Restored) -> None:
     would = "would be " if restored.dry_run else ""
-    lines = [f"{len(restored.files)} files of {restored.source} {would}put in place"]
+    lines = [f"{counted(len(restored.files), 'file')} of {restored.source} {would}put in place"]
     lines += [f"  {name}" for name in restored.files if restored.dry_run]
     if restored.checksums is False:
         lines.append("warning: the backup has no manifest, so no checksum was compared")

@@ -14,7 +14,7 @@ from streamhub_orm.cli.output import print_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_SHELLS: Final = ("bash", "zsh", "fish")
+SHELLS: Final = ("bash", "zsh", "fish")
 _MOST: Final = 200
 """Names that are offered; a shell asks before it shows more."""
 
@@ -63,8 +63,17 @@ def app_option(help_: str, *, many: bool = False) -> Callable[[Command], Command
     return click.option("--app", name, type=AppName(), multiple=many, metavar="NAME", help=help_)
 
 
+def completion_script(command: click.Command, program: str, shell: str) -> str:
+    """Return what makes a shell complete the program's commands, options and names of apps."""
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - click has the three
+    variable = f"_{program}_COMPLETE".replace("-", "_").upper()
+    # Not bash's own method, which starts a bash to ask for its version.
+    return ShellComplete.source(kind(command, {}, program, variable))
+
+
 @click.command
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", type=click.Choice(SHELLS))
 @global_options
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
@@ -74,12 +83,7 @@ def completion(context: click.Context, shell: str) -> None:
     `streamhub-db completion fish | source` in its config.
     """
     root = context.find_root()
-    program = root.info_name or "streamhub-db"
-    kind = get_completion_class(shell)
-    assert kind is not None  # noqa: S101 - click has the three
-    variable = f"_{program}_COMPLETE".replace("-", "_").upper()
-    # Not bash's own method, which starts a bash to ask for its version.
-    script = ShellComplete.source(kind(root.command, {}, program, variable))
+    script = completion_script(root.command, root.info_name or "streamhub-db", shell)
     if context.obj.json:
         print_json({"ok": True, "shell": shell, "script": script})
     else:

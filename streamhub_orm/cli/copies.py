@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from streamhub_orm.cli.lists import print_totals
+from streamhub_orm.cli.lists import Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Duration, Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, require_consent
-from streamhub_orm.cli.tables import print_table
 from streamhub_orm.maintenance.copies import list_copies, prune_copies
 from streamhub_orm.readable import in_bytes, in_time
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from streamhub_orm.maintenance.copies import Copy
 
 
@@ -29,27 +31,28 @@ def copies() -> None:
 
 
 @copies.command("list")
+@list_options(sorts=("name", "size", "age"))
 @global_options
 @click.pass_obj
-def list_(invocation: Invocation) -> None:
+def list_(invocation: Invocation, choice: Choice) -> None:
     """List the copies with their sizes; of each database the newest first."""
     found = list_copies(invocation.root)
+    entries = [
+        Entry(copy, copy.of, size_bytes=copy.size_bytes, made_at=copy.taken_at) for copy in found
+    ]
     if invocation.json:
-        print_json({"ok": True, "items": [copy.to_json() for copy in found]})
+        items = [entry.item.to_json() for entry in choice.pick(entries)]
+        print_json({"ok": True, "items": items})
     else:
-        now = utc_now()
-        rows = [
-            (
-                copy.of,
-                f"{in_time(now - copy.taken_at)} ago",
-                in_bytes(copy.size_bytes),
-                copy.stays,
-                copy.path,
-            )
-            for copy in found
-        ]
-        print_table(("of", "age", "size", "stays", "path"), rows)
-        print_totals("copy", None, len(found), size_bytes=_bytes_of(found))
+        row = partial(_row, utc_now())
+        size = _bytes_of(found)
+        columns = ("of", "age", "size", "stays", "path")
+        print_list(columns, entries, row, choice, noun="copy", judged=False, size_bytes=size)
+
+
+def _row(now: datetime, copy: Copy) -> tuple[object, ...]:
+    age = f"{in_time(now - copy.taken_at)} ago"
+    return copy.of, age, in_bytes(copy.size_bytes), copy.stays, copy.path
 
 
 @copies.command

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta  # noqa: TC003 - click reads the annotations of options
 from pathlib import Path  # noqa: TC003
+from typing import Final
 
 import click
 
 from streamhub_orm.cli.backup_options import find_places, local_dir_option
-from streamhub_orm.cli.lists import print_totals
+from streamhub_orm.cli.lists import OK, WRONG, print_totals
 from streamhub_orm.cli.options import Duration, Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, progress_of, warn
 from streamhub_orm.doctor import Verdict, examine
+
+_WORDS: Final = {
+    Verdict.OK: OK,
+    Verdict.WARNING: "to look at",
+    Verdict.FAILURE: WRONG,
+}
+"""In the line of totals."""
 
 
 @click.command
@@ -43,5 +51,5 @@ def doctor(invocation: Invocation, max_age: timedelta | None, local_dir: Path | 
         else:
             echo(f"ok: {line}")
     if not invocation.json:
-        print_totals("finding", [str(it.verdict) for it in findings], len(findings))
+        print_totals("finding", [_WORDS[it.verdict] for it in findings], len(findings))
     return 0 if ok else 1

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from streamhub_orm.archives import survey_environment
 from streamhub_orm.check import check_installation
 from streamhub_orm.cli.lists import ANY, OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, progress_of
+from streamhub_orm.cli.output import echo, print_json, progress_of, warn
 from streamhub_orm.demo import ERAS, write_demo
 from streamhub_orm.init import make_installation
 from streamhub_orm.migrations.states import State
@@ -35,7 +36,7 @@ def init(invocation: Invocation) -> None:
     place = make_installation(invocation.root)
     if invocation.json:
         print_json(
-            {"ok": True, "data_dir": str(place.root), "global_db": str(place.global_db)},
+            {"ok": True, "data_dir": str(place.root), "global_db": place.global_name},
         )
     else:
         echo(f"made an installation in {place.root} with the app live")
@@ -61,14 +62,19 @@ def demo(invocation: Invocation, folder: Path, era: str | None) -> None:
 @global_options
 @click.pass_obj
 def status(invocation: Invocation, choice: Choice) -> int:
-    """Show where every database stands; opens them read-only."""
+    """Show where every database stands, and the newest backup; opens them read-only."""
     with progress_of(invocation, "looking at apps") as progress:
         found = read_status(invocation.root, progress=progress)
+    archives = survey_environment(invocation.data_dir, invocation.root)
     if invocation.json:
         picked = {it.name for it in choice.pick(_status_entries(found))}
         document = found.to_json()
         apps = [app for app in document["apps"] if app["app"] in picked]
-        print_json({**document, "apps": apps})
+        facts = [each.to_json() for each in archives]
+        print_json({**document, "apps": apps, "archives": facts})
+    else:
+        for each in archives:
+            echo(f"newest backup, {each.place}: {each.in_words()}")
     show_status(found, table=not invocation.json, choice=choice)
     return 0 if found.ok else 1
 
@@ -137,6 +143,8 @@ def show_checks(
 
         columns = ("database", "state", "revision", "result")
         print_list(columns, _check_entries(checks), row, choice, noun="database")
+        for server in (found.server for found in checks if found.server is not None):
+            echo(f"global: on {server}; damage is found by its own means (data checksums)")
     for found in checks:
         _print_findings(found, verbose=verbose)
 
@@ -151,20 +159,23 @@ def _faults(found: FileCheck) -> Iterator[str]:
     """Yield each fault with what to do about it."""
     app = "--global" if found.name == "global" else f"--app {found.name}"
     restored = "" if found.name == "global" else f" {app}"
-    restore = f"Restore it: `streamhub-db backup restore latest{restored}`."
+    restore = f"`streamhub-db backup restore latest{restored}`"
     for fault in found.integrity:
         index_alone = any(words in fault for words in _REBUILD)
-        yield f"{fault}. {f'Run `streamhub-db optimize {app}`.' if index_alone else restore}"
-    for fault in found.foreign_keys:
+        todo = f"Run `streamhub-db optimize {app}`" if index_alone else f"Restore it: {restore}"
+        yield f"{fault}. {todo}."
+    for fault in found.foreign_keys if found.server is not None else ():
+        yield f"{fault}. Delete these rows, and let nobody switch constraints off again."
+    for fault in found.foreign_keys if found.server is None else ():
         table = fault.partition(" → ")[0]
         rows = f"SELECT rowid FROM pragma_foreign_key_check('{table}')"  # noqa: S608 - it is shown, not run
         yield f"{fault}. Back up, then: DELETE FROM {table} WHERE rowid IN ({rows});"  # noqa: S608
     for fault in found.drift:
-        yield f"{fault}. Undo by hand what changed the structure. Else: {restore}"
+        yield f"{fault}. Undo by hand what changed the structure, or restore it: {restore}."
 
 
 def _print_findings(found: FileCheck, *, verbose: bool) -> None:
-    faults = [f"{found.path}: {fault}" for fault in _faults(found)]
+    faults = [f"{found.where}: {fault}" for fault in _faults(found)]
     faults = [f"{found.name}: {it}" for it in (found.error, *found.settings) if it] + faults
     shown = len(faults) if verbose or len(faults) <= _MOST_FAULTS else _MOST_FAULTS - 1
     for fault in faults[:shown]:
@@ -173,6 +184,6 @@ def _print_findings(found: FileCheck, *, verbose: bool) -> None:
         echo(f"Error: {found.name}: {len(faults) - shown} more faults; -v shows them", err=True)
     if found.unmatched is not None and found.unmatched.total:
         rows = ", ".join(f"{count} {table}" for table, count in asdict(found.unmatched).items())
-        echo(f"{found.path}: legacy rows that are not in it: {rows}", err=True)
+        warn(f"{found.path}: legacy rows that are not in it: {rows}")
     for extra in found.extras if verbose else ():
-        echo(f"{found.path}: not ours, left alone: {extra}", err=True)
+        warn(f"{found.where}: not ours, left alone: {extra}")

@@ -134,6 +134,7 @@ def print_list(  # noqa: PLR0913 - a list has these parts
     noun: str,
     judged: bool = True,
     last: Sequence[Sequence[object]] = (),
+    size_bytes: int | None = None,
 ) -> None:
     """Print a table of the entries that were asked for, with `last` rows, and the totals of all.
 
@@ -145,7 +146,9 @@ def print_list(  # noqa: PLR0913 - a list has these parts
         print_table(columns, [*(row(it.item) for it in shown), *last])
     if hidden := len(picked) - len(shown):
         echo(f"--all lists the other {hidden:,}.")
-    print_totals(noun, [it.state for it in entries] if judged else None, len(entries))
+    told = judged or not all(it.ok for it in entries)
+    states = [it.state for it in entries] if told else None
+    print_totals(noun, states, len(entries), size_bytes=size_bytes)
 
 
 def print_totals(

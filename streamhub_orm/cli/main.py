@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 import traceback
+from functools import partial
 from keyword import iskeyword
 from typing import Final
 
@@ -14,6 +17,7 @@ from streamhub_orm import __version__
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json
 from streamhub_orm.cli.streams import lost_output, take_streams
+from streamhub_orm.engine.ctrl_c import CtrlC
 from streamhub_orm.errors import StreamHubError, UnforeseenError
 
 _COMMANDS: Final = {  # and the module of each, in the order that --help shows
@@ -96,19 +100,43 @@ _TAKEN_UP: Final = f"{_STOPPED} Run the same command again: it takes up what is 
 _READ_ONLY: Final = {
     *("status", "check", "doctor", "health", "sizes", "report", "history", "lint", "completion"),
     *("list", "show", "verify", "diff", "drill"),
+    "streamhub-db",  # no command yet
 }
 """Last words of the commands that leave nothing half done."""
+_STOPPED_STATUS: Final = 128 + signal.SIGINT
+_NAMED: Final = 5
+"""Databases that are named, of those that are waited for."""
 
 
 def main() -> None:
     """Run the command line; no traceback reaches an operator."""
     take_streams()
     invocation = Invocation()
-    with click.Context(cli, info_name=_PROGRAM, obj=invocation):  # an error prints a document too
+    invocation.ctrl_c = CtrlC(_acknowledge, partial(_end_at_once, invocation))
+    # With a context, since an error prints a document too.
+    with click.Context(cli, info_name=_PROGRAM, obj=invocation), invocation.ctrl_c:
         status = _run(invocation)
     if reason := lost_output():
         echo(f"Error: the output could not be written: {reason}", err=True)
     sys.exit(status)
+
+
+def _acknowledge(names: list[str]) -> None:
+    """Say at the first Ctrl-C what the command waits for."""
+    shown = ", ".join(names[:_NAMED]) or "the work at hand"
+    echo(f"Ctrl-C: waiting for {shown} to be done. Press it again to stop at once.", err=True)
+
+
+def _end_at_once(invocation: Invocation) -> None:
+    """End the process, whatever its main thread is at."""
+    with click.Context(cli, info_name=_PROGRAM, obj=invocation):
+        _tell_stopped(invocation)
+    os._exit(_STOPPED_STATUS)
+
+
+def _tell_stopped(invocation: Invocation) -> None:
+    words = _STOPPED if invocation.command.split()[-1] in _READ_ONLY else _TAKEN_UP
+    invocation.end_early(words, words)
 
 
 def _run(invocation: Invocation) -> int:
@@ -119,13 +147,13 @@ def _run(invocation: Invocation) -> int:
         status = error.exit_code
     except click.ClickException as error:
         error.show()
-        if "--json" in sys.argv:  # the options were not parsed to their end
+        if "--json" in sys.argv:
             print_json({"ok": False, "error": error.format_message()})
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        words = _STOPPED if invocation.command.split()[-1] in _READ_ONLY else _TAKEN_UP
-        invocation.end_early(words, words)
-        status = 130
+        invocation.ctrl_c.end_with_the_next()
+        _tell_stopped(invocation)
+        status = _STOPPED_STATUS
     except StreamHubError as error:
         invocation.refuse(error)
         status = error.exit_code

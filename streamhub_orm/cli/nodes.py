@@ -9,7 +9,7 @@ import click
 from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, warn
-from streamhub_orm.cli.sessions import global_session, shown_time
+from streamhub_orm.cli.sessions import global_session, shown_age, shown_time
 from streamhub_orm.cli.tables import print_table
 from streamhub_orm.errors import StoredValueError
 from streamhub_orm.global_db import NodeStatus
@@ -35,12 +35,17 @@ def list_(invocation: Invocation) -> None:
     """List the nodes of the cluster, and which of them have not been heard of for 90 s."""
     now = utc_now()
     with global_session(invocation, "listing nodes", read_only=True) as session:
-        found = [_document(node, now) for node in service.list_(session)]
+        listed = service.list_(session)
+        found = [_document(node, now) for node in listed]
+        seen = [shown_age(node.last_seen_at, now) for node in listed]
     if invocation.json:
         print_json({"ok": True, "nodes": found})
         return
-    columns = ("id", "name", "url", "region", "role", "status", "health", "last_seen_at")
-    print_table(columns, [[node[column] for column in columns] for node in found])
+    columns = ("id", "name", "url", "region", "role", "status", "health")
+    rows = [
+        [*(node[column] for column in columns), age] for node, age in zip(found, seen, strict=True)
+    ]
+    print_table((*columns, "last seen"), rows)
     print_totals("node", [str(node["health"]) for node in found], len(found))
     for node in found:
         if node["stats_error"] is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import click
 
 from streamhub_orm.cli.output import echo, print_json
 from streamhub_orm.cli.ownership import work_as_owner
+from streamhub_orm.engine.ctrl_c import CtrlC
 from streamhub_orm.errors.visible import visible
 from streamhub_orm.server_url import URL_VARIABLE, ServerUrl
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from streamhub_orm.errors import StreamHubError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _unanswered() -> CtrlC:
+    return CtrlC(lambda _: None, lambda: None)
 
 
 @dataclass
@@ -37,6 +43,8 @@ class Invocation:
     json: bool = False
     verbosity: int = 0
     """Of -v and -q; below 0 nothing but errors is printed."""
+    ctrl_c: CtrlC = field(default_factory=_unanswered)
+    """The answer to Ctrl-C for as long as the command runs."""
     started: float = field(default_factory=time.monotonic)
     refused_document: Callable[[str], dict[str, Any]] | None = None
     """Makes the JSON document for a refusal, where the command has a form of its own."""
@@ -59,7 +67,7 @@ class Invocation:
     def end_early(self, line: str, error: str, details: Mapping[str, Any] | None = None) -> None:
         """Print a line on stderr and, with --json, the one document, which holds the `error`."""
         echo(line, err=True)
-        if self.json:
+        if self.json or "--json" in sys.argv:  # the options may not have been parsed to their end
             plain = {"ok": False, "error": error}
             document = self.refused_document(error) if self.refused_document else plain
             print_json({**document, **(details or {})})
@@ -132,6 +140,8 @@ class Duration(click.ParamType[timedelta]):
         ctx: click.Context | None,
     ) -> timedelta:
         """Return it; fail as a usage error for anything else, and for more than 100 years."""
+        if isinstance(value, timedelta):  # the default
+            return value
         number, unit = value[:-1], self._UNITS.get(value[-1:])
         if unit and number.isascii() and number.isdigit() and len(number) < _MOST_DIGITS:
             length = timedelta(**{unit: int(number)})

@@ -79,13 +79,15 @@ def require_consent(deed: str, *, yes: bool, dry_run: bool) -> None:
 def warn_of_waits(waits: dict[str, float]) -> None:
     """Say on stderr for how long the writers of these databases will wait."""
     for name, seconds in waits.items():
-        click.echo(f"{name}: its writers will wait for about {seconds:.0f} s", err=True)
+        warn(f"{name}: its writers will wait for about {seconds:.0f} s")
     if waits:
-        click.echo("Stop the server: a writer gives up after 5 s.", err=True)
+        warn("Stop the server: a writer gives up after 5 s.")
 
 
 _SHOWN_AFTER_SECONDS: Final = 0.5
 """A bar for what ends sooner would only flicker."""
+_ROOM_FOR_A_BAR: Final = 60
+"""Columns; where there are fewer, the numbers need them all."""
 _REFRESHED_AFTER_SECONDS: Final = 0.1
 """To draw the bars takes as long as to look at an app."""
 
@@ -129,16 +131,17 @@ def _bars() -> Iterator[Progress]:
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
+        *([BarColumn(bar_width=None)] if console.width >= _ROOM_FOR_A_BAR else []),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(compact=True),
     )
     # No refresh thread of its own: workers are forked while the bar is shown.
-    bars = Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
+    bars = Progress(*columns, console=console, auto_refresh=False, transient=True)
     tasks = {}
     drawn = 0.0
     with bars:

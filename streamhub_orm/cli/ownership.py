@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _ELSEWHERE: Final = {"completion", "demo", "history", "packaging", "revision"}
 """Commands that open no installation."""
-_WITH_OUTSIDE: Final = {"backup", "doctor", "report"}
+_WITH_OUTSIDE: Final = {"backup", "doctor", "report", "status"}
 """Commands that write or read what is the operator's own: archives, a page."""
 
 

@@ -14,8 +14,9 @@ from typing import Final
 import click
 
 from streamhub_orm.archives.encryption import parse_recipients
+from streamhub_orm.cli.completion import SHELLS, completion_script
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json
+from streamhub_orm.cli.output import echo, print_json, warn
 from streamhub_orm.data_dir import GLOBAL_DB_NAME
 from streamhub_orm.maintenance.packaging import (
     Services,
@@ -78,7 +79,7 @@ def packaging(  # noqa: PLR0913, PLR0917 - one parameter for each option
     alarm_url: str | None,
     program: Path | None,
 ) -> None:
-    """Write systemd units, sysusers.d, tmpfiles.d and man pages below DIR, which is / or another.
+    """Write units, sysusers.d, tmpfiles.d, man pages and completions below DIR, which may be /.
 
     The installation has to be named. What lies in etc/streamhub is written once and kept
     afterwards; everything else is replaced.
@@ -96,7 +97,8 @@ def packaging(  # noqa: PLR0913, PLR0917 - one parameter for each option
         _url(alarm_url),
     )
     whole = click.get_current_context().find_root().command
-    done = write_packaging(folder.absolute(), services, whole)
+    completions = {shell: completion_script(whole, _PROGRAM, shell) for shell in SHELLS}
+    done = write_packaging(folder.absolute(), services, whole, completions)
     blind = blind_spots(services, Path(sys.executable)) if program is None else []
     warnings = [f"{it}: install it into /opt, or name another by --program" for it in blind]
     config = folder.absolute() / "etc/streamhub/backup.env"
@@ -116,7 +118,7 @@ def packaging(  # noqa: PLR0913, PLR0917 - one parameter for each option
             echo(f"{'wrote' if done[path] else 'kept, it is yours:'} {path}")
         echo(f"wrote {len(pages)} man pages into {pages[0].parent}")
     for warning in warnings:
-        echo(f"Warning: {warning}", err=True)
+        warn(f"warning: {warning}")
 
 
 def _this_program() -> Path:

@@ -10,7 +10,7 @@ import click
 from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import OK, print_totals
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json
+from streamhub_orm.cli.output import echo, print_json, progress_of
 from streamhub_orm.cli.tables import print_table
 from streamhub_orm.downgrade import downgrade_installation
 from streamhub_orm.migrations.authoring import write_revision
@@ -45,16 +45,17 @@ def downgrade(  # noqa: PLR0913 - one parameter for each option
     g0013 and a0008 are the revisions that equal what the Node core itself makes; `-- -1` is one
     step down from where a file stands.
     """
-    outcomes = list(
-        downgrade_installation(
+    with progress_of(invocation, "downgrading") as progress:
+        each = downgrade_installation(
             invocation.root,
             revision,
             apps=apps,
             all_apps=all_apps,
             drop_rows=drop_rows,
             dry_run=dry_run,
+            progress=progress,
         )
-    )
+        outcomes = list(each)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if invocation.json:
         databases = [outcome.to_json() for outcome in outcomes]

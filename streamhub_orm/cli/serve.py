@@ -64,6 +64,7 @@ def serve(
         )
         raise click.UsageError(message)
     ready = _teller(invocation)
+    invocation.ctrl_c.close()  # the server has handlers of its own
     cut_off = run(invocation.root, host, port, other_names=other_names, ready=ready)
     for work in cut_off:
         echo(f"{work} was cut off; the files are whole. Ask for it again.", err=True)

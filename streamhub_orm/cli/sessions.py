@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from streamhub_orm import Databases
 from streamhub_orm.engine.connections import lossy_text
 from streamhub_orm.migrations.global_database import global_faults
+from streamhub_orm.readable import in_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,11 @@ def showing_all(session: Session) -> Iterator[None]:
     driver = session.connection().connection.driver_connection
     with lossy_text(driver) if isinstance(driver, sqlite3.Connection) else nullcontext():
         yield
+
+
+def shown_age(moment: datetime | None, now: datetime) -> str | None:
+    """Return how long ago a time was, as tables show it: `3 h ago`."""
+    return None if moment is None else f"{in_time(now - moment)} ago"
 
 
 def shown_time(moment: datetime | None, timespec: str = "seconds") -> str | None:

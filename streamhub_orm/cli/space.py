@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from streamhub_orm.archives import survey_archives
-from streamhub_orm.cli.backup_options import find_places
+from streamhub_orm.archives import survey_environment
 from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import OK, WRONG, Choice, Entry, list_options, print_list
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, progress_bar, progress_of, warn_of_waits
+from streamhub_orm.cli.output import (
+    echo,
+    print_json,
+    progress_bar,
+    progress_of,
+    warn,
+    warn_of_waits,
+)
 from streamhub_orm.cli.tables import print_table
-from streamhub_orm.errors import StreamHubError
 from streamhub_orm.maintenance.health import read_health
 from streamhub_orm.maintenance.optimize import OK as DONE
 from streamhub_orm.maintenance.optimize import long_waits
 from streamhub_orm.maintenance.optimize import optimize as run_optimize
-from streamhub_orm.maintenance.report import ArchiveFacts, counted, write_report
+from streamhub_orm.maintenance.report import counted, write_report
 from streamhub_orm.maintenance.selection import Selection
 from streamhub_orm.maintenance.sizes import read_sizes
 from streamhub_orm.readable import in_bytes
@@ -85,6 +90,9 @@ def health(invocation: Invocation, selection: Selection, choice: Choice, *, full
         _print_tables(found, verbose=invocation.verbosity > 0)
         if not full:
             echo("Not looked for damage: `health --full` and `check` do.")
+        for one in found:
+            if one.server is not None:
+                echo(f"{one.name}: on {one.server}, whose own means find damage (data checksums)")
         print_list(_HEALTH, entries, _health_row, choice, noun="database")
     for one in found:
         for fault in (one.error, *(one.integrity or ()), *(one.foreign_keys or ())):
@@ -98,7 +106,7 @@ _HEALTH = ("database", "state", "revision", "size", "wal", "pages", "unused", "r
 
 def _health_row(one: Health) -> tuple[object, ...]:
     unused = None if one.fragmentation_percent is None else f"{one.fragmentation_percent} %"
-    rows = sum(table.rows for table in one.tables) if one.pages is not None else None
+    rows = sum(table.rows for table in one.tables) if one.tables else None
     sizes = (in_bytes(one.size_bytes), in_bytes(one.wal_bytes), one.pages)
     return (one.name, one.state, one.revision, *sizes, unused, rows, OK if one.ok else WRONG)
 
@@ -157,10 +165,9 @@ def optimize(invocation: Invocation, selection: Selection, choice: Choice) -> in
     """Renew statistics and indices, and give unused space back.
 
     Each database is backed up for the time of the work. The server may go on meanwhile; writers
-    wait.
+    wait. A global database on PostgreSQL is left to its autovacuum.
     """
-    if invocation.verbosity >= 0:
-        warn_of_waits(long_waits(invocation.root, selection))
+    warn_of_waits(long_waits(invocation.root, selection))
     with progress_of(invocation, "optimizing") as progress:
         outcomes = list(run_optimize(invocation.root, selection, progress=progress))
     entries = [
@@ -194,12 +201,11 @@ def _optimized_row(outcome: Optimized) -> tuple[object, ...]:
 
 def _print_remarks(outcome: Optimized) -> None:
     if outcome.error is not None:
-        echo(f"Error: {outcome.name}: {outcome.error}", err=True)
+        kept = "" if outcome.backup is None else f" Its backup is kept: {outcome.backup}"
+        echo(f"Error: {outcome.name}: {outcome.error}{kept}", err=True)
     for step in outcome.steps:
         if step.reason and step.reason != outcome.error:
-            echo(f"{outcome.name}: {step.name} {step.result}: {step.reason}", err=True)
-    if outcome.backup is not None:
-        echo(f"{outcome.name}: its backup is kept: {outcome.backup}", err=True)
+            warn(f"{outcome.name}: {step.name} {step.result}: {step.reason}")
 
 
 @click.command
@@ -219,13 +225,14 @@ def report(invocation: Invocation, target: Path) -> int:
     Exit status 1 if any database cannot be used; the page names it.
     """
     with progress_bar(shown=not invocation.json) as progress:
-        read_archives = partial(_survey, invocation)
+        read_archives = partial(survey_environment, invocation.data_dir, invocation.root)
         fleet = write_report(
             invocation.root, target, progress=progress, read_archives=read_archives
         )
     failed = fleet.failed
     if invocation.json:
-        document = {"ok": not failed, "data_dir": str(fleet.data_dir)}
+        server = fleet.global_.server
+        document = {"ok": not failed, "data_dir": str(fleet.data_dir), "server": server}
         numbers = {"apps": len(fleet.apps), "failed": len(failed)}
         archives = [each.to_json() for each in fleet.archives]
         print_json({**document, "html": str(target.absolute()), **numbers, "archives": archives})
@@ -235,11 +242,3 @@ def report(invocation: Invocation, target: Path) -> int:
     for database in failed:
         echo(f"Error: {database.name}: {database.error}", err=True)
     return 1 if failed else 0
-
-
-def _survey(invocation: Invocation) -> list[ArchiveFacts]:
-    """Look for archives; settings that are wrong are told on the page, too."""
-    try:
-        return survey_archives(find_places(invocation))
-    except StreamHubError as error:
-        return [ArchiveFacts("local", "BACKUP_*", error=str(error))]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streamhub_orm.cli.options import Invocation, global_options
-from streamhub_orm.cli.output import echo, print_json, require_consent
+from streamhub_orm.cli.output import echo, print_json, progress_of, require_consent
 from streamhub_orm.errors import SplitCleanupError
 from streamhub_orm.maintenance.split_cleanup import clean_up_split
 from streamhub_orm.readable import in_bytes
@@ -37,7 +37,8 @@ def cleanup(invocation: Invocation, *, yes: bool, dry_run: bool) -> int:
     """
     require_consent("empties three tables of the global database", yes=yes, dry_run=dry_run)
     try:
-        done = clean_up_split(invocation.root, dry_run=dry_run)
+        with progress_of(invocation, "looking rows up") as progress:
+            done = clean_up_split(invocation.root, dry_run=dry_run, progress=progress)
     except SplitCleanupError as error:
         _print_findings(invocation, error)
         raise

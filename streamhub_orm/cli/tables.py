@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _GAP: Final = 2
+_NAME_AND_VALUE: Final = 2
 _NARROWEST_TEXT: Final = 16
 """Columns that a text in words may be folded to; a name or a path is never folded."""
 
@@ -70,8 +71,14 @@ def _print_grid(
 
 
 def _print_records(columns: Sequence[str], texts: list[list[str]]) -> None:
-    """Print each row as lines `column: value` with a blank line after it; nothing is folded."""
+    """Print each row as lines `column: value` with a blank line after it; nothing is folded.
+
+    Of a table of names and values each row is one line.
+    """
     for row in texts:
+        if len(columns) == _NAME_AND_VALUE:
+            click.echo(": ".join(row))
+            continue
         for column, cell in zip(columns, row, strict=True):
             if cell not in {"", "-"}:
                 click.echo(f"{column}: {cell}")

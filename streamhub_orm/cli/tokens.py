@@ -10,11 +10,12 @@ from streamhub_orm.cli.completion import app_option
 from streamhub_orm.cli.lists import print_totals
 from streamhub_orm.cli.options import Invocation, global_options
 from streamhub_orm.cli.output import echo, print_json, warn
-from streamhub_orm.cli.sessions import global_session, shown_time
+from streamhub_orm.cli.sessions import global_session, shown_age, shown_time
 from streamhub_orm.cli.streams import require_written
 from streamhub_orm.cli.tables import print_table
 from streamhub_orm.errors import OutputError
 from streamhub_orm.global_db import ApiToken
+from streamhub_orm.schema import utc_now
 from streamhub_orm.services import tokens as service
 
 
@@ -134,5 +135,5 @@ def _document(info: service.TokenInfo) -> dict[str, object]:
 def _line(info: service.TokenInfo) -> tuple[object, ...]:
     allowed = "nobody" if info.allowed_ips is None else ", ".join(map(str, info.allowed_ips))
     state = "revoked" if info.revoked else "in use"
-    used = shown_time(info.last_used_at)
+    used = shown_age(info.last_used_at, utc_now())
     return info.id, info.name, info.app, info.tenant_id, allowed or None, used, state

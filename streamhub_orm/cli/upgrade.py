@@ -103,12 +103,6 @@ def upgrade(  # noqa: PLR0913, PLR0917 - one parameter for each option
     return 1 if report.failed else 0
 
 
-def _acknowledge(names: list[str]) -> None:
-    """Say at the first Ctrl-C what the run waits for."""
-    shown = ", ".join(names[:_NAMED]) or "the database at hand"
-    echo(f"Ctrl-C: waiting for {shown} to be done. Press it again to stop at once.", err=True)
-
-
 def _inspect(name: str, path: Path) -> str | None:
     """Return what `check` finds in an app.db, in one line."""
     found = check_file(name, path, APP)
@@ -124,8 +118,8 @@ def run_upgrade(invocation: Invocation, **options: Any) -> UpgradeReport:  # noq
             invocation.root,
             **options,
             progress=progress,
-            announce=warn_of_waits if invocation.verbosity >= 0 else lambda _: None,
-            interrupted=_acknowledge,
+            announce=warn_of_waits,
+            interrupted=invocation.ctrl_c.tell,
         )
     if not invocation.json:
         _print_report(report, invocation.verbosity)

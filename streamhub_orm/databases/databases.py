@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import sqlalchemy as sa
-    from sqlalchemy.orm import Session
 
     from streamhub_orm.databases.open_server import OpenServer
     from streamhub_orm.postgresql.engine import ServerEngine
@@ -61,7 +60,7 @@ class Databases:
 
     def __init__(
         self,
-        data_dir: str | os.PathLike[str],
+        data_dir: str | os.PathLike[str] | DataDir,
         *,
         auto_upgrade: bool = True,
         max_open_apps: int | None = None,
@@ -79,7 +78,8 @@ class Databases:
         for a number below 1, and `GlobalUrlError`.
         """
         url = None if global_url is None else ServerUrl.parse(global_url, "global_url")
-        self.place = DataDir.find(Path(data_dir), url)
+        root = data_dir if isinstance(data_dir, DataDir) else Path(data_dir)
+        self.place = DataDir.find(root, url)
         self.auto_upgrade = auto_upgrade
         self.max_open_apps = affordable_apps() if max_open_apps is None else max_open_apps
         if self.max_open_apps < 1:
@@ -127,7 +127,7 @@ class Databases:
         """Tell whether an app's database is open now."""
         return name in self._apps
 
-    def app_session(self, name: str, *, read_only: bool = False) -> AbstractContextManager[Session]:
+    def app_session(self, name: str, *, read_only: bool = False) -> SessionBlock:
         """Yield a session on an app's database: committed on success, rolled back on error.
 
         It holds the write lock from its first statement, so what it read is still true when it
@@ -149,9 +149,16 @@ class Databases:
         """
         return self._connection(self._app_cache, name, read_only=read_only)
 
-    def global_session(self, *, read_only: bool = False) -> AbstractContextManager[Session]:
-        """Yield a session on the global database, with the same promises as `app_session`."""
-        return SessionBlock(Lease(self._global_cache, _GLOBAL, read_only=read_only))
+    def global_session(self, *, read_only: bool = False, turn: str | None = None) -> SessionBlock:
+        """Yield a session on the global database, with the same promises as `app_session`.
+
+        On a control plane no session waits for another by itself. Those of the same `turn`, any
+        text, do, from before their first statement: so each sees what the last one has written, as
+        all do that write to a file. The block may end in `TransactionConflictError`, having done
+        nothing; `global_session().run(function, …)` calls a function again then. Waiting for a turn
+        or a row ends after 5 s with `ControlPlaneBusyError`.
+        """
+        return SessionBlock(Lease(self._global_cache, _GLOBAL, read_only=read_only, turn=turn))
 
     def global_connection(
         self, *, read_only: bool = False
@@ -178,7 +185,8 @@ class Databases:
 
     def _start(self) -> None:
         self._server = None if self.place.global_url is None else _server_engine(self.place)
-        registry = open_registry(self.place, self._server)
+        # Its own: an app is opened inside of a global session, and must not wait for another one.
+        registry = open_registry(self.place)
         self._opener = Opener(self.place, registry, auto_upgrade=self.auto_upgrade)
         self._engine = FileEngine()
         moments = FirstMoments()
@@ -203,6 +211,7 @@ class Databases:
         closed = self._apps.closed
         if self._server is not None:
             self._server.leave_to_parent()
+        self._opener.registry.leave_to_parent()
         for cache in (self._apps, self._global):
             cache.leave_to_parent()
         self._start()

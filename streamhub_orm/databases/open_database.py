@@ -169,6 +169,9 @@ class OpenDatabase:
         if self._closed:
             self._close_ready()
 
+    def wait_for_turn(self, _: sa.Connection, __: str) -> None:
+        """Do nothing: the write lock orders all sessions that write."""
+
     def require_in_place(self) -> None:
         """Raise `DatabaseReplacedError` where what is committed would be lost with the file."""
         if not self.is_in_place():
@@ -196,14 +199,8 @@ class Lease:
     """One connection of one database of a cache, for the length of a block."""
 
     __slots__ = (
-        "_cache",
-        "_find_cache",
-        "_moment",
-        "_name",
-        "_slot",
-        "_watched",
-        "connection",
-        "read_only",
+        *("_cache", "_find_cache", "_moment", "_name", "_slot", "_turn", "_watched"),
+        *("connection", "read_only"),
     )
 
     def __init__(
@@ -212,8 +209,10 @@ class Lease:
         name: str,
         *,
         read_only: bool,
+        turn: str | None = None,
     ) -> None:
         """Say what is wanted; nothing is taken, and no cache asked for, before the block begins."""
+        self._turn = turn
         self._find_cache = find_cache
         self._name = name
         self.read_only = read_only
@@ -232,6 +231,8 @@ class Lease:
         except BaseException:
             self._end_moment()
             raise
+        if self._turn is not None:
+            self._wait_for_turn(self._turn)
         return self
 
     def _end_moment(self) -> None:
@@ -261,6 +262,13 @@ class Lease:
     def require_in_place(self) -> None:
         """Raise `DatabaseReplacedError` where what is committed would be lost with the file."""
         self._slot.database.require_in_place()
+
+    def _wait_for_turn(self, turn: str) -> None:
+        try:
+            self._slot.database.wait_for_turn(self.connection, turn)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         """Give it back."""

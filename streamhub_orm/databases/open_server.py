@@ -60,12 +60,20 @@ class OpenServer:
         except psycopg.Error as error:
             raise fault_of(error, self._engine.server) or error from error
 
+    def wait_for_turn(self, connection: sa.Connection, turn: str) -> None:
+        """Wait until no other session holds the same turn, which this one does until `give_back`.
+
+        Before a transaction begins, whose snapshot would be of before the wait.
+        """
+        self._engine.lock(connection, turn)
+
     def give_back(self, connection: sa.Connection) -> None:
         """Give it to the pool, or close it where its work was stopped."""
-        if not connection.invalidated and isinstance(
-            connection.connection.driver_connection, StoppedServerConnection
-        ):
-            connection.invalidate()
+        if not connection.invalidated:
+            if isinstance(connection.connection.driver_connection, StoppedServerConnection):
+                connection.invalidate()
+            else:
+                self._engine.unlock(connection)
         connection.close()
 
     def leave(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.databases.sessions import GLOBAL_INFO, app_info
 from streamhub_orm.engine.connections import reading
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from streamhub_orm.postgresql.engine import ServerEngine
     from streamhub_orm.registry import OpenRegistry
 
+_AWAY_SECONDS: Final = 10.0
+
 
 @dataclass(frozen=True)
 class ReadyFile:
@@ -55,6 +58,8 @@ class Opener:
         self.registry = registry
         self._place = place
         self._auto_upgrade = auto_upgrade
+        self._ask_again_at: float | None = None
+        """Until then the registry is taken to be away."""
 
     def app(self, name: str) -> ReadyFile:
         """Return an app.db that sessions may use.
@@ -83,11 +88,21 @@ class Opener:
         furnish(folder, name, merged(new_app_settings(name), self.registry.find_shown_names(name)))
 
     def _is_app(self, name: str, app_id: int) -> bool:
-        """Tell whether an app is still registered; yes where the registry cannot be read now."""
+        """Tell whether an app is still registered; yes where the registry cannot be read now.
+
+        To find a server away may take seconds. From then on one session in ten seconds does.
+        """
+        if self._ask_again_at is not None:
+            if monotonic() < self._ask_again_at:
+                return True
+            self._ask_again_at = monotonic() + _AWAY_SECONDS
         try:
-            return self.registry.find_id(name) == app_id
+            found = self.registry.find_id(name) == app_id
         except (DatabaseFileError, ControlPlaneError):
+            self._ask_again_at = monotonic() + _AWAY_SECONDS
             return True
+        self._ask_again_at = None
+        return found
 
     def _record(self, app_id: int, name: str) -> None:
         """Record that the app has an app.db, in a global database that an upgrade has adopted.

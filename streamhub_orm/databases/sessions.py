@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapper, Session, object_session
@@ -12,6 +12,7 @@ from streamhub_orm.app_db import AppBase
 from streamhub_orm.databases.stopping import count_commit
 from streamhub_orm.errors import SessionEndedError, StrayRowError
 from streamhub_orm.global_db import GlobalBase
+from streamhub_orm.retrying import after_conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstanceState, SessionTransaction
 
     from streamhub_orm.databases.open_database import Lease
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 APP, APP_ID = "app", "app_id"
 """Keys of `session.info`: name and registry id of the session's app. Global sessions have none.
@@ -182,6 +186,9 @@ class _EndedSession(_WritingSession):
 class SessionBlock:
     """Yields a session that is committed on success and rolled back on error.
 
+    As a block it cannot be repeated: on a control plane, one that writes may end in
+    `TransactionConflictError`, and then has done nothing; `run` repeats a function for that.
+
     A class, since three nested generators would cost as much as the statement of a look-up.
     """
 
@@ -212,6 +219,23 @@ class SessionBlock:
         finally:
             self._session.__class__ = _EndedSession
             self._lease.__exit__()
+
+    def run(
+        self,
+        function: Callable[Concatenate[Session, _P], _T],
+        /,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T:
+        """Return `function(session, *args, **kwargs)`, called in a session of its own.
+
+        On a control plane it is called again, up to 12 times in all, in a new session each, where
+        another transaction came between: so what it does outside of the session is done again too.
+        """
+        for attempt in after_conflicts():
+            with attempt, self as session:
+                return function(session, *args, **kwargs)
+        raise AssertionError  # the last attempt raises
 
 
 def begun(session: Session) -> sa.Connection:

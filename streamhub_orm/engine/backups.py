@@ -9,7 +9,13 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from streamhub_orm.durable_files import publish, remove_database, temporary_beside
+from streamhub_orm.durable_files import (
+    label_of,
+    publish,
+    remove_database,
+    set_label,
+    temporary_beside,
+)
 from streamhub_orm.engine.connections import (
     enlarge_cache,
     open_read_only,
@@ -30,6 +36,7 @@ _MOST_READ_AT_LEISURE_BYTES: Final = 64 * 1024 * 1024
 """Up to here quick_check, VACUUM INTO and count of a file take well under the busy timeout."""
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-\d{3}Z", re.ASCII)
 _MARK: Final = ".bak-"
+_FOR_NOW: Final = "for-now"
 
 
 def back_up(path: Path) -> Path:
@@ -48,12 +55,28 @@ def back_up(path: Path) -> Path:
         while True:
             for backup in list_backups(path):
                 if _is_copy(temporary, backup, path):
+                    keep_for_good(backup)  # from now on somebody relies on it
                     return backup
             target = _backup_path(path)
             # Another process may have taken this millisecond's name; perhaps for the same copy.
             with suppress(FileExistsError):
                 _publish(temporary, target)
                 return target
+
+
+def mark_for_now(backup: Path) -> None:
+    """Mark a backup that goes when its run ends; of a killed one, the next removes it."""
+    set_label(backup, _FOR_NOW, "yes")
+
+
+def keep_for_good(backup: Path) -> None:
+    """Take the mark off."""
+    set_label(backup, _FOR_NOW, None)
+
+
+def is_for_now(backup: Path) -> bool:
+    """Tell whether a backup is marked."""
+    return label_of(backup, _FOR_NOW) is not None
 
 
 def _publish(temporary: Path, target: Path) -> None:

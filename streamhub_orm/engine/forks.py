@@ -120,6 +120,13 @@ def file_of(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def open_paths() -> list[Path]:
+    """Return the files that this process has open, from whatever thread."""
+    while True:
+        with suppress(RuntimeError):  # one was opened or closed meanwhile
+            return sorted({it.path for it in _open} - {TrackedConnection.path})
+
+
 def has_forked_amid_threads() -> bool:
     """Tell whether this process can never use SQLite."""
     return _process.stuck

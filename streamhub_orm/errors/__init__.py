@@ -27,6 +27,7 @@ from streamhub_orm.errors.control_plane import (
     ControlPlaneUnreachableError,
     ForeignControlPlaneError,
     GlobalUrlError,
+    NoGlobalFileError,
     TransactionConflictError,
 )
 from streamhub_orm.errors.files import (
@@ -248,6 +249,7 @@ __all__ = [
     "MissingSecretError",
     "NewerDatabaseError",
     "NoCheckoutError",
+    "NoGlobalFileError",
     "NoLocksError",
     "NoSuchBackupError",
     "NodeNameError",

@@ -85,7 +85,7 @@ class ControlPlaneBusyError(ControlPlaneFaultError):
 
 
 class ControlPlaneStatementError(ControlPlaneFaultError):
-    """Raised by a command for a statement that the server refused."""
+    """Raised when the server refuses a statement of a command."""
 
 
 class ConnectionLostError(ControlPlaneFaultError):
@@ -119,6 +119,15 @@ class ControlPlaneDataLossError(ControlPlaneError):
     found = "{losses:; } that the downgrade would drop"
     expected = "no rows or values to be lost"
     todo = "Back them up, then add -x drop-rows=yes (--drop-rows) to lose them."
+
+
+class NoGlobalFileError(ControlPlaneError):
+    """Raised when a command about the file of the global database meets one on a server."""
+
+    command: str
+    todo: str
+    found = "the global database on a server"
+    expected = "one in a file, as `{command}` is about that file alone"
 
 
 class ControlPlaneDriftError(ControlPlaneError):

@@ -65,10 +65,12 @@ def list_copies(data_dir: Path) -> list[Copy]:
     """Return every copy in an installation, by what it is of, the newest first.
 
     Files and folders that an operator named as he liked are none. Raises a `DatabaseFileError`
-    where the global database, which knows the backups that stay, cannot be read.
+    where the file of the global database, which knows the backups that stay, cannot be read. Where
+    that database is on a server, the file may be missing; its backups stay then.
     """
     place = DataDir.find(data_dir)
-    protected = protected_backups(place.global_db)
+    is_elsewhere = place.global_url is not None and not place.global_db.exists()
+    protected = frozenset[str]() if is_elsewhere else protected_backups(place.global_db)
     found = list(_backups_of(place.global_db, "global", protected))
     for app in _app_folders(place):
         found += _backups_of(place.apps / app / "app.db", app, frozenset())

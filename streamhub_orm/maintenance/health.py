@@ -12,11 +12,14 @@ from streamhub_orm.engine.connections import reading
 from streamhub_orm.engine.integrity import broken_references, integrity_faults, row_counts
 from streamhub_orm.fleet import read_pages
 from streamhub_orm.maintenance.selection import Selection, handle_each
+from streamhub_orm.migrations.worlds import GLOBAL
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    import sqlalchemy as sa
 
     from streamhub_orm.maintenance.selection import Database
     from streamhub_orm.migrations.states import State
@@ -46,6 +49,8 @@ class Health:
     path: Path | None
     state: State
     revision: str | None = None
+    server: str | None = None
+    """Server of the global database, without its password; it has neither pages nor a -wal."""
     size_bytes: int | None = None
     wal_bytes: int | None = None
     page_size: int | None = None
@@ -83,7 +88,7 @@ class Health:
 
 
 def read_health(
-    data_dir: Path,
+    data_dir: Path | DataDir,
     selection: Selection | None = None,
     *,
     full: bool = False,
@@ -98,16 +103,38 @@ def read_health(
     Raises `DataDirError` where there is no installation, `UnknownAppError` for an app that is not
     registered.
     """
-    begin, measure = _begin, partial(_measure, full=full)
     place = DataDir.find(data_dir)
     return handle_each(
-        place, selection or Selection(), begin, measure, raises=raises, progress=progress
+        place,
+        selection or Selection(),
+        partial(_begin, place),
+        partial(_measure, full=full),
+        on_server=partial(_measure_server, full=full),
+        raises=raises,
+        progress=progress,
     )
 
 
-def _begin(database: Database) -> Health:
+def _begin(place: DataDir, database: Database) -> Health:
     state = database.state
-    return Health(database.name, database.path, state.state, state.revision)
+    server = place.global_url if database.world is GLOBAL else None
+    return Health(
+        database.name,
+        database.path,
+        state.state,
+        state.revision,
+        None if server is None else str(server),
+    )
+
+
+def _measure_server(connection: sa.Connection, health: Health, *, full: bool) -> None:
+    """Measure a control plane; with `full`, references. Damage is the server's own to find."""
+    from streamhub_orm.postgresql import measures  # noqa: PLC0415 - an extra
+
+    health.size_bytes = measures.database_bytes(connection)
+    health.tables = _sorted(TableHealth(*table) for table in measures.table_sizes(connection))
+    if full:
+        health.foreign_keys = measures.dangling_references(connection)
 
 
 def _measure(path: Path, health: Health, *, full: bool) -> None:
@@ -127,6 +154,10 @@ def _tables(connection: sqlite3.Connection) -> list[TableHealth]:
         TableHealth(table, rows, *(sizes.get(table, (0, 0)) if sizes is not None else (None, None)))
         for table, rows in row_counts(connection).items()
     ]
+    return _sorted(tables)
+
+
+def _sorted(tables: Iterable[TableHealth]) -> list[TableHealth]:
     return sorted(tables, key=lambda it: (-(it.bytes or 0), -it.rows, it.table))
 
 

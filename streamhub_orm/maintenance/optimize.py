@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import size_bytes
+from streamhub_orm.engine.backups import is_for_now, keep_for_good, list_backups, size_bytes
 from streamhub_orm.engine.connections import open_for_migration, translated
 from streamhub_orm.engine.integrity import require_intact
 from streamhub_orm.engine.run_lock import run_lock
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import sqlalchemy as sa
 
     from streamhub_orm.maintenance.selection import Database
 
@@ -75,7 +77,7 @@ class Optimized:
 
 
 def optimize(
-    data_dir: Path,
+    data_dir: Path | DataDir,
     selection: Selection | None = None,
     *,
     raises: bool = False,
@@ -83,11 +85,11 @@ def optimize(
 ) -> Iterator[Optimized]:
     """Yield the outcome for each database selected; one that fails stops no other.
 
-    Each is backed up first. The contents stay the same, so the backup is removed again once the
-    file has passed quick_check. An upgrade of the same installation is held off meanwhile. With
-    `raises`, what keeps a database from being optimized is raised and not recorded. `progress` is
-    told how many are done, and of how many. Raises
-    `UpgradeRunningError`, `DataDirError` or `UnknownAppError` before anything is touched.
+    On a server its own autovacuum does that. Each file is backed up first. The contents stay the
+    same, so the backup is removed again once the file has passed quick_check. An upgrade of the
+    same installation is held off meanwhile. With `raises`, what keeps a database from being
+    optimized is raised and not recorded. `progress` is told how many are done, and of how many.
+    Raises `UpgradeRunningError`, `DataDirError` or `UnknownAppError` before anything is touched.
     """
     place = DataDir.find(data_dir)
     with run_lock(place.lock_path):
@@ -96,6 +98,7 @@ def optimize(
             selection or Selection(),
             _begin,
             _optimize,
+            on_server=_leave_to_server,
             raises=raises,
             progress=progress,
         )
@@ -110,17 +113,30 @@ def _optimize(path: Path, result: Optimized) -> None:
         result.before_bytes = size_bytes(path)
         backup = back_up_first(path)
         result.backup = backup.path
-        with closing(open_for_migration(path)) as connection:
-            _run_steps(connection, path, result)
-        result.after_bytes = size_bytes(path)
-    require_intact(path)
-    backup.drop()  # the file holds what it held, and is whole
-    result.backup = None
+        backup.mark_for_now()
+        try:
+            with closing(open_for_migration(path)) as connection:
+                _run_steps(connection, path, result)
+            result.after_bytes = size_bytes(path)
+            require_intact(path)
+        except Exception:
+            keep_for_good(backup.path)
+            raise
+        backup.drop()  # the file holds what it held, and is whole
+        result.backup = None
+        for left in filter(is_for_now, list_backups(path)):
+            left.unlink()  # a run left it that was killed
+
+
+def _leave_to_server(_: sa.Connection, result: Optimized) -> None:
+    reason = "the server does it by itself (autovacuum), while others read and write"
+    result.steps = [Step("VACUUM and ANALYZE", SKIPPED, reason)]
 
 
 def long_waits(data_dir: Path, selection: Selection) -> dict[str, float]:
     """Estimate how many seconds the writers of each database wait, by name; the long waits only."""
-    measured = handle_each(DataDir.find(data_dir), selection, _begin, _measure)
+    place = DataDir.find(data_dir)
+    measured = handle_each(place, selection, _begin, _measure, on_server=lambda *_: None)
     sizes = {one.name: one.before_bytes or 0 for one in measured}
     return only_long({name: estimated_seconds(rewritten_bytes=it) for name, it in sizes.items()})
 

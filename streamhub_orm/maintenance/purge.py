@@ -17,6 +17,7 @@ from streamhub_orm.errors import StreamHubError
 from streamhub_orm.global_db import ServerLog
 from streamhub_orm.maintenance.purge_vods import SEGMENTS, Kept, VodPurge
 from streamhub_orm.maintenance.selection import FirstBackup, back_up_first
+from streamhub_orm.migrations.global_database import global_faults
 from streamhub_orm.registry import read_registry
 from streamhub_orm.services.core import table_of
 from streamhub_orm.services.logs import names_app
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.storage import ObjectStore
+
+    Progress = Callable[[str, int, int], None]
 
 LISTED: Final = 1000
 """Recordings that stay and are named, at most."""
@@ -98,26 +102,29 @@ class Purge:
         }
 
 
-def purge(
-    data_dir: Path,
+def purge(  # noqa: PLR0913 - one keyword for each option of the command, and two more
+    data_dir: Path | DataDir,
     app: str,
     scope: Scope,
     *,
     dry_run: bool = False,
     store: ObjectStore | None = None,
+    progress: Progress = lambda *_: None,
 ) -> Purge:
-    """Delete what `scope` says of one app; each database is backed up first.
+    """Delete what `scope` says of one app; each file of a database is backed up first.
 
     Objects and local files go before the rows that name them, so a killed run is finished by the
     next. The app, its config, ingress credentials, restream targets, plugins, tokens and markers
-    stay. `store` takes the place of the one in the app's config.yaml. Raises a `StreamHubError`
+    stay. `store` takes the place of the one in the app's config.yaml. `progress` is told of
+    recordings, streams and log lines how many are done, and of how many. Raises a `StreamHubError`
     before anything is touched: for an unknown app, settings that cannot be used, or a database that
     is not at head.
     """
     with Databases(data_dir, auto_upgrade=False) as databases:
         registry = read_registry(databases.place)
         registry.require([app])
-        run = _Run(databases, Purge(databases.place.root, app, scope, dry_run), registry.ids[app])
+        result = Purge(databases.place.root, app, scope, dry_run)
+        run = _Run(databases, result, registry.ids[app], progress)
         planned = run.count()
         if dry_run or not any(planned.values()):
             run.result.deleted |= planned
@@ -135,6 +142,7 @@ class _Run:
     databases: Databases
     result: Purge
     app_id: int
+    progress: Progress
 
     def count(self) -> dict[str, int]:
         """Return what there is of each kind; what is not in the scope counts as none."""
@@ -163,13 +171,14 @@ class _Run:
         place, app = self.databases.place, self.result.app
         logs = planned["server_logs"]
         needed = [place.app_db(app)] if sum(planned.values()) > logs else []
-        self._back_up([*needed, *([place.global_db] if logs else [])])
+        is_in_file = place.global_url is None
+        self._back_up([*needed, *([place.global_db] if logs and is_in_file else [])])
         try:
             with translated(place.app_db(app), "purging it"):
                 self._delete_from_app(planned, store)
             if logs:
-                with translated(place.global_db, "purging its log lines"):
-                    self._delete_logs()
+                with global_faults(place, "purging its log lines"):
+                    self._delete_logs(logs)
         except StreamHubError as error:
             self.result.error, self.result.fault = str(error), error
 
@@ -177,15 +186,17 @@ class _Run:
         """Delete recordings first, since they may meet a fault of the store."""
         app = self.result.app
         if planned["vods"] + planned["vod_variants"]:
-            self._delete_vods(VodPurge(self.databases, app, store))
+            self._delete_vods(VodPurge(self.databases, app, store), planned["vods"])
         if planned["streams"]:
             for rows in _delete_rows(partial(self.databases.app_connection, app), _STREAMS):
                 self.result.deleted["streams"] += rows
+                self.progress("streams", self.result.deleted["streams"], planned["streams"])
 
-    def _delete_logs(self) -> None:
+    def _delete_logs(self, planned: int) -> None:
         for condition in self.lines():
             for rows in _delete_rows(self.databases.global_connection, _LOGS, condition):
                 self.result.deleted["server_logs"] += rows
+                self.progress("log lines", self.result.deleted["server_logs"], planned)
 
     def _back_up(self, paths: list[Path]) -> None:
         """Back all files up, or none: a purge that is refused leaves nothing new."""
@@ -199,7 +210,7 @@ class _Run:
             raise
         self.result.backups += [backup.path for backup in made]
 
-    def _delete_vods(self, vods: VodPurge) -> None:
+    def _delete_vods(self, vods: VodPurge, planned: int) -> None:
         deleted = self.result.deleted
         for batch in vods.run():
             deleted["vods"] += batch.vods
@@ -207,6 +218,7 @@ class _Run:
             deleted["objects"] += batch.objects
             self.result.local_files += batch.local_files
             self.result.kept += len(batch.kept)
+            self.progress("recordings", min(deleted["vods"] + self.result.kept, planned), planned)
             room = LISTED - len(self.result.kept_vods)
             self.result.kept_vods += batch.kept[:room]
             if batch.fault is not None:

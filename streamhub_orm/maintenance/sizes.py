@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    import sqlalchemy as sa
+
     from streamhub_orm.maintenance.selection import Database
 
 
@@ -72,6 +74,7 @@ class ServerSizes:
 
     data_dir: Path
     global_: Sizes
+    """The file, or what the database takes on its server."""
     apps: list[Sizes]
     """The largest first."""
 
@@ -114,7 +117,13 @@ def read_sizes(
     place = DataDir.find(data_dir)
     selection = Selection(apps=tuple(apps) or None)
     global_, *others = handle_each(
-        place, selection, _begin, _measure, may_be_missing=True, progress=progress
+        place,
+        selection,
+        _begin,
+        _measure,
+        on_server=read_server_sizes,
+        may_be_missing=True,
+        progress=progress,
     )
     others.sort(key=lambda sizes: (-sizes.total_bytes, sizes.name))
     return ServerSizes(place.root, global_, others)
@@ -136,6 +145,13 @@ def read_file_sizes(connection: sqlite3.Connection, path: Path, sizes: Sizes) ->
     if sizes.name != "global":
         sizes.vods = _read_vod_sizes(connection)
         sizes.variants = _read_variant_sizes(connection)
+
+
+def read_server_sizes(connection: sa.Connection, sizes: Sizes) -> None:
+    """Read what the global database takes on its server."""
+    from streamhub_orm.postgresql import measures  # noqa: PLC0415 - an extra
+
+    sizes.db_bytes = measures.database_bytes(connection)
 
 
 def _read_vod_sizes(connection: sqlite3.Connection) -> dict[str, VodTotal]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.backups import size_bytes
@@ -24,7 +24,12 @@ from streamhub_orm.engine.integrity import is_intact, require_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.engine.vacuum import vacuum
-from streamhub_orm.errors import LockedDatabaseError, SplitCleanupError, StreamHubError
+from streamhub_orm.errors import (
+    LockedDatabaseError,
+    NoGlobalFileError,
+    SplitCleanupError,
+    StreamHubError,
+)
 from streamhub_orm.fleet import read_pages
 from streamhub_orm.legacy.accounts import TABLES, RowCounts
 from streamhub_orm.legacy.bookkeeping import CLEANUP_BACKUP, read_meta, split_transaction
@@ -32,6 +37,9 @@ from streamhub_orm.legacy.global_rows import count_global_rows
 from streamhub_orm.legacy.meta import write_value
 from streamhub_orm.maintenance.selection import back_up_first
 from streamhub_orm.maintenance.split_proof import prove_split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass
@@ -63,24 +71,33 @@ class SplitCleanup:
         }
 
 
-def clean_up_split(data_dir: Path, *, dry_run: bool = False) -> SplitCleanup:
+def clean_up_split(
+    data_dir: Path,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> SplitCleanup:
     """Empty the global streams, vods and ingress_auth, and give their space back; backup first.
 
     Raises `SplitCleanupError` where the split is not finished, or where a row is in no app.db or
     belongs to no app, and another `StreamHubError` where no verified backup can be made; then
-    nothing was changed. A killed run is finished by the next one.
+    nothing was changed. A killed run is finished by the next one. `progress` is told how many apps
+    have been asked for their rows, and of how many.
     """
     place = DataDir.find(data_dir)
+    if place.global_url is not None:
+        todo = "Nothing was changed, and on the server nothing is left of the split."
+        raise NoGlobalFileError(str(place.global_url), "split cleanup", todo)
     result = SplitCleanup(place.root, dry_run)
     if dry_run:
-        proof = prove_split(place, place.global_db)
+        proof = prove_split(place, place.global_db, progress)
         result.removed, result.differing = proof.rows, proof.differing
         return result
     with run_lock(place.lock_path):
         with reading(place.global_db) as connection:
             rows = count_global_rows(connection).all
         if rows.total:
-            _empty(place, result)
+            _empty(place, result, progress)
         if result.error is not None:
             return result
         if result.removed.total or _was_killed_before_vacuum(place):
@@ -88,12 +105,12 @@ def clean_up_split(data_dir: Path, *, dry_run: bool = False) -> SplitCleanup:
     return result
 
 
-def _empty(place: DataDir, result: SplitCleanup) -> None:
+def _empty(place: DataDir, result: SplitCleanup, progress: Callable[[int, int], None]) -> None:
     """Prove it of the rows in the backup, then delete just these; others can write meanwhile."""
     path = place.global_db
     backup = back_up_first(path)
     try:
-        proof = prove_split(place, backup.path)
+        proof = prove_split(place, backup.path, progress)
     except StreamHubError:
         backup.drop()  # nothing was changed, so nothing needs it
         raise

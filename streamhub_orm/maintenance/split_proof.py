@@ -48,9 +48,12 @@ class Proof:
         return max(LISTED - len(self.findings), 0)
 
 
-def prove_split(place: DataDir, global_db: Path) -> Proof:
+def prove_split(
+    place: DataDir, global_db: Path, progress: Callable[[int, int], None] = lambda *_: None
+) -> Proof:
     """Look up every row of `global_db`, or of its backup, in the app.db of its app; read-only.
 
+    `progress` is told how many apps are done, and of how many.
     Raises `SplitCleanupError` with all that speaks against deleting them, or a
     `DatabaseFileError` where the global database itself cannot be used.
     """
@@ -76,9 +79,10 @@ def prove_split(place: DataDir, global_db: Path) -> Proof:
             app_id = registry.ids[name]
             return LegacyFiles(name, app_id, *paths, lambda: source, row_index=row_index)
 
-        for name, app_id in registry.ids.items():
+        for done, (name, app_id) in enumerate(registry.ids.items(), start=1):
             if rows.of(name, app_id):
                 _prove_app(place, name, legacy_files, proof)
+            progress(done, len(registry.ids))
     if proof.findings:
         raise SplitCleanupError(place.global_db, proof.findings, proof.unlisted)
     return proof

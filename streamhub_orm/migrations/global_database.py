@@ -23,6 +23,7 @@ from streamhub_orm.migrations.global_file import (
     upgrade_global_file,
 )
 from streamhub_orm.migrations.legacy_files import require_legacy_tables
+from streamhub_orm.migrations.revisions import route_down
 from streamhub_orm.migrations.states import FileState, State, look_at, look_for_upgrade
 from streamhub_orm.migrations.upgrading import Upgraded
 from streamhub_orm.migrations.worlds import GLOBAL
@@ -31,6 +32,8 @@ from streamhub_orm.registry import Registry, read_registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import sqlalchemy as sa
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.postgresql.engine import ServerEngine
@@ -93,6 +96,20 @@ def rehearse_global(place: DataDir) -> Upgraded:
     return Upgraded(found.revision, GLOBAL.head)
 
 
+def downgrade_global_on_server(
+    place: DataDir, target: str, *, drop_rows: bool, dry_run: bool
+) -> Upgraded:
+    """Take a control plane down to `target` in one transaction; a dry run rolls it back.
+
+    Raises what `change_server` raises.
+    """
+    from streamhub_orm.migrations.server import change_server  # noqa: PLC0415 - an extra
+
+    route = route_down(GLOBAL, target)
+    with global_faults(place, "taking it down"), closing(engine_of(place)) as engine:
+        return change_server(engine, route, "downgrade", drop_rows=drop_rows, dry_run=dry_run)
+
+
 def require_no_file_in_use(place: DataDir) -> None:
     """Raise where an empty server would take the place of a global database in a file.
 
@@ -134,6 +151,21 @@ def global_faults(place: DataDir, doing: str) -> Iterator[None]:
 
     with told(str(place.global_url), doing):
         yield
+
+
+@contextmanager
+def reading_server(place: DataDir, doing: str) -> Iterator[sa.Connection]:
+    """Yield a connection to the control plane in one transaction that only reads: one snapshot.
+
+    Raises a `ControlPlaneError`, which says that it came while `doing` something.
+    """
+    with (
+        global_faults(place, doing),
+        closing(engine_of(place)) as engine,
+        engine.connect(read_only=True) as connection,
+        connection.begin(),
+    ):
+        yield connection
 
 
 def engine_of(place: DataDir) -> ServerEngine:

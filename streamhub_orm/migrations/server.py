@@ -42,9 +42,10 @@ _LOCK: Final = int.from_bytes(b"strmhub")
 """Key of the advisory lock that admits one change of the schema at a time, in this database."""
 _LOCK_SECONDS: Final = 60
 _TABLES: Final = sa.text(
-    "SELECT table_name FROM information_schema.tables "
-    "WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name"
+    "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(current_schema()) "
+    "AND relkind IN ('r', 'p') ORDER BY relname"
 )
+"""From the catalogue: information_schema leaves out what this user may not read."""
 _TODO_OTHER: Final = "Name a database of its own: CREATE DATABASE makes one."
 
 
@@ -127,9 +128,16 @@ def upgrade_server(engine: ServerEngine, *, route: Route | None = None) -> Upgra
 
 
 def change_server(
-    engine: ServerEngine, route: Route, command: str, *, drop_rows: bool = False
+    engine: ServerEngine,
+    route: Route,
+    command: str,
+    *,
+    drop_rows: bool = False,
+    dry_run: bool = False,
 ) -> Upgraded:
     """Carry out an Alembic command that writes: upgrade, downgrade or stamp, in one transaction.
+
+    A `dry_run` of the last two rolls it back.
 
     A downgrade that would take rows away is refused, unless with `drop_rows`; there is nothing
     below the revision that a server begins with.
@@ -145,11 +153,13 @@ def change_server(
             GLOBAL.name,
             f"on a server the history begins at {SERVER_START}; drop the database instead",
         )
-    with _locked(engine) as connection, alembic_lock, connection.begin():
+    with _locked(engine) as connection, alembic_lock, connection.begin() as transaction:
         if command == "downgrade" and not drop_rows:
             _require_no_loss(connection, engine.server, found.revision, reached)
         route.run(connection)
         after = read_server_state(connection, engine.server).revision
+        if dry_run:
+            transaction.rollback()
     return Upgraded(found.revision, after)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -18,7 +20,7 @@ from streamhub_orm.errors import (
     HiddenValueError,
     StreamHubError,
 )
-from streamhub_orm.postgresql.faults import fault_of, hide_values, refusal_of
+from streamhub_orm.postgresql.faults import fault_of, hide_values, refusal_of, standby_fault
 from streamhub_orm.schema.json_text import json_from_text, json_to_server
 
 if TYPE_CHECKING:
@@ -31,16 +33,46 @@ READY_CONNECTIONS: Final = 8
 _WAIT_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 5
 _LOOK_AFTER_SECONDS: Final = 1.0
-"""Idle for longer, a connection is looked at before it is used: the server may have restarted."""
+"""Idle for longer, a connection is tried before it is used: its server may be without power."""
 _SERVER: Final = "server"
 _USED_AT: Final = "used_at"
 _READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITING: Final = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_LOCKED: Final = "locked"
+_LOCK: Final = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
+"""`streamhub_orm.services.core.take_turn` takes the same lock within a transaction."""
+_UNLOCK: Final = "SELECT pg_advisory_unlock_all()"
+_LOCK_TIMEOUT: Final = "-c lock_timeout=5s"
+"""A session waits for another one as long as it would for the write lock of a file."""
 _APPLICATION: Final = "streamhub-orm"
 
 
 class ServerConnection(psycopg.Connection[Any]):
-    """A connection whose work another thread can end."""
+    """A connection whose work another thread can end, and of which a forked child knows nothing."""
+
+    def __init__(self, pgconn: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Note whose it is."""
+        super().__init__(pgconn)
+        self._process = os.getpid()
+
+    def __del__(self, *_: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Warn, as psycopg does, where it was not closed; in a child it is the parent's."""
+        if getattr(self, "_process", None) == os.getpid():
+            super().__del__()
+
+    def is_lost(self) -> bool:
+        """Tell whether the server has ended it, as far as that has come here; asks nobody.
+
+        Takes 2 µs. A connection at rest has nothing to be read, unless the server takes its leave.
+        """
+        pgconn, poll = self.pgconn, select.poll()
+        try:
+            poll.register(pgconn.socket, select.POLLIN)
+            while poll.poll(0):
+                pgconn.consume_input()
+        except psycopg.Error:
+            return True
+        return False
 
     def stop(self) -> None:
         """Let it roll back and close, and do nothing else; end the statement that is at work."""
@@ -74,12 +106,35 @@ class ServerDialect(PGDialect_psycopg):
         return ServerConnection.connect(*arguments, **options)
 
     def do_begin(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
-        """Begin; the driver's own transaction control is off."""
-        reading = dbapi_connection.info.get(READ_ONLY, False)
-        dbapi_connection.driver_connection.execute(_READING if reading else _WRITING)
+        """Begin; the driver's own transaction control is off.
+
+        Raises `ControlPlaneReadOnlyError` for a session that writes, on a standby.
+        """
+        info = dbapi_connection.info
+        try:
+            dbapi_connection.driver_connection.execute(
+                _READING if info.get(READ_ONLY, False) else _WRITING
+            )
+        except psycopg.errors.FeatureNotSupported as error:  # "serializable", says a standby
+            raise standby_fault(error, info[_SERVER]) from error
+
+    def do_rollback(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
+        """Roll back; a connection that is lost has nothing left to be rolled back."""
+        try:
+            dbapi_connection.rollback()
+        except psycopg.Error:
+            if not dbapi_connection.driver_connection.closed:
+                raise
+            dbapi_connection.invalidate()
 
     def do_commit(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
-        """Commit; raises `CommitInDoubtError` where the connection ends before the answer."""
+        """Commit; raises `CommitInDoubtError` where the connection ends before the answer.
+
+        One that has ended before is asked nothing, and left nothing in doubt.
+        """
+        if dbapi_connection.driver_connection.is_lost():
+            message = "the server to have ended the connection before the commit"
+            raise psycopg.OperationalError(message)
         try:
             dbapi_connection.commit()
         except psycopg.Error as error:
@@ -164,6 +219,14 @@ class _Connection(sa.Connection):
             raise found from None
 
 
+def connect(url: ServerUrl) -> ServerConnection:
+    """Return a connection past any pool, in autocommit; raises psycopg's errors."""
+    dialect: Any = ServerDialect
+    _, options = dialect().create_connect_args(url.url)
+    wanted: dict[str, Any] = options | _connect_arguments(url)
+    return ServerConnection.connect(**wanted)
+
+
 class ServerEngine:
     """One engine on a control plane, with a pool that heals by itself.
 
@@ -174,6 +237,7 @@ class ServerEngine:
         """Make the engine; nothing is opened."""
         self.url = url
         self.server = str(url)
+        self._most = 2 * ready
         self.engine = sa.create_engine(
             url.url.set(drivername="postgresql+streamhub"),
             pool_size=ready,
@@ -184,13 +248,7 @@ class ServerEngine:
             hide_parameters=True,
             json_serializer=json_to_server,
             json_deserializer=json_from_text,
-            connect_args={
-                "autocommit": True,
-                "connect_timeout": _CONNECT_SECONDS,
-                "application_name": _APPLICATION,
-                "options": "-c timezone=UTC",
-                **_keepalives,
-            },
+            connect_args=_connect_arguments(url),
         )
         self.engine._connection_cls = _Connection  # noqa: SLF001 - as there
         self.engine.info_server = self.server  # type: ignore[attr-defined]
@@ -205,8 +263,7 @@ class ServerEngine:
         except sa.exc.TimeoutError as error:
             raise ControlPlaneBusyError(
                 self.server,
-                f"all of this process's {2 * READY_CONNECTIONS} connections in use for "
-                f"{_WAIT_SECONDS:g} s",
+                f"all {self._most} connections that may be open in use for {_WAIT_SECONDS:g} s",
                 "one to be given back",
                 "End sessions sooner, and do not open one inside another.",
             ) from error
@@ -214,6 +271,24 @@ class ServerEngine:
             raise refusal_of(error.orig, self.server) from None
         connection.info[READ_ONLY] = read_only
         return connection
+
+    def lock(self, connection: sa.Connection, turn: str) -> None:
+        """Take the lock of a text, outside of any transaction; raises `ControlPlaneBusyError`."""
+        raw = connection.connection.driver_connection
+        connection.info[_LOCKED] = True
+        try:
+            raw.execute(_LOCK, (turn,))  # type: ignore[union-attr]
+        except psycopg.Error as error:
+            connection.invalidate()
+            raise (fault_of(error, self.server) or refusal_of(error, self.server)) from None
+
+    def unlock(self, connection: sa.Connection) -> None:
+        """Give back the locks of `lock`."""
+        if connection.info.pop(_LOCKED, False):
+            try:
+                connection.connection.driver_connection.execute(_UNLOCK)  # type: ignore[union-attr]
+            except psycopg.Error:
+                connection.invalidate()  # which ends them too
 
     def close(self) -> None:
         """Close every connection that nobody has in hand."""
@@ -227,24 +302,38 @@ class ServerEngine:
         record.info[_SERVER] = self.server
 
 
-_keepalives: Final = {
+_DEFAULTS: Final = {
+    "connect_timeout": _CONNECT_SECONDS,
+    "application_name": _APPLICATION,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
+    "tcp_user_timeout": 10_000,
 }
-"""A network that swallows packets ends a statement after 25 s; TCP's own defaults take hours."""
+"""What a URL does not say otherwise. By the last four a network that swallows packets ends a
+statement after 10 s, and a wait for its answer after 25; TCP's own defaults take hours."""
+
+
+def _connect_arguments(url: ServerUrl) -> dict[str, Any]:
+    """Return what psycopg needs beside what the URL says, which comes first."""
+    given = url.url.query
+    own = (os.environ.get("PGOPTIONS", ""), given.get("options", ""))
+    options = [_LOCK_TIMEOUT, *own, "-c timezone=UTC"]
+    chosen = {name: value for name, value in _DEFAULTS.items() if name not in given}
+    return chosen | {"autocommit": True, "options": " ".join(map(str, filter(None, options)))}
 
 
 def _note_use(_: object, record: sa.pool.ConnectionPoolEntry) -> None:
     record.info[_USED_AT] = time.monotonic()
 
 
-def _look(
-    connection: psycopg.Connection[Any], record: sa.pool.ConnectionPoolEntry, _: object
-) -> None:
+def _look(connection: ServerConnection, record: sa.pool.ConnectionPoolEntry, _: object) -> None:
     used_at = record.info.get(_USED_AT)
-    if used_at is None or time.monotonic() - used_at < _LOOK_AFTER_SECONDS:
+    if used_at is None:
+        return
+    if connection.is_lost():
+        raise sa.exc.DisconnectionError
+    if time.monotonic() - used_at < _LOOK_AFTER_SECONDS:
         return
     try:
         connection.execute("SELECT 1")

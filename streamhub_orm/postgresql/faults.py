@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,11 @@ _BY_STATE: Final[dict[str, tuple[type[ControlPlaneFaultError], str, str]]] = {
         "Make room on the server, then try again.",
     ),
     "53200": (ControlPlaneFullError, "memory for the statement", "Give the server more memory."),
+    "53400": (
+        ControlPlaneFullError,
+        "no limit of the server to be reached",
+        "Raise the limit that the message names.",
+    ),
     "53300": (
         ControlPlaneBusyError,
         "a connection to be free",
@@ -60,6 +66,11 @@ _BY_STATE: Final[dict[str, tuple[type[ControlPlaneFaultError], str, str]]] = {
         ConnectionLostError,
         "a statement within idle_in_transaction_session_timeout",
         "Nothing was committed. Keep sessions short, then do the work again.",
+    ),
+    "42P01": (
+        ControlPlaneMissingError,
+        "the tables of a control plane",
+        "Set it up with `streamhub-db upgrade --global-url …`, or promote an installation.",
     ),
     "42501": (
         ControlPlaneAccessError,
@@ -93,6 +104,12 @@ _AT_CONNECT: Final = (
         "Correct sslmode and its files.",
     ),
 )
+
+
+def standby_fault(error: psycopg.Error, server: str) -> StreamHubError:
+    """Return our error for a server that cannot begin a transaction that writes."""
+    kind, expected, todo = _BY_STATE["25006"]
+    return kind(server, said_by(error), expected, todo)
 
 
 def fault_of(
@@ -157,9 +174,14 @@ def said_by(error: psycopg.Error) -> str:
         return primary
     lines = (line.strip().removeprefix("- ") for line in str(error).splitlines())
     said = next((line for line in lines if line and not line.startswith(_HEADINGS)), "")
-    return said.removeprefix("connection failed: ") or type(error).__name__
+    return _BEFORE_REASON.sub("", said) or type(error).__name__
 
 
+_BEFORE_REASON: Final = re.compile(
+    r"^(connection failed: |connection is bad: |consuming input failed: )?"
+    r"(connection to server .*? failed: )?(FATAL:  )?"
+)
+"""What libpq says before the reason: host and port, which our errors name by themselves."""
 _HEADINGS: Final = ("Multiple connection attempts failed", "Is the server running")
 """Lines of libpq around what happened."""
 

@@ -75,6 +75,9 @@ class OpenRegistry(Protocol):
     def idle_connections(self) -> list[sqlite3.Connection]:
         """Return the connections to files that nobody has in hand."""
 
+    def leave_to_parent(self) -> None:
+        """In a child after fork, forget the connections that `idle_connections` leaves out."""
+
     def close(self) -> None:
         """Close the connection; the next look-up opens one again."""
 

@@ -157,6 +157,9 @@ class RegistryConnection:
         idle = self._connection is not None and not self._lock.locked()
         return [self._connection] if self._connection is not None and idle else []
 
+    def leave_to_parent(self) -> None:
+        """Do nothing: `engine.forks` leaves connections to files."""
+
     def _find_global_state(self) -> GlobalState:
         with self._lock, translated(self._place.global_db, "reading"):
             connection = self._connected()

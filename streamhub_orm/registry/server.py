@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from streamhub_orm.data_dir import DataDir
 
 _PLATFORM: Final = "platform"
+_READY: Final = 1
+"""Connections of an engine of its own that stay open."""
 _IDS: Final = sa.text("SELECT name, id FROM apps ORDER BY id")
 _OF_TENANT: Final = sa.text(
     "SELECT name FROM apps WHERE tenant_id = :tenant OR (:owns_rest AND tenant_id IS NULL) "
@@ -41,7 +43,7 @@ class ServerRegistry:
         """Look by `engine`, or by one of its own, which `close` ends; nothing is opened."""
         assert place.global_url is not None  # noqa: S101 - the caller looked
         self._place = place
-        self._engine = engine or ServerEngine(place.global_url)
+        self._engine = engine or ServerEngine(place.global_url, ready=_READY)
         self._owns_engine = engine is None
 
     def read(self) -> Registry:
@@ -98,6 +100,11 @@ class ServerRegistry:
     def idle_connections(self) -> list[Any]:
         """Return no connection: the engine leaves its own to the parent at a fork."""
         return []
+
+    def leave_to_parent(self) -> None:
+        """In a child after fork, forget the connections of an engine of its own."""
+        if self._owns_engine:
+            self._engine.leave_to_parent()
 
     def _find(self, name: str) -> sa.Row[Any] | None:
         with self._reading() as connection:

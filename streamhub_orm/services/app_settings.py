@@ -1,7 +1,8 @@
 """The config.yaml of an app: read as the Node core reads it, and changed without losing a key.
 
-Functions take a session on the global database: its write lock orders those who change one file,
-and the row of the app gets the display name and the room prefix that the file then says. The file
+Functions take a session on the global database: its write lock, or the lock of the app's row on a
+server, orders those who change one file, and the row gets the display name and the room prefix that
+the file then says. The file
 is exchanged at once, the row when the session commits; `reload` brings the row up to the file.
 Where the registry does not know the app they raise `UnknownAppError`.
 """
@@ -106,7 +107,7 @@ def _edit(  # noqa: PLR0913 - what the functions above have in common
     given: object,
     now: datetime | None,
 ) -> Edited:
-    apps.get_id(session, name)
+    apps.get_id(session, name, lock=True)
     moment = now or utc_now()
     path: Path = place.app_config(name)
     with translated(path, "changing it"):

@@ -28,7 +28,7 @@ from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, Tenant
 from streamhub_orm.registry import find_legacy_files_in
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services import app_folders
-from streamhub_orm.services.core import database_of, get_row
+from streamhub_orm.services.core import database_of, get_row, take_turn
 from streamhub_orm.settings import load_app_config
 from streamhub_orm.settings.core_settings import merged, shown_names
 
@@ -56,6 +56,7 @@ __all__ = [
 ]
 
 _FIND_ID: Final = sa.select(App.id).where(App.name == sa.bindparam("wanted"))
+_LOCK_ID: Final = _FIND_ID.with_for_update(key_share=True)
 _NAMES: Final = {"display_name": "display_name", "room_prefix": "livekit_room_prefix"}
 """Keys of config.yaml, and the columns that hold the same."""
 _WAIT_SECONDS: Final = 5.0
@@ -99,6 +100,7 @@ def create(  # noqa: PLR0913 - what an app is made of
     within `streamhub_orm.services.quotas.reserve`.
     """
     require_app_name(name)
+    take_turn(session, _turn_of(name))
     if find(session, name) is not None:
         raise AppExistsError(name)
     get_row(session, Tenant, tenant_id, UnknownTenantError)
@@ -160,9 +162,13 @@ def get(session: Session, name: str) -> App:
     return app
 
 
-def get_id(session: Session, name: str) -> int:
-    """Return the id of an app, whatever else is in its row. Raises as `get` does."""
-    app_id = session.scalars(_FIND_ID, {"wanted": name}).one_or_none()
+def get_id(session: Session, name: str, *, lock: bool = False) -> int:
+    """Return the id of an app, whatever else is in its row. Raises as `get` does.
+
+    With `lock`, in a session that writes, nobody else can lock or change the row until it ends.
+    """
+    statement = _LOCK_ID if lock else _FIND_ID
+    app_id = session.scalars(statement, {"wanted": name}).one_or_none()
     if app_id is None:
         raise _unknown(session, name)
     return app_id
@@ -226,10 +232,7 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
         is_left_over = (
             name in app_folders.remove_set_aside(databases.place.apps) or app_db.parent.is_dir()
         )
-    with databases.global_session() as session:
-        app = find(session, name) if is_left_over else get(session, name)
-        if app is not None:
-            session.delete(app)
+    databases.global_session().run(_delete_row, name, is_left_over=is_left_over)
     try:
         # Who opened it since the first look is the last one: it is in no registry now.
         _close(databases, name)
@@ -239,6 +242,17 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
         done = f"The app {name!r} is deleted from the registry, its folder is not."
         todo = "End its sessions; to remove the folder, delete the app again with purge (--purge)."
         raise UnfinishedError(error.path, error, done, todo) from error
+
+
+def _delete_row(session: Session, name: str, *, is_left_over: bool) -> None:
+    app = find(session, name) if is_left_over else get(session, name)
+    if app is not None:
+        session.delete(app)
+
+
+def _turn_of(name: str) -> str:
+    """Return the turn of those who make or remove the folder of an app."""
+    return f"app {name}"
 
 
 def _unknown(session: Session, name: str) -> UnknownAppError:
@@ -257,7 +271,8 @@ def _of_tenant(statement: sa.Select[Any], tenant_id: str | None) -> sa.Select[An
 
 def _remove_folder(databases: Databases, name: str) -> None:
     place = databases.place
-    with databases.global_session() as session:  # its write lock: nobody creates the app anew
+    with databases.global_session(turn=_turn_of(name)) as session:  # nobody creates it meanwhile
+        session.connection()  # takes the write lock of a file
         if find(session, name) is None:
             app_folders.set_aside(place.app_db(name).parent)
     app_folders.remove_set_aside(place.apps)

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 
 from streamhub_orm.databases.sessions import begun
 from streamhub_orm.engine.connections import lossy_text
-from streamhub_orm.engine.engines import raw_connection, unreadable_text
+from streamhub_orm.engine.engines import READ_ONLY, raw_connection, unreadable_text
 from streamhub_orm.errors import HiddenValueError
 
 if TYPE_CHECKING:
@@ -36,9 +36,13 @@ __all__ = [
     "get_row",
     "rows_of",
     "table_of",
+    "take_turn",
 ]
 
 _SQLITE: Final = "sqlite"
+_TURN: Final = sa.select(
+    sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("turn"), 0))
+)
 _FILE: Final = sa.text("SELECT file FROM pragma_database_list")
 
 T = TypeVar("T", bound="DeclarativeBase")
@@ -76,6 +80,17 @@ def connection_of(session: Session) -> sa.Connection:
     """
     session.flush()
     return session.connection()
+
+
+def take_turn(session: Session, turn: str) -> None:
+    """Wait until no other session that writes holds the same turn, and hold it until the end.
+
+    On a file the write lock does the same for all. On a server the session goes on seeing what was
+    there when it began: `Databases.global_session(turn=…)` waits before that.
+    """
+    connection = session.connection()
+    if connection.dialect.name != _SQLITE and not connection.info.get(READ_ONLY):
+        connection.execute(_TURN, {"turn": turn})
 
 
 def rows_of(

@@ -95,8 +95,8 @@ class Offences:
         """Record an offence; return the ban that it led to, and None for most.
 
         No statement is run, so no lock taken, until an address has offended often enough. Nothing
-        is recorded where `settings.autoban` is off, nor of a private address. Raises
-        `AddressError`.
+        is recorded where `settings.autoban` is off, nor of a private address. Done again after a
+        conflict of sessions, it counts once more, which changes nothing. Raises `AddressError`.
         """
         moment = now or utc_now()
         address = parse_address(ip)

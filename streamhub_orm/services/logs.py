@@ -179,8 +179,7 @@ def purge(
         raise LogSettingError(setting, chunk_rows, "a number of lines from 1")
     deleted = 0
     while until is not None:
-        with databases.global_session() as session:
-            chunk = _delete_before(session, until, limit=chunk_rows)
+        chunk = databases.global_session().run(_delete_before, until, limit=chunk_rows)
         deleted += chunk
         if chunk < chunk_rows:
             break

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,19 +22,21 @@ from streamhub_orm.errors import (
     UsageUnknownError,
 )
 from streamhub_orm.global_db import Tenant
+from streamhub_orm.retrying import after_conflicts
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services import apps, usage
-from streamhub_orm.services.core import get_row
+from streamhub_orm.services.core import get_row, take_turn
 from streamhub_orm.services.limits import FREE, PLATFORM, Limits, Metric, get, update
 from streamhub_orm.services.usage import GIB, Recorded, UnreadApp
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy.orm import Session
 
     from streamhub_orm.databases import Databases
+    from streamhub_orm.fleet import Reading
 
 __all__ = [
     "FREE",
@@ -158,34 +160,39 @@ class Usage:
         return [it for it, limit in limits.items() if limit is not None and self.used(it) >= limit]
 
 
-def measure(databases: Databases, tenant_id: str, *, now: datetime | None = None) -> Usage:
+def measure(
+    databases: Databases,
+    tenant_id: str,
+    *,
+    now: datetime | None = None,
+    read: Callable[[list[str]], Iterable[Reading[usage.AppUse]]] | None = None,
+) -> Usage:
     """Count what a tenant uses; it takes no lock. NULL as an app's tenant is the platform.
 
     Each app's database is read without an engine and without being upgraded. One that cannot be
     read is named in `unread`. An app that nobody has opened yet uses nothing, unless rows of an
-    older release wait for its first opening: then it is `unread` too. Raises `StoredValueError`
-    where the tenant's limits are malformed.
+    older release wait for its first opening: then it is `unread` too. `read` gives the use of apps
+    where it was counted before, of many tenants at once. Raises `StoredValueError` where the
+    tenant's limits are malformed.
     """
     moment = (now or utc_now()).astimezone(UTC)
     with databases.global_session(read_only=True) as session:
         limits = get(session, tenant_id)
         names = apps.list_names(session, tenant_id)
         recorded = usage.find_recorded(session, tenant_id, moment)
-    read_minutes = usage.minutes_reader(moment)
-
-    def read_all(connection: sqlite3.Connection) -> tuple[int, float, int]:
-        streams = usage.count_active_streams(connection)
-        return streams, read_minutes(connection), usage.read_bytes(connection)
-
-    readings = list(usage.read_or_nothing(databases.place, names, read_all, (0, 0.0, 0)))
-    counts = [reading.value for reading in readings if reading.value is not None]
+    if read is None:
+        count, nothing = usage.use_reader(moment), usage.AppUse()
+        readings = list(usage.read_or_nothing(databases.place, names, count, nothing))
+    else:
+        readings = list(read(names))
+    uses = [reading.value for reading in readings if reading.value is not None]
     return Usage(
         tenant_id,
         limits,
         apps=len(names),
-        concurrent_streams=sum(streams for streams, _, _ in counts),
-        recording_minutes=sum(minutes for _, minutes, _ in counts),
-        storage_bytes=sum(size for _, _, size in counts),
+        concurrent_streams=sum(use.streams for use in uses),
+        recording_minutes=sum(use.recording_minutes for use in uses),
+        storage_bytes=sum(use.stored_bytes for use in uses),
         recorded=recorded,
         unread=tuple(usage.unread(reading) for reading in readings if reading.value is None),
     )
@@ -219,6 +226,7 @@ def decide(  # noqa: PLR0913 - who wants how much of what, and how strictly it i
     if who.is_exempt or enforcement is Enforcement.OFF:
         return Decision(Verdict.PASSES)
     tenant_id = str(who.tenant_id)
+    take_turn(session, _turn_of(tenant_id))
     get_row(session, Tenant, tenant_id, UnknownTenantError)
     limit = get(session, tenant_id).of(metric)
     if limit is None:
@@ -246,8 +254,9 @@ def reserve(  # noqa: PLR0913 - as of `decide`
     """Let the caller take one more, or `amount` in the unit of the limit, of what a tenant may use.
 
     Refused is who asks where the limit is reached, and where `amount` would exceed it. Holds the
-    write lock of the global database from the count to the end of the block, so of several callers
-    who reserve, one gets the last slot, and the others count what it added. The Node core knows
+    write lock of the global database, or on a server the turn of the tenant, from the count to the
+    end of the block, so of several callers who reserve, one gets the last slot, and the others
+    count what it added. The Node core knows
     nothing of this. Inside the block the session that is yielded is the one to write to the global
     database with; an app's session is opened inside it, not around it:
 
@@ -258,14 +267,25 @@ def reserve(  # noqa: PLR0913 - as of `decide`
     Raises `QuotaExceededError`, `UsageUnknownError` where there is a limit but an app cannot be
     read, and what `decide` raises.
     """
-    with databases.global_session() as session:
-        session.connection()  # takes the lock
-        decision = decide(
-            databases, session, caller, metric, amount, enforcement=enforcement, now=now
-        )
-        if decision.error is not None and not decision:
-            raise decision.error
+    tenant_id = caller if isinstance(caller, str) else caller.tenant_id
+    turn = None if tenant_id is None else _turn_of(tenant_id)
+    for attempt in after_conflicts():
+        with attempt, ExitStack() as stack:
+            session = stack.enter_context(databases.global_session(turn=turn))
+            session.connection()  # takes the lock
+            decision = decide(
+                databases, session, caller, metric, amount, enforcement=enforcement, now=now
+            )
+            if decision.error is not None and not decision:
+                raise decision.error
+            begun = stack.pop_all()
+    with begun:
         yield session
+
+
+def _turn_of(tenant_id: str) -> str:
+    """Return the turn of those who count what a tenant uses, to take more of it."""
+    return f"quota {tenant_id}"
 
 
 def _used(

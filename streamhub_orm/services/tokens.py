@@ -222,8 +222,7 @@ def check_request(
     with databases.global_session(read_only=True) as session:
         check = verify(session, token, address=address, app=app, now=now)
     if check.touch_due and check.token_id is not None:
-        with databases.global_session() as session:
-            touch(session, check.token_id, now=now)
+        databases.global_session().run(touch, check.token_id, now=now)
     return check
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GIB",
+    "AppUse",
     "Recorded",
     "UnreadApp",
     "count_active_streams",
     "find_recorded",
     "minutes_reader",
+    "or_nothing",
     "read_bytes",
     "read_or_nothing",
     "unread",
+    "use_reader",
 ]
 
 T = TypeVar("T")
@@ -59,6 +62,16 @@ class UnreadApp:
 
     app: str
     reason: str
+
+
+class AppUse(NamedTuple):
+    """Use of one app, as it is counted in its database."""
+
+    streams: int = 0
+    """Streams that are live."""
+    recording_minutes: float = 0.0
+    """Minutes of the recordings that began in the month."""
+    stored_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,9 @@ def find_recorded(session: Session, tenant_id: str, now: datetime) -> Recorded |
         return None
     table = sa.table("quota_usage", *map(sa.column, columns))
     amounts = [
-        sa.func.coalesce(sa.func.sum(table.c[it]), 0.0) if it in columns else sa.literal(0.0)
+        sa.func.coalesce(sa.func.sum(table.c[it], type_=sa.Float), 0.0)
+        if it in columns
+        else sa.literal(0.0)
         for it in _AMOUNTS
     ]
     is_meant = (table.c.tenant_id == tenant_id) & (table.c.period == f"{now:%Y-%m}")
@@ -109,21 +124,23 @@ def read_or_nothing(
     One whose database is lost is an error: what it used nobody knows.
     """
     for reading in read_apps(place, names, read):
-        if not reading.missing:
-            yield reading
-            continue
-        try:
-            files = find_legacy_files(place, reading.app)
-            path = place.app_db(reading.app)
-            loss = find_loss(path, reading.app, recorded=files.is_recorded)
-            awaits_rows = files.hold_rows()
-        except StreamHubError as error:
-            yield Reading(reading.app, error=error)
-            continue
-        if loss is not None:
-            yield Reading(reading.app, error=loss)
-        else:
-            yield reading if awaits_rows else Reading(reading.app, nothing)
+        yield or_nothing(place, reading, nothing)
+
+
+def or_nothing(place: DataDir, reading: Reading[T], nothing: T) -> Reading[T]:
+    """Return a reading as `read_or_nothing` has it."""
+    if not reading.missing:
+        return reading
+    try:
+        files = find_legacy_files(place, reading.app)
+        path = place.app_db(reading.app)
+        loss = find_loss(path, reading.app, recorded=files.is_recorded)
+        awaits_rows = files.hold_rows()
+    except StreamHubError as error:
+        return Reading(reading.app, error=error)
+    if loss is not None:
+        return Reading(reading.app, error=loss)
+    return reading if awaits_rows else Reading(reading.app, nothing)
 
 
 def unread(reading: Reading[Any]) -> UnreadApp:
@@ -133,6 +150,17 @@ def unread(reading: Reading[Any]) -> UnreadApp:
         "app once, or run `streamhub-db upgrade`"
     )
     return UnreadApp(reading.app, missing if reading.error is None else str(reading.error))
+
+
+def use_reader(now: datetime) -> Callable[[sqlite3.Connection], AppUse]:
+    """Return what reads the use of one app in the month of `now`."""
+    read_minutes = minutes_reader(now)
+
+    def read(connection: sqlite3.Connection) -> AppUse:
+        streams = count_active_streams(connection)
+        return AppUse(streams, read_minutes(connection), read_bytes(connection))
+
+    return read
 
 
 def minutes_reader(now: datetime) -> Callable[[sqlite3.Connection], float]:

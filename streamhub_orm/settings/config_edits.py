@@ -145,11 +145,11 @@ def warnings_of(config: AppConfig) -> tuple[str, ...]:
     """Return what is better not in a config.yaml, and what it should have."""
     held = ((block, key, config.document.get(block)) for block, key in _IN_CLEAR)
     found = [
-        f"{block}.{key} stands in clear in it; secrets belong into secrets.json"
+        f"{config.path}: {block}.{key} stands in clear in it; secrets belong into secrets.json"
         for block, key, values in held
         if isinstance(values, dict) and values.get(key)
     ]
-    lacking = [] if config.document.get("room_prefix") else ["it has no room_prefix"]
+    lacking = [] if config.document.get("room_prefix") else [f"{config.path}: no room_prefix in it"]
     return tuple(found + lacking)
 
 

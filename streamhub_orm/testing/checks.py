@@ -1,4 +1,4 @@
-"""Checks that a test of a service makes: how SQLite runs a statement, and whose the rows are."""
+"""Checks that a test of a service makes: how a statement is run, and whose the rows are."""
 
 from __future__ import annotations
 
@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["assert_no_row_strays", "assert_uses_index", "plan_of", "plans_of"]
 
-_TABLE_STEP: Final = re.compile(r"(?:SEARCH|SCAN) (?!CONSTANT ROW)(?!.* VIRTUAL TABLE)")
+_SQLITE: Final = "sqlite"
+_TABLE_STEP: Final = re.compile(
+    r"(?:SEARCH|SCAN) (?!CONSTANT ROW)(?!.* VIRTUAL TABLE)(?P<table>\w+)"
+)
 _BY_INDEX: Final = re.compile(
     r" USING (?:COVERING INDEX|INDEX|INTEGER PRIMARY KEY|PRIMARY KEY) ?(?P<name>\w*)"
 )
+_AUTOMATIC: Final = "sqlite_autoindex_"
+_SERVER_STEP: Final = re.compile(
+    r"Seq Scan|(?:Scan(?: Backward)? using|Index Scan on) (?P<name>\w+)"
+)
+_ANY_INDEX: Final = "SET LOCAL enable_seqscan = {}"
+"""Without it a server would use no index for a table of a few rows."""
 
 
 def plan_of(
@@ -50,31 +59,70 @@ def plans_of(session: Session, call: Callable[[], object]) -> list[str]:
 
 
 def _explained(connection: sa.Connection, sql: str, values: Any) -> str:  # noqa: ANN401 - the driver's
-    steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
-    return "\n".join(step.detail for step in steps)
+    if connection.dialect.name == _SQLITE:
+        steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+        return "\n".join(step.detail for step in steps)
+    connection.exec_driver_sql(_ANY_INDEX.format("off"))
+    lines = connection.exec_driver_sql(f"EXPLAIN (COSTS OFF) {sql}", values).scalars().all()
+    connection.exec_driver_sql(_ANY_INDEX.format("DEFAULT"))
+    return "\n".join(lines)
 
 
 def assert_uses_index(
     session: Session,
-    statement: sa.Executable,
+    statement: sa.Executable | Callable[[], object],
     index: str | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> None:
-    """Run a statement, and fail where SQLite walks over all of a table for it.
+    """Run a statement, and fail where all of a table is walked over for it.
 
-    With `index`, one step must use the index of this name too. Walking along an index in order,
-    as a page does, counts as using it; one that SQLite makes for the statement alone does not.
+    In place of a statement it takes a function, whose last statement is meant. With `index`, one
+    step must use the index of this name too; the one of a primary key or of a unique constraint is
+    called as the model calls the constraint. Walking along an index in order, as a page does,
+    counts as using it; one that SQLite makes for the statement alone does not. On a server it fails
+    where no index can serve the statement: what the server chooses depends on how many rows it has
+    counted.
     """
-    plan = plan_of(session, statement, params)
-    steps = [step for step in plan.splitlines() if _TABLE_STEP.match(step)]
-    found = [_BY_INDEX.search(step) for step in steps]
-    walked = [step for step, match in zip(steps, found, strict=True) if match is None]
+    if callable(statement):
+        *_, plan = plans_of(session, statement)
+    else:
+        plan = plan_of(session, statement, params)
+    used = _steps_of(session, plan)
+    walked = [step for step, name in used if name is None]
     if walked:
         message = f"no index is used by: {'; '.join(walked)}\nThe whole plan:\n{plan}"
         raise AssertionError(message)
-    if index is not None and index not in {match["name"] for match in found if match}:
+    if index is not None and index not in {name for _, name in used}:
         message = f"the index {index} is not used. The whole plan:\n{plan}"
         raise AssertionError(message)
+
+
+def _steps_of(session: Session, plan: str) -> list[tuple[str, str | None]]:
+    """Return the steps on tables, each with the index that it uses, or None."""
+    if session.connection().dialect.name != _SQLITE:
+        matches = [(step, _SERVER_STEP.search(step)) for step in plan.splitlines()]
+        return [(step.strip(), match["name"]) for step, match in matches if match]
+    found = []
+    for step in plan.splitlines():
+        of_table = _TABLE_STEP.match(step)
+        if of_table:
+            match = _BY_INDEX.search(step)
+            found.append(
+                (step, None if match is None else _named(session, match["name"], of_table["table"]))
+            )
+    return found
+
+
+def _named(session: Session, index: str, table: str) -> str:
+    """Return the name of an index; where SQLite has named it by itself, that of its constraint."""
+    if index.startswith(_AUTOMATIC):
+        table = index.removeprefix(_AUTOMATIC).rpartition("_")[0]
+        pragma = sa.text("SELECT origin FROM pragma_index_list(:table) WHERE name = :index")
+        origin = session.scalar(pragma, {"table": table, "index": index})
+        if origin == "u":
+            columns = sa.text("SELECT name FROM pragma_index_info(:index) ORDER BY seqno")
+            return "_".join(("uq", table, *session.scalars(columns, {"index": index})))
+    return f"pk_{table}" if index.startswith(_AUTOMATIC) or not index else index
 
 
 def assert_no_row_strays(databases: Databases) -> None:

@@ -145,11 +145,18 @@ class _Run:
         canaries = caution.canaries_of(plan)
         jobs = jobs or os.cpu_count() or 1
         interrupts = Interrupts(interrupted)
-        return cls(plan, report, jobs, progress, time_stamp(), caution, canaries, interrupts)
+        run = cls(plan, report, jobs, progress, time_stamp(), caution, canaries, interrupts)
+        run.stop_for([name for name in caution.canary_apps if name in plan.errors])
+        return run
+
+    def stop_for(self, canaries: list[str]) -> None:
+        """Begin no app any more where a canary has failed."""
+        if canaries and self.stopped is None:
+            self.stopped = f"not attempted, since a canary failed: {', '.join(canaries)}"
 
     def upgrade(self) -> None:
         """Back up, split app by app, mark the split, then global and app upgrades."""
-        if self.plan.changes_global:
+        if self.plan.changes_global and self.stopped is None:
             self._back_up_global()
             if not self._record_backup():
                 return
@@ -309,6 +316,4 @@ class _Run:
         for report in canaries:
             if report.error is None and not self.report.dry_run:
                 report.error = self.caution.inspect(report.app, self.plan.place.app_db(report.app))
-        failed = [report.app for report in canaries if report.error is not None]
-        if failed and self.stopped is None:
-            self.stopped = f"not attempted, since a canary failed: {', '.join(failed)}"
+        self.stop_for([report.app for report in canaries if report.error is not None])

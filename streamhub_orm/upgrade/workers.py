@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
+from streamhub_orm.engine.ctrl_c import CtrlC
 from streamhub_orm.legacy.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -90,25 +90,26 @@ def run_on_each(  # noqa: PLR0913 - what is told of the work, and what is asked
     where the run then `breaks_off`.
     """
     all_items = list(items) if goes_on() else []
-    if jobs <= 1 or len(all_items) < _WORTH_A_PROCESS or threading.active_count() > 1:
+    if jobs <= 1 or len(all_items) < _WORTH_A_PROCESS or CtrlC.count_other_threads():
         for item in takewhile(lambda _: goes_on(), all_items):
             at_hand([item])
             yield item, work(item, progress)
         return
-    pool = _Pool(work, all_items, progress, goes_on, at_hand)
-    try:
-        yield from pool.run(min(jobs, len(all_items)))
-    except KeyboardInterrupt:
-        if breaks_off():
-            pool.kill()
-        raise
-    finally:
+    with CtrlC.without_thread():
+        pool = _Pool(work, all_items, progress, goes_on, at_hand)
         try:
-            pool.close()
+            yield from pool.run(min(jobs, len(all_items)))
         except KeyboardInterrupt:
             if breaks_off():
                 pool.kill()
             raise
+        finally:
+            try:
+                pool.close()
+            except KeyboardInterrupt:
+                if breaks_off():
+                    pool.kill()
+                raise
 
 
 class _Pool(Generic[Result]):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
+import socket
 import subprocess
+import time
 from typing import TYPE_CHECKING, Final
 
 import httpx
 import pytest
 
 from streamhub_orm import Databases
+from streamhub_orm.archives import create_archive
+from streamhub_orm.archives.verification import record_verified
 from streamhub_orm.services import tokens
 from streamhub_orm.testing.rows import add_token
 from tests.admin.conftest import Served, fill, query, run_sql, serving
@@ -68,6 +73,44 @@ def test_page_is_live(served: Served, browser: httpx.Client, place: DataDir) -> 
         assert "Fresh &lt;one&gt;" in shown.text
     finally:
         run_sql(place.global_db, "DELETE FROM apps WHERE name = 'Fresh <one>'")
+
+
+def test_page_shows_archives_as_the_report_does(
+    served: Served, browser: httpx.Client, place: DataDir
+) -> None:
+    sign_in(browser, served.tokens["global"])
+    assert "no complete backup" in browser.get("/").text
+    archive = create_archive(place.root, place.root / "backups").archive
+    try:
+        shown = browser.get("/").text
+        assert f"<code>{archive.name}</code>" in shown
+        assert "0 min old" in shown
+        assert "not verified yet" in shown
+        record_verified(archive)
+        assert "verified 0 min ago" in browser.get("/").text
+    finally:
+        shutil.rmtree(archive.parent)
+
+
+def test_bucket_that_is_slow_holds_no_page_up(place: DataDir, tmp_path: Path) -> None:
+    """The page shows what the look before has found."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with Databases(place.root) as databases, databases.global_session() as session:
+            issued = add_token(session)
+        environment = {
+            "BACKUP_S3_BUCKET": "slow",
+            "BACKUP_S3_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "BACKUP_S3_ACCESS_KEY_ID": "key",
+            "BACKUP_S3_SECRET_ACCESS_KEY": "secret",
+        }
+        with (
+            serving(place, tmp_path, {}, **environment) as served,
+            httpx.Client(base_url=served.url, headers={"Origin": served.url}) as client,
+        ):
+            sign_in(client, issued.plaintext)
+            began = time.monotonic()
+            assert client.get("/", timeout=20).status_code == 200
+            assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("bearer", ["live", "revoked", "unknown", "elsewhere", "jwt"])

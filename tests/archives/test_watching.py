@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamhub_orm.archives import Places, check_freshness, create_archive, drill
+from streamhub_orm.archives import (
+    Places,
+    check_freshness,
+    create_archive,
+    drill,
+    survey_archives,
+)
 from streamhub_orm.archives.contents import compare_manifests, read_manifest
 from streamhub_orm.archives.names import ArchiveName
-from streamhub_orm.errors import UnusableArchiveError
+from streamhub_orm.archives.verify import verify_stored
+from streamhub_orm.errors import DamagedArchiveError, UnusableArchiveError
 from streamhub_orm.upgrade import upgrade_installation
 from tests.support.installations.snapshot import fingerprint_files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from streamhub_orm.archives.create import Created
@@ -110,3 +118,33 @@ def test_drill_finds_what_is_wrong_in_the_databases(
     drilled = drill(places)
     assert not drilled.ok
     assert drilled.faults == ["live: index idx_vods_room is missing"]
+
+
+def test_verification_is_recorded_with_the_file_and_void_once_it_is_written_to(
+    places: Places, created: Created
+) -> None:
+    (before,) = survey_archives(places)
+    assert (before.verified_at, before.verification) == (None, "not verified yet")
+    check_freshness(places, verify=True)
+    (facts,) = survey_archives(places)
+    assert facts.verified_at is not None
+    assert facts.in_words() == f"{created.archive.name} is 0 min old, verified 0 min ago"
+    with created.archive.open("r+b") as file:
+        file.seek(1000)
+        file.write(b"\0")
+    assert survey_archives(places)[0].verified_at is None
+
+
+def test_damaged_archive_is_not_recorded_as_verified(places: Places, created: Created) -> None:
+    created.archive.write_bytes(created.archive.read_bytes()[:-4000])
+    with pytest.raises(DamagedArchiveError):
+        verify_stored(places, "latest")
+    assert survey_archives(places)[0].verified_at is None
+
+
+@pytest.mark.parametrize("verify", [verify_stored, drill])
+def test_verify_and_drill_record_it(
+    places: Places, verify: Callable[[Places, str], object]
+) -> None:
+    verify(places, "latest")
+    assert check_freshness(places)[0].verified_at is not None

@@ -143,7 +143,8 @@ def test_settings_are_set_preset_written_and_reverted(data_dir: Path, tmp_path: 
     (tmp_path / "mine.yaml").write_bytes(b"# mine\nname: live\n")
     written = config(data_dir, "write", "live", str(tmp_path / "mine.yaml"))
     assert path.read_bytes() == b"# mine\nname: live\n"
-    assert written.stderr == "warning: it has no room_prefix\n"
+    assert written.stderr == f"warning: {path}: no room_prefix in it\n"
+    assert config(data_dir, "show", "live", "-q").stderr == ""
 
     kept = config(data_dir, "show", "live", "--json").report["backups"]
     assert len(kept) == 3

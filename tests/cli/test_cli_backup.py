@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyrage
 import pytest
 
+from streamhub_orm.readable import in_bytes
 from tests.support.installations.commands import run_in_process
 from tests.support.installations.snapshot import fingerprint_files, load_snapshot
 from tests.support.object_stores.proxy import Faults, proxy_before
@@ -74,6 +75,11 @@ def test_backup_is_listed_verified_and_restored(installation: Installation) -> N
     assert str(created["archive"]).startswith(str(installation.data_dir / "backups"))
     (listed,) = listed_in(installation)
     assert (listed["place"], listed["bytes"]) == ("local", created["bytes"])
+    words = run_in_process("--data-dir", installation.data_dir, "backup", "list").stdout
+    row, totals = words.splitlines()[1:]
+    size = in_bytes(int(str(listed["bytes"])))
+    assert row == f"local\t{listed['name']}\t0 min ago\t{size}\tyes"
+    assert totals.startswith(f"1 backup, {size}; ")
     assert backup(installation, "verify")["faults"] == []
     lose_file(installation.app_db("live"))
     restored = backup(installation, "restore", "latest")
@@ -340,6 +346,40 @@ def test_bucket_that_does_not_answer_hides_no_local_backup(installation: Install
     assert outcome.status == 1
     assert outcome.stdout.count("local") == 2
     assert "127.0.0.1:9" in outcome.stderr
+
+
+def test_status_knows_the_newest_archive_of_each_place(
+    installation: Installation, bucket: S3Settings
+) -> None:
+    backup(installation, "create")
+    backup(installation, "verify")
+    status = run_in_process("--data-dir", installation.data_dir, "--json", "status")
+    assert status.status == 0
+    local, there = status.report["archives"]
+    assert (local["place"], there["place"]) == ("local", "s3")
+    assert local["newest"] == there["newest"] is not None
+    assert all(each["verified_at"] and each["error"] is None for each in (local, there))
+    words = run_in_process("--data-dir", installation.data_dir, "status").stdout
+    name = local["newest"]
+    assert f"newest backup, local: {name} is 0 min old, verified 0 min ago\n" in words
+    assert f"newest backup, s3: {name} is 0 min old, verified 0 min ago\n" in words
+
+
+@pytest.mark.usefixtures("dead_bucket")
+def test_status_is_no_failure_where_the_bucket_does_not_answer(installation: Installation) -> None:
+    outcome = run_in_process("--data-dir", installation.data_dir, "status")
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert "newest backup, local: streamhub-backup-" in outcome.stdout
+    assert "newest backup, s3: no connection (gone)\n" in outcome.stdout
+
+
+def test_status_is_no_failure_where_the_settings_of_backups_are_wrong(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_RETENTION_DAYS", "many")
+    outcome = run_in_process("--data-dir", installation.data_dir, "status")
+    assert outcome.status == 0
+    assert "'many' (BACKUP_RETENTION_DAYS)" in outcome.stdout
 
 
 def places_of(report: dict[str, object]) -> list[dict[str, object]]:

@@ -54,6 +54,7 @@ def test_nodes_list_shows_who_is_stale(fresh: Path) -> None:
     assert node["last_seen_at"].endswith("Z")
     plain = run_in_process("--data-dir", fresh, "nodes", "list").stdout.splitlines()
     assert plain[1].split("\t")[:7] == ["n-1", "edge", "-", "-", "edge", "active", "stale"]
+    assert plain[1].endswith("\t2 min ago")
 
 
 def test_nodes_list_shows_a_node_whose_statistics_are_malformed(fresh: Path) -> None:

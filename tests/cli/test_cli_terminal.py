@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from streamhub_orm.init import make_installation as init
+from tests.support.installations import Options
 from tests.support.installations.commands import CHECKOUT, COMMAND, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.conftest import MakeInstallation
 
 
 def on_terminal(*arguments: str | Path, columns: int) -> str:
@@ -35,6 +40,46 @@ def on_terminal(*arguments: str | Path, columns: int) -> str:
         os.close(terminal)
     with os.fdopen(master, "rb") as shown:
         return shown.read1(65536).decode().replace("\r\n", "\n")
+
+
+_AT_ONCE: Final = """
+from streamhub_orm.cli import main, output
+output._SHOWN_AFTER_SECONDS = 0
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "phase"),
+    [
+        ("backup verify", "verifying"),
+        ("split cleanup --dry-run", "looking rows up"),
+        ("purge live --scope vods --yes", "recordings"),
+        ("downgrade --all-apps a0009", "downgrading"),
+    ],
+)
+def test_long_work_shows_how_far_it_is(
+    make_upgraded: MakeInstallation, command: str, phase: str
+) -> None:
+    data_dir = make_upgraded("monolith", options=Options(orphans=False)).data_dir
+    assert run_in_process("--data-dir", data_dir, "backup", "create").status == 0
+    words = [sys.executable, "-c", _AT_ONCE, "--data-dir", str(data_dir), *command.split()]
+    master, terminal = os.openpty()
+    try:
+        subprocess.run(
+            words,
+            cwd=CHECKOUT,
+            env={**os.environ, "TERM": "xterm"},
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+    with os.fdopen(master, "rb") as shown:
+        text = re.sub(r"\x1b\[[\d;]*m", "", shown.read1(65536).decode())
+    assert phase in text
+    assert re.search(r"\d+/\d+ \d:\d\d:\d\d left ", text)
 
 
 APPS = [f"channel-{number:02}" for number in range(60)]
@@ -87,7 +132,7 @@ def test_long_list_that_judges_nothing_shows_the_first(
 ) -> None:
     shown = on_terminal("--data-dir", fleet, *command, columns=80)
     assert "--all lists the other 11." in shown
-    assert "61 apps; " in shown.splitlines()[-1]
+    assert shown.splitlines()[-1].startswith("61 apps")
 
 
 @pytest.mark.parametrize("command", [("status",), ("check",), ("apps", "list")])
@@ -132,6 +177,11 @@ def test_quiet_command_prints_nothing_but_errors(fleet: Path, command: tuple[str
     outcome = run_in_process("--data-dir", fleet, "-q", *command)
     assert outcome.stdout == ""
     assert all(line.startswith("Error: ") for line in outcome.stderr.splitlines())
+
+
+def test_names_and_values_are_a_line_each_where_the_terminal_is_narrow(fleet: Path) -> None:
+    shown = on_terminal("--data-dir", fleet, "apps", "show", "live", columns=30)
+    assert "app: live\nid: 1\ntenant: platform\n" in shown
 
 
 def test_path_in_a_table_that_is_too_wide_is_one_word(fleet: Path) -> None:

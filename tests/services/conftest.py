@@ -30,13 +30,23 @@ ON_BOTH = frozenset(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on each kind of global database, unless it is marked as one of files."""
-    if "databases" not in metafunc.fixturenames:
-        return
+    """Run the tests of these modules on each kind of global database."""
     module = metafunc.module.__name__.rpartition(".")[2]
-    is_of_files = next(metafunc.definition.iter_markers("files"), None) is not None
-    if module in ON_BOTH and not is_of_files:
+    if "databases" in metafunc.fixturenames and module in ON_BOTH:
         metafunc.parametrize("databases", [SQLITE, POSTGRESQL], indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave a test, or one of its cases, to SQLite where it is marked as one of files."""
+    left_out = [item for item in items if _is_of_files(item)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _is_of_files(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    on_server = callspec is not None and POSTGRESQL in callspec.params.values()
+    return on_server and item.get_closest_marker("files") is not None
 
 
 @pytest.fixture
@@ -49,7 +59,7 @@ def databases(request: pytest.FixtureRequest, streamhub_place: DataDir) -> Itera
     url = request.getfixturevalue("streamhub_global_url")
     with Databases(streamhub_place.root, global_url=url) as opened:
         with opened.global_session() as session:
-            session.add(App(name="live"))
+            session.add(App(name="live", display_name="Live", livekit_room_prefix="live"))
         yield opened
 
 

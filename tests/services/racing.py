@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from streamhub_orm import Databases
+    from streamhub_orm.server_url import ServerUrl
 
 CHECKOUT: Final = Path(__file__).parents[2]
 PRELUDE: Final = """
@@ -23,10 +27,10 @@ sys.stdin.readline()
 """
 
 
-def race(script: str, data_dir: Path, *arguments: str, runners: int = 4) -> list[str]:
+def race(script: str, on: Databases, *arguments: str, runners: int = 4) -> list[str]:
     """Run the script in processes that start together; return the last line that each printed."""
-    command = [sys.executable, "-c", PRELUDE + script, str(data_dir), *arguments]
-    running = [_start(command) for _ in range(runners)]
+    command = [sys.executable, "-c", PRELUDE + script, str(on.place.root), *arguments]
+    running = [_start(command, on.place.global_url) for _ in range(runners)]
     for process in running:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", process.communicate()[1]
@@ -39,9 +43,15 @@ def race(script: str, data_dir: Path, *arguments: str, runners: int = 4) -> list
     return sorted(stdout.splitlines()[-1] for stdout, _ in outcomes)
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[str]:
+def _start(command: Sequence[str], server: ServerUrl | None) -> subprocess.Popen[str]:
+    named = (
+        {}
+        if server is None
+        else {"STREAMHUB_GLOBAL_URL": server.url.render_as_string(hide_password=False)}
+    )
     return subprocess.Popen(
         command,
+        env=os.environ | named,
         cwd=CHECKOUT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -114,11 +114,11 @@ def test_config_that_is_a_link_is_refused(databases: Databases, tmp_path: Path) 
 
 
 def test_two_who_change_one_file_at_once_lose_nothing(databases: Databases) -> None:
-    """The write lock of the global database orders them."""
+    """The write lock of the global database orders them, or the lock of the app's row."""
 
     def work(number: int) -> None:
-        with databases.global_session() as session:
-            app_settings.change(session, databases.place, "live", {"own": {f"k{number}": number}})
+        changes = {"own": {f"k{number}": number}}
+        databases.global_session().run(app_settings.change, databases.place, "live", changes)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:

@@ -34,7 +34,7 @@ from streamhub_orm.services import apps, streams, vods
 from streamhub_orm.services.quotas import Metric, reserve
 from streamhub_orm.settings import load_app_config, new_app_settings
 from streamhub_orm.settings.core_settings import merged
-from streamhub_orm.testing.checks import plans_of
+from streamhub_orm.testing.checks import assert_uses_index
 from tests.support.installations.facts import APP_MARKERS
 from tests.support.installations.snapshot import fingerprint_files
 
@@ -48,8 +48,7 @@ NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
 
 def create(databases: Databases, name: str, **options: object) -> None:
-    with databases.global_session() as session:
-        apps.create(session, databases.place, name, **options)  # type: ignore[arg-type]
+    databases.global_session().run(apps.create, databases.place, name, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def folder_of(databases: Databases, name: str) -> Path:
 
 def put_a_recording(databases: Databases, name: str) -> None:
     with databases.app_session(name) as session:
-        session.add(Vod(app_id=2, name="Opening night"))
+        session.add(Vod(name="Opening night"))
 
 
 def test_created_app_has_row_folder_config_and_database_at_head(databases: Databases) -> None:
@@ -308,13 +307,9 @@ def test_app_that_is_taken_over_has_the_id_that_its_rows_know(databases: Databas
 
 def test_look_ups_use_their_index(databases: Databases) -> None:
     with databases.global_session(read_only=True) as session:
-        (by_name,) = plans_of(session, lambda: apps.find(session, "live"))
-        (of_team,) = plans_of(session, lambda: apps.list_(session, "acme"))
-        (of_platform,) = plans_of(session, lambda: apps.list_(session, "platform"))
-    assert "USING INDEX" in by_name
-    assert "(name=?)" in by_name
-    assert "idx_apps_tenant (tenant_id=?)" in of_team
-    assert "SCAN" not in of_team + of_platform
+        assert_uses_index(session, lambda: apps.find(session, "live"), "uq_apps_name")
+        assert_uses_index(session, lambda: apps.list_(session, "acme"), "idx_apps_tenant")
+        assert_uses_index(session, lambda: apps.list_(session, "platform"))
 
 
 def test_folder_that_is_a_link_out_of_apps_is_refused(databases: Databases, tmp_path: Path) -> None:
@@ -330,6 +325,7 @@ def test_folder_that_is_a_link_out_of_apps_is_refused(databases: Databases, tmp_
     assert [it.name for it in outside.iterdir()] == ["app.db"]
 
 
+@pytest.mark.files
 def test_create_brings_legacy_rows_of_the_name(databases: Databases) -> None:
     """As the first opening of a registered app does: no row is lost."""
     with closing(sqlite3.connect(databases.place.global_db)) as connection, connection:
@@ -339,6 +335,7 @@ def test_create_brings_legacy_rows_of_the_name(databases: Databases) -> None:
         assert session.scalars(sa.select(IngressAuth.ingress_id)).all() == ["in-1"]
 
 
+@pytest.mark.files
 def test_id_is_found_whatever_else_is_in_the_row(databases: Databases) -> None:
     with databases.global_session() as session:
         session.execute(sa.text("UPDATE apps SET created_at = 'x', settings_json = '['"))
@@ -516,13 +513,12 @@ def test_delete_that_stops_after_the_row_is_gone_does_not_say_that_nothing_was_t
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody opened the app between the first look and the end of the row."""
-    with databases.global_session() as session:
-        apps.create(session, databases.place, "tv-9")
+    create(databases, "tv-9")
     monkeypatch.setattr(apps, "_WAIT_SECONDS", 0.1)
     with ThreadPoolExecutor(1) as threads:
         with ExitStack() as held:
             with databases.global_session() as session:
-                session.connection()  # its write lock: the row cannot go yet
+                apps.get_id(session, "tv-9", lock=True)  # the row cannot go yet
                 deleting = threads.submit(apps.delete, databases, "tv-9", purge=True)
                 time.sleep(0.5)
                 held.enter_context(databases.app_session("tv-9", read_only=True))

@@ -307,6 +307,7 @@ def test_a_row_that_is_no_utf_8_is_refused_without_its_texts(databases: Database
             assert "pa55word" not in f"{raised.value}{raised.value.__cause__}"
 
 
+@pytest.mark.files
 def test_a_line_that_is_no_utf_8_is_told_with_its_bytes(databases: Databases) -> None:
     spoil(
         databases,

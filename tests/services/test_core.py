@@ -7,21 +7,26 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from streamhub_orm.errors import ControlPlaneMissingError
 from streamhub_orm.global_db import App
+from streamhub_orm.schema.expressions import as_stored
 from streamhub_orm.services.core import PointQuery
+from tests.services import stored
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from streamhub_orm import Databases
 
-BY_NAME = PointQuery(sa.select(App.id, App.created_at).where(App.name == sa.bindparam("n")), "n")
+BY_NAME = PointQuery(
+    sa.select(App.id, as_stored(App.created_at)).where(App.name == sa.bindparam("n")), "n"
+)
 
 
 def test_row_is_returned_as_it_is_stored_and_none_where_there_is_none(
     global_session: Session,
 ) -> None:
-    global_session.execute(sa.text("UPDATE apps SET created_at = '2026-01-31 12:00:00'"))
+    stored.store(global_session, App, {}, created_at="2026-01-31 12:00:00")
     assert BY_NAME.first(global_session, "live") == (1, "2026-01-31 12:00:00")
     assert BY_NAME.first(global_session, "nope") is None
 
@@ -34,6 +39,7 @@ def test_query_sees_what_its_session_wrote_and_others_do_not(databases: Database
             assert BY_NAME.first(other, "tv-2") is None
 
 
+@pytest.mark.files
 def test_query_takes_the_write_lock_as_the_first_statement_of_a_session(
     databases: Databases,
 ) -> None:
@@ -44,10 +50,15 @@ def test_query_takes_the_write_lock_as_the_first_statement_of_a_session(
             assert BY_NAME.first(reader, "live") is not None
 
 
-def test_fault_comes_as_sqlalchemys_own_error_without_the_values(global_session: Session) -> None:
-    global_session.execute(sa.text("ALTER TABLE apps RENAME TO elsewhere"))
-    with pytest.raises(sa.exc.OperationalError, match="no such table: apps") as caught:
-        BY_NAME.first(global_session, "secret")
+def test_fault_comes_as_sqlalchemys_own_error_without_the_values(databases: Databases) -> None:
+    expected = r"no such table: apps|\"apps\" does not exist"
+
+    def look(session: Session) -> None:
+        session.execute(sa.text("ALTER TABLE apps RENAME TO elsewhere"))
+        BY_NAME.first(session, "secret")
+
+    with pytest.raises((sa.exc.DBAPIError, ControlPlaneMissingError), match=expected) as caught:
+        databases.global_session().run(look)
     assert "secret" not in str(caught.value)
 
 

@@ -16,9 +16,10 @@ from streamhub_orm.errors import (
     UnknownMembershipError,
     UnknownTenantError,
 )
-from streamhub_orm.global_db import Role
+from streamhub_orm.global_db import MagicToken, Role
 from streamhub_orm.services import invites, magic_links, memberships, passwords, tenants, users
 from streamhub_orm.services.magic_links import LinkRefusal
+from tests.services import stored
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -53,7 +54,7 @@ def test_invite_is_a_pending_member_and_a_link_of_72_hours(
 ) -> None:
     """Reference, Access: kind invite: 72 h, request_ip NULL; a pending user + membership."""
     invite(global_session, team)
-    row = global_session.execute(sa.text("SELECT * FROM magic_tokens")).mappings().one()
+    row = stored.row_of(global_session, MagicToken)
     assert (row["email"], row["kind"], row["request_ip"]) == (EMAIL, "invite", None)
     assert (row["created_at"], row["expires_at"]) == (
         "2026-01-31T12:00:30.250Z",
@@ -117,8 +118,8 @@ def test_revoked_invite_leaves_nothing_and_its_link_is_used(
     assert len(memberships.list_members(global_session, team)) == 1
     found = magic_links.claim(global_session, link.token, now=NOW)
     assert found.refusal is LinkRefusal.USED
-    used_at = sa.text("SELECT used_at FROM magic_tokens WHERE kind = 'invite'")
-    assert global_session.scalar(used_at) == "2026-01-31 12:00:30"
+    used = stored.row_of(global_session, MagicToken, kind="invite")
+    assert used["used_at"] == "2026-01-31 12:00:30"
     assert magic_links.claim(global_session, login.token, now=NOW)
 
 

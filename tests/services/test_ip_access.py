@@ -14,6 +14,7 @@ from streamhub_orm.services import ip_access, ip_bans, ip_rules
 from streamhub_orm.services.ip_access import Decision, Reason, Verdict
 from streamhub_orm.settings import AccessMode, AccessSettings
 from streamhub_orm.testing.checks import plans_of
+from tests.services import stored
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -152,8 +153,8 @@ def test_ban_ends_at_its_time_in_either_stored_format(
     global_session: Session, written: str
 ) -> None:
     """As text, the SQL format of any time of the day sorts before the ISO format of all times."""
-    insert = "INSERT INTO ip_bans (ip, reason, first_seen, banned_until) VALUES (?, 'x', ?, ?)"
-    global_session.connection().exec_driver_sql(insert, ("192.0.2.7", written, written))
+    values = {"ip": "192.0.2.7", "reason": "x", "first_seen": written, "banned_until": written}
+    stored.insert(global_session, IpBan, **values)
     end = NOW if "T" in written else NOW.replace(second=1, microsecond=0)
     before = end - timedelta(milliseconds=1)
     for moment, held in ((before, True), (end, False)):

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sqlalchemy as sa
 
 from streamhub_orm.global_db import IpAction, IpBan
 from streamhub_orm.services import ip_bans, ip_rules
 from streamhub_orm.services.ip_bans import Offence, Offences
 from streamhub_orm.settings import AccessSettings
-from streamhub_orm.testing.checks import plan_of, plans_of
+from streamhub_orm.testing.checks import assert_uses_index, plans_of
+from tests.services import stored
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -26,8 +26,7 @@ ON = AccessSettings(autoban=True)
 
 
 def rows(session: Session) -> list[dict[str, Any]]:
-    found = session.execute(sa.text("SELECT * FROM ip_bans ORDER BY ip")).mappings()
-    return [dict(row) for row in found]
+    return stored.rows_of(session, IpBan)
 
 
 def store(session: Session, ip: str, *, level: int = 0, until: datetime = NOW) -> None:
@@ -119,8 +118,8 @@ def test_offences_of_several_threads_are_one_ban(databases: Databases) -> None:
     offences = Offences(ON)
 
     def offend(_: int) -> bool:
-        with databases.global_session() as session:
-            return offences.record(session, IP, Offence.LOGIN_FAILED, now=NOW) is not None
+        record = databases.global_session().run
+        return record(offences.record, IP, Offence.LOGIN_FAILED, now=NOW) is not None
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(offend, range(40))) == 1
@@ -217,12 +216,9 @@ def test_bans_that_hold_are_listed_in_order_of_their_end(global_session: Session
 
 def test_ban_is_looked_up_by_key_and_listed_by_index(global_session: Session) -> None:
     values = {"plain": IP, "mapped": f"::ffff:{IP}"}
-    plan = plan_of(global_session, ip_bans._FIND_END, values)
-    assert "SEARCH ip_bans USING INDEX sqlite_autoindex_ip_bans_1 (ip=?)" in plan
+    assert_uses_index(global_session, ip_bans._FIND_END, "pk_ip_bans", values)
     for call in (
         lambda: ip_bans.list_(global_session, now=NOW),
         lambda: ip_bans.purge(global_session, now=NOW),
     ):
-        (plan,) = plans_of(global_session, call)
-        assert "SEARCH ip_bans USING" in plan
-        assert "idx_ip_bans_until (banned_until" in plan
+        assert_uses_index(global_session, call, "idx_ip_bans_until")

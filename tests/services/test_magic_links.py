@@ -14,11 +14,12 @@ import pytest
 import sqlalchemy as sa
 
 from streamhub_orm.errors import EmailError, TooManyLinksError, TotpSecretError
-from streamhub_orm.global_db import Role
+from streamhub_orm.global_db import MagicToken, Role
 from streamhub_orm.services import magic_links, memberships, passwords, tenants, totp, users
 from streamhub_orm.services.magic_links import CountedBy, LinkKind, LinkRefusal, RateWindow
 from streamhub_orm.services.totp import TotpKey
-from streamhub_orm.testing.checks import plan_of, plans_of
+from streamhub_orm.testing.checks import assert_uses_index
+from tests.services import stored
 from tests.services.racing import race
 
 if TYPE_CHECKING:
@@ -41,14 +42,12 @@ def claim(session: Session, token: str, now: datetime = NOW) -> magic_links.Link
 
 
 def row_of(session: Session, link_id: int) -> dict[str, object]:
-    query = sa.text("SELECT * FROM magic_tokens WHERE id = :id")
-    return dict(session.execute(query, {"id": link_id}).mappings().one())
+    return stored.row_of(session, MagicToken, id=link_id)
 
 
 def store(session: Session, **values: object) -> None:
     """Write values into every link as another program would, past the column types."""
-    for column, value in values.items():
-        session.execute(sa.text(f"UPDATE magic_tokens SET {column} = :value"), {"value": value})
+    stored.store(session, MagicToken, {}, **values)
 
 
 def test_link_is_stored_as_a_hash_in_the_formats_of_the_field(global_session: Session) -> None:
@@ -90,8 +89,8 @@ def test_unknown_link_lets_nobody_in(global_session: Session, token: str) -> Non
 
 def test_stored_hash_is_no_token(global_session: Session) -> None:
     link = ask(global_session)
-    stored = str(row_of(global_session, link.id)["token_hash"])
-    assert claim(global_session, stored).refusal is LinkRefusal.UNKNOWN
+    token_hash = str(row_of(global_session, link.id)["token_hash"])
+    assert claim(global_session, token_hash).refusal is LinkRefusal.UNKNOWN
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.000Z"])
@@ -113,10 +112,11 @@ def test_link_expires_to_the_millisecond(global_session: Session) -> None:
     assert claim(global_session, link.token, end - timedelta(milliseconds=1))
 
 
-@pytest.mark.parametrize("stored", ["", "never", "9999", "~", "2027-13-40T00:00:00.000Z"])
-def test_link_with_a_malformed_expiry_is_expired(global_session: Session, stored: str) -> None:
+@pytest.mark.files
+@pytest.mark.parametrize("text", ["", "never", "9999", "~", "2027-13-40T00:00:00.000Z"])
+def test_link_with_a_malformed_expiry_is_expired(global_session: Session, text: str) -> None:
     link = ask(global_session)
-    store(global_session, expires_at=stored)
+    store(global_session, expires_at=text)
     assert claim(global_session, link.token).refusal is LinkRefusal.EXPIRED
 
 
@@ -133,15 +133,14 @@ def test_link_of_the_node_core_is_claimed(global_session: Session) -> None:
 
 CLAIM = """
 from streamhub_orm.services import magic_links
-with databases.global_session() as session:
-    print("in" if magic_links.claim(session, arguments[0]) else "out")
+print("in" if databases.global_session().run(magic_links.claim, arguments[0]) else "out")
 """
 
 
 def test_link_claimed_by_several_processes_lets_one_in(databases: Databases) -> None:
     with databases.global_session() as session:
         token = magic_links.request(session, EMAIL).token
-    assert race(CLAIM, databases.place.root, token) == ["in", "out", "out", "out"]
+    assert race(CLAIM, databases, token) == ["in", "out", "out", "out"]
 
 
 def test_link_claimed_by_many_threads_lets_one_in(databases: Databases) -> None:
@@ -151,11 +150,7 @@ def test_link_claimed_by_many_threads_lets_one_in(databases: Databases) -> None:
 
     def claim_all(_: int) -> list[bool]:
         gate.wait(timeout=30)
-        won = []
-        for token in tokens:
-            with databases.global_session() as session:
-                won.append(bool(claim(session, token)))
-        return won
+        return [bool(databases.global_session().run(claim, token)) for token in tokens]
 
     with ThreadPoolExecutor(8) as threads:
         outcomes = list(threads.map(claim_all, range(8)))
@@ -163,11 +158,8 @@ def test_link_claimed_by_many_threads_lets_one_in(databases: Databases) -> None:
 
 
 def test_claim_searches_the_index_of_the_hash(global_session: Session) -> None:
-    link = ask(global_session)
-    plans = plans_of(global_session, lambda: claim(global_session, link.token))
-    index = "sqlite_autoindex_magic_tokens_1 (token_hash=?)"
-    assert plans[0] == f"SEARCH magic_tokens USING INDEX {index}"
-    assert "SEARCH magic_tokens USING INTEGER PRIMARY KEY (rowid=?)" in plans
+    index = "uq_magic_tokens_token_hash"
+    assert_uses_index(global_session, magic_links._FIND, index, {"hash": "x"})
 
 
 def refused(session: Session, **options: object) -> TooManyLinksError:
@@ -224,10 +216,10 @@ def test_only_login_rows_count(global_session: Session) -> None:
     refused(global_session, now=NOW + timedelta(seconds=30))
 
 
-@pytest.mark.parametrize("stored", ["ANN@example.org", " ann@example.org", "ann@example.org\t"])
-def test_cooldown_counts_rows_of_any_form(global_session: Session, stored: str) -> None:
+@pytest.mark.parametrize("email", ["ANN@example.org", " ann@example.org", "ann@example.org\t"])
+def test_cooldown_counts_rows_of_any_form(global_session: Session, email: str) -> None:
     ask(global_session)
-    store(global_session, email=stored)
+    store(global_session, email=email)
     refused(global_session, now=NOW + timedelta(seconds=30))
 
 
@@ -377,8 +369,7 @@ from streamhub_orm.services import magic_links
 made = 0
 for _ in range(3):
     try:
-        with databases.global_session() as session:
-            magic_links.request(session, "ann@example.org")
+        databases.global_session().run(magic_links.request, "ann@example.org")
         made += 1
     except TooManyLinksError:
         pass
@@ -387,23 +378,22 @@ print(made)
 
 
 def test_window_holds_against_several_processes(databases: Databases) -> None:
-    assert sum(map(int, race(ASK, databases.place.root))) == 1
+    assert sum(map(int, race(ASK, databases))) == 1
 
 
 @pytest.mark.parametrize("by", CountedBy)
 def test_window_searches_the_index_of_the_time(global_session: Session, by: CountedBy) -> None:
     window = RateWindow(by, 5, timedelta(minutes=15))
-    plan = plan_of(global_session, magic_links._made_within(window, sa.true(), NOW))
-    assert "SEARCH magic_tokens USING INDEX idx_magic_tokens_created (created_at>?)" in plan
+    made_within = magic_links._made_within(window, sa.true(), NOW)
+    assert_uses_index(global_session, made_within, "idx_magic_tokens_created")
 
 
 def test_delete_removes_what_is_older_in_either_format(global_session: Session) -> None:
-    for stored in ("2026-01-30T00:00:00.000Z", "2026-01-31 11:00:00", "2026-01-31T13:00:00.000Z"):
+    for made in ("2026-01-30T00:00:00.000Z", "2026-01-31 11:00:00", "2026-01-31T13:00:00.000Z"):
         link = ask(global_session, windows=())
-        statement = sa.text("UPDATE magic_tokens SET created_at = :at WHERE id = :id")
-        global_session.execute(statement, {"at": stored, "id": link.id})
+        stored.store(global_session, MagicToken, {"id": link.id}, created_at=made)
     assert magic_links.purge(global_session, before=NOW) == 2
-    left = global_session.scalars(sa.text("SELECT created_at FROM magic_tokens")).all()
+    left = [row["created_at"] for row in stored.rows_of(global_session, MagicToken)]
     assert left == ["2026-01-31T13:00:00.000Z"]
 
 

@@ -13,9 +13,10 @@ from streamhub_orm.errors import (
     UnknownTenantError,
     UnknownUserError,
 )
-from streamhub_orm.global_db import Membership, Role
+from streamhub_orm.global_db import Membership, Role, Tenant
 from streamhub_orm.services import memberships, tenants, users
-from streamhub_orm.testing.checks import plan_of, plans_of
+from streamhub_orm.testing.checks import assert_uses_index
+from tests.services import stored
 from tests.services.racing import race
 
 if TYPE_CHECKING:
@@ -45,16 +46,16 @@ def test_role_is_that_of_the_member_and_none_for_others(
 
 def test_role_is_searched_by_the_primary_key(global_session: Session) -> None:
     parameters = {"user": "u", "tenant": "t"}
-    plan = plan_of(global_session, memberships._FIND_ROLE.statement, parameters)
-    assert plan == (
-        "SEARCH memberships USING INDEX sqlite_autoindex_memberships_1 (user_id=? AND tenant_id=?)"
-    )
+    statement = memberships._FIND_ROLE.statement
+    assert_uses_index(global_session, statement, "pk_memberships", parameters)
 
 
 def test_members_are_searched_by_the_tenant(global_session: Session) -> None:
-    (plan,) = plans_of(global_session, lambda: memberships.list_members(global_session, "platform"))
-    assert "SEARCH memberships USING INDEX idx_memberships_tenant (tenant_id=?)" in plan
-    assert "SCAN" not in plan
+    assert_uses_index(
+        global_session,
+        lambda: memberships.list_members(global_session, "platform"),
+        "idx_memberships_tenant",
+    )
 
 
 def test_add_again_overwrites_the_role(global_session: Session, team: tuple[str, str, str]) -> None:
@@ -77,10 +78,9 @@ def test_primary_is_an_owners_and_then_the_oldest(global_session: Session) -> No
         ("c", Role.OWNER, "2026-01-05 00:00:00"),
         ("d", Role.OWNER, "2026-01-05 00:00:00"),
     ):
-        values = {"t": tenant, "u": user, "r": role.value, "at": created_at}
-        global_session.execute(sa.text("INSERT INTO tenants (id, name) VALUES (:t, :t)"), values)
-        insert = "INSERT INTO memberships VALUES (:u, :t, :r, :at)"
-        global_session.execute(sa.text(insert), values)
+        stored.insert(global_session, Tenant, id=tenant, name=tenant)
+        values = {"user_id": user, "tenant_id": tenant, "role": role.value}
+        stored.insert(global_session, Membership, **values, created_at=created_at)
 
     def primary() -> str:
         found = memberships.find_primary(global_session, user)
@@ -175,12 +175,13 @@ from streamhub_orm.errors import LastOwnerError
 from streamhub_orm.services import memberships
 import time
 (tenant,) = arguments
+def leave(session):
+    me = next(it.user_id for it in memberships.list_members(session, tenant)
+              if it.role == "owner")
+    time.sleep(0.1)
+    memberships.delete(session, tenant, me)
 try:
-    with databases.global_session() as session:
-        me = next(it.user_id for it in memberships.list_members(session, tenant)
-                  if it.role == "owner")
-        time.sleep(0.1)
-        memberships.delete(session, tenant, me)
+    databases.global_session().run(leave)
     print("left")
 except LastOwnerError:
     print("last")
@@ -193,7 +194,7 @@ def test_owners_who_leave_at_the_same_time_leave_one_behind(databases: Databases
         tenant = tenants.create(session, "Team", people[0].id).id
         for person in people[1:]:
             memberships.add(session, tenant, person.id, Role.OWNER)
-    outcomes = race(LEAVE, databases.place.root, tenant)
+    outcomes = race(LEAVE, databases, tenant)
     assert outcomes == ["last", "last", "left", "left"]
     with databases.global_session(read_only=True) as session:
         owners = sa.select(sa.func.count()).where(Membership.tenant_id == tenant)

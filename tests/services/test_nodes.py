@@ -19,6 +19,7 @@ from streamhub_orm.errors import (
 )
 from streamhub_orm.global_db import Node, NodeStatus
 from streamhub_orm.services import nodes
+from tests.services import stored
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -28,15 +29,14 @@ LATER = NOW + timedelta(seconds=30)
 PINS = [NodeStatus.DRAINING, NodeStatus.DISABLED]
 
 
-def stored(session: Session, node_id: str) -> dict[str, Any]:
+def kept(session: Session, node_id: str) -> dict[str, Any]:
     """Return the row as the Node core reads it."""
-    row = session.execute(sa.text("SELECT * FROM nodes WHERE id = :id"), {"id": node_id})
-    return dict(row.mappings().one())
+    return stored.row_of(session, Node, id=node_id)
 
 
 def test_join_of_a_new_name_makes_an_active_node(global_session: Session) -> None:
     node = nodes.join(global_session, "edge-1", url="https://e1", region="eu", now=NOW)
-    row = stored(global_session, node.id)
+    row = kept(global_session, node.id)
     assert str(uuid.UUID(node.id)) == node.id
     assert (row["name"], row["url"], row["region"]) == ("edge-1", "https://e1", "eu")
     assert (row["status"], row["last_seen_at"]) == ("active", "2026-01-31 12:00:00")
@@ -53,7 +53,7 @@ def test_join_of_a_known_name_keeps_its_id_and_is_active_over_a_pin(
     nodes.heartbeat(global_session, first.id, {"cpu": 1}, now=NOW)
     again = nodes.join(global_session, "edge-1", url="https://other", now=LATER)
     assert again.id == first.id
-    row = stored(global_session, first.id)
+    row = kept(global_session, first.id)
     assert (row["status"], row["url"], row["region"]) == ("active", "https://other", None)
     assert row["stats_json"] == '{"cpu":1}'
     assert row["last_seen_at"] == "2026-01-31 12:00:30"
@@ -76,7 +76,7 @@ def test_name_that_the_core_would_not_take_is_refused(global_session: Session, n
     node = nodes.join(global_session, "A.z_0-9" + "x" * 57)
     with pytest.raises(NodeNameError):
         nodes.rename(global_session, node.id, name)
-    assert stored(global_session, node.id)["name"] == "A.z_0-9" + "x" * 57
+    assert kept(global_session, node.id)["name"] == "A.z_0-9" + "x" * 57
 
 
 def test_node_is_renamed_and_joins_by_its_new_name(global_session: Session) -> None:
@@ -85,7 +85,7 @@ def test_node_is_renamed_and_joins_by_its_new_name(global_session: Session) -> N
     with pytest.raises(NodeNameTakenError, match=first) as caught:
         nodes.rename(global_session, second, "edge-1")
     assert (caught.value.name, caught.value.node_id) == ("edge-1", first)
-    assert stored(global_session, second)["name"] == "edge-2"
+    assert kept(global_session, second)["name"] == "edge-2"
     nodes.rename(global_session, first, "edge-1")
     nodes.rename(global_session, first, "main")
     assert nodes.join(global_session, "main").id == first
@@ -109,7 +109,7 @@ def test_status_that_no_operator_sets_is_refused(global_session: Session, status
     node = nodes.join(global_session, "edge-1")
     with pytest.raises(StoredValueError):
         nodes.set_status(global_session, node.id, status)  # type: ignore[arg-type]
-    assert stored(global_session, node.id)["status"] == "active"
+    assert kept(global_session, node.id)["status"] == "active"
 
 
 @pytest.mark.parametrize("status", ["unknown", "down", "odd"])
@@ -121,7 +121,7 @@ def test_heartbeat_makes_a_node_active_that_is_not_pinned(
     global_session.execute(sa.text(insert), {"status": status})
     assert not nodes.is_available(nodes.get(global_session, "n-2"), now=NOW)
     nodes.heartbeat(global_session, "n-2", now=NOW)
-    assert stored(global_session, "n-2")["status"] == "active"
+    assert kept(global_session, "n-2")["status"] == "active"
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,7 @@ def test_role_is_what_the_statistics_say(
     assert nodes.role(nodes.get(global_session, "n-2")) == role
 
 
+@pytest.mark.files
 def test_malformed_statistics_hide_no_other_node_and_go_with_the_next_heartbeat(
     global_session: Session,
 ) -> None:
@@ -148,7 +149,7 @@ def test_malformed_statistics_hide_no_other_node_and_go_with_the_next_heartbeat(
     with pytest.raises(HiddenValueError, match="JSON text in stats_json"):
         nodes.role(bad)
     nodes.heartbeat(global_session, "n-2", now=NOW)
-    assert stored(global_session, "n-2")["stats_json"] == "{"
+    assert kept(global_session, "n-2")["stats_json"] == "{"
     nodes.heartbeat(global_session, "n-2", {"role": "edge"}, now=NOW)
     assert nodes.role(bad) == "edge"
 
@@ -156,13 +157,13 @@ def test_malformed_statistics_hide_no_other_node_and_go_with_the_next_heartbeat(
 def test_heartbeat_sets_time_stats_and_status(global_session: Session) -> None:
     insert = "INSERT INTO nodes (id, name) VALUES ('n-2', 'edge-2')"
     global_session.execute(sa.text(insert))
-    assert stored(global_session, "n-2")["status"] == "unknown"
+    assert kept(global_session, "n-2")["status"] == "unknown"
     nodes.heartbeat(global_session, "n-2", {"cpu": 0.25, "rooms": ["ü"]}, now=NOW)
-    row = stored(global_session, "n-2")
+    row = kept(global_session, "n-2")
     assert (row["status"], row["last_seen_at"]) == ("active", "2026-01-31 12:00:00")
     assert row["stats_json"] == '{"cpu":0.25,"rooms":["ü"]}'
     nodes.heartbeat(global_session, "n-2", now=LATER)
-    assert stored(global_session, "n-2")["stats_json"] == row["stats_json"]
+    assert kept(global_session, "n-2")["stats_json"] == row["stats_json"]
 
 
 @pytest.mark.parametrize("pin", PINS)
@@ -170,7 +171,7 @@ def test_heartbeat_keeps_a_pin(global_session: Session, pin: NodeStatus) -> None
     node = nodes.join(global_session, "edge-1", now=NOW)
     nodes.set_status(global_session, node.id, pin)
     nodes.heartbeat(global_session, node.id, {"cpu": 1}, now=LATER)
-    row = stored(global_session, node.id)
+    row = kept(global_session, node.id)
     assert (row["status"], row["last_seen_at"]) == (pin.value, "2026-01-31 12:00:30")
 
 
@@ -179,11 +180,11 @@ def test_heartbeat_takes_stats_of_4096_bytes_and_refuses_one_more(global_session
     node = nodes.join(global_session, "edge-1", now=NOW)
     frame = len('{"a":""}')
     nodes.heartbeat(global_session, node.id, {"a": "ü" * ((4096 - frame) // 2)}, now=NOW)
-    assert len(stored(global_session, node.id)["stats_json"].encode()) == 4096
+    assert len(kept(global_session, node.id)["stats_json"].encode()) == 4096
     with pytest.raises(NodeStatsError, match="4097 bytes") as caught:
         nodes.heartbeat(global_session, node.id, {"a": "x" * (4097 - frame)}, now=LATER)
     assert (caught.value.size_bytes, caught.value.limit_bytes) == (4097, 4096)
-    assert stored(global_session, node.id)["last_seen_at"] == "2026-01-31 12:00:00"
+    assert kept(global_session, node.id)["last_seen_at"] == "2026-01-31 12:00:00"
 
 
 def test_heartbeat_of_stats_that_json_cannot_hold_is_refused(global_session: Session) -> None:
@@ -219,13 +220,13 @@ def test_origin_registers_itself_once_and_refreshes_at_later_boots(
     global_session: Session,
 ) -> None:
     nodes.register_origin(global_session, url="http://a", stats={"cpu": 1}, now=NOW)
-    row = stored(global_session, "origin")
+    row = kept(global_session, "origin")
     assert (row["name"], row["region"], row["status"]) == ("origin", "origin", "active")
     rename = "UPDATE nodes SET name = 'main', region = 'eu', status = 'draining'"
     global_session.execute(sa.text(rename))
     global_session.expire_all()
     nodes.register_origin(global_session, url="http://b", stats={"cpu": 2}, now=LATER)
-    row = stored(global_session, "origin")
+    row = kept(global_session, "origin")
     assert (row["name"], row["region"], row["status"]) == ("main", "eu", "draining")
     assert (row["url"], row["stats_json"]) == ("http://b", '{"cpu":2}')
     assert row["last_seen_at"] == "2026-01-31 12:00:30"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from streamhub_orm.global_db import UserSession
 from streamhub_orm.services import sign_ins, users
-from streamhub_orm.testing.checks import plan_of, plans_of
+from streamhub_orm.testing.checks import assert_uses_index
+from tests.services import stored
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -30,15 +32,11 @@ def sign(session: Session, user: User, now: datetime = NOW) -> str:
 
 
 def row_of(session: Session, session_id: str) -> dict[str, object]:
-    query = sa.text("SELECT * FROM sessions WHERE id = :id")
-    return dict(session.execute(query, {"id": session_id}).mappings().one())
+    return stored.row_of(session, UserSession, id=session_id)
 
 
 def store(session: Session, session_id: str, **values: object) -> None:
-    """Write values as another program would, past the column types."""
-    for column, value in values.items():
-        statement = sa.text(f"UPDATE sessions SET {column} = :value WHERE id = :id")
-        session.execute(statement, {"value": value, "id": session_id})
+    stored.store(session, UserSession, {"id": session_id}, **values)
 
 
 def test_sign_in_is_stored_in_the_formats_of_the_field(global_session: Session, ann: User) -> None:
@@ -113,6 +111,7 @@ def test_session_ends_at_its_greatest_age_in_either_format(
     assert sign_ins.find_active(global_session, session_id, now=NOW) is not None
 
 
+@pytest.mark.files
 def test_session_without_a_time_is_none(global_session: Session, ann: User) -> None:
     session_id = sign(global_session, ann)
     store(global_session, session_id, created_at="nonsense")
@@ -134,10 +133,9 @@ def test_last_seen_is_written_once_a_minute(
 
 
 def test_find_active_searches_the_primary_key(global_session: Session) -> None:
-    plan = plan_of(global_session, sign_ins._FIND_ACTIVE.statement, {"session": "x"})
-    assert "SEARCH sessions USING INDEX sqlite_autoindex_sessions_1 (id=?)" in plan
-    assert "SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)" in plan
-    assert "SCAN" not in plan
+    statement = sign_ins._FIND_ACTIVE.statement
+    for index in ("pk_sessions", "pk_users"):
+        assert_uses_index(global_session, statement, index, {"session": "x"})
 
 
 def test_list_shows_the_newest_first_in_both_formats(global_session: Session, ann: User) -> None:
@@ -158,8 +156,9 @@ def test_list_shows_the_newest_first_in_both_formats(global_session: Session, an
 
 
 def test_list_searches_the_index_of_the_user(global_session: Session) -> None:
-    (plan,) = plans_of(global_session, lambda: sign_ins.list_(global_session, "u"))
-    assert "SEARCH sessions USING INDEX idx_sessions_user (user_id=?)" in plan
+    assert_uses_index(
+        global_session, lambda: sign_ins.list_(global_session, "u"), "idx_sessions_user"
+    )
 
 
 def test_sign_out_everywhere_but_here(global_session: Session, ann: User) -> None:

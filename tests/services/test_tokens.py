@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from streamhub_orm.errors import AddressError, TokenFormError, UnknownAppError, UnknownTokenError
+from streamhub_orm.errors import (
+    AddressError,
+    ControlPlaneMissingError,
+    TokenFormError,
+    UnknownAppError,
+    UnknownTokenError,
+)
 from streamhub_orm.global_db import ApiToken, App, TokenScope
 from streamhub_orm.services import tokens
 from streamhub_orm.services.tokens import TokenRefusal
-from streamhub_orm.testing.checks import plan_of
+from streamhub_orm.testing.checks import assert_uses_index
+from tests.services import stored
 from tests.services.node import ask_node
 
 if TYPE_CHECKING:
@@ -36,15 +43,11 @@ def check(
 
 
 def row_of(session: Session, token_id: int) -> dict[str, object]:
-    query = sa.text("SELECT * FROM api_tokens WHERE id = :id")
-    return dict(session.execute(query, {"id": token_id}).mappings().one())
+    return stored.row_of(session, ApiToken, id=token_id)
 
 
 def store(session: Session, token_id: int, **values: object) -> None:
-    """Write values as another program would, past the column types."""
-    for column, value in values.items():
-        statement = sa.text(f"UPDATE api_tokens SET {column} = :value WHERE id = :id")
-        session.execute(statement, {"value": value, "id": token_id})
+    stored.store(session, ApiToken, {"id": token_id}, **values)
 
 
 def test_issue_gives_a_token_of_the_form_of_the_field(global_session: Session) -> None:
@@ -75,10 +78,10 @@ def test_plaintext_is_in_no_repr_and_no_list(global_session: Session) -> None:
     made = tokens.issue(global_session, "automation")
     found = check(global_session, made.plaintext)
     (listed,) = tokens.list_(global_session)
-    stored = hashlib.sha256(made.plaintext.encode()).hexdigest()
+    token_hash = hashlib.sha256(made.plaintext.encode()).hexdigest()
     for shown in (repr(made), repr(found), repr(listed), str(made)):
         assert made.plaintext not in shown
-        assert stored not in shown
+        assert token_hash not in shown
 
 
 def test_token_of_an_app_belongs_to_the_tenant_of_the_app(acme: Databases) -> None:
@@ -94,7 +97,7 @@ def test_token_of_an_app_belongs_to_the_tenant_of_the_app(acme: Databases) -> No
 
 
 def test_issue_for_an_app_that_is_not_registered_is_refused(global_session: Session) -> None:
-    with pytest.raises(UnknownAppError, match=r"streamhub\.db: found no app 'nope' in"):
+    with pytest.raises(UnknownAppError, match=r"streamhub\S*: found no app 'nope' in"):
         tokens.issue(global_session, "x", app="nope")
 
 
@@ -164,11 +167,9 @@ def test_revoked_token_opens_nothing(global_session: Session) -> None:
 def test_revoked_token_stays_revoked_where_its_hash_stands_twice(global_session: Session) -> None:
     """The column is not unique; a second row must not bring the token back."""
     made = tokens.issue(global_session, "automation")
-    global_session.execute(
-        sa.text(
-            "INSERT INTO api_tokens (name, token_hash, scope, revoked)"
-            " SELECT name, token_hash, scope, 1 FROM api_tokens"
-        )
+    token_hash = row_of(global_session, made.id)["token_hash"]
+    stored.insert(
+        global_session, ApiToken, name="x", token_hash=token_hash, scope="global", revoked=1
     )
     assert check(global_session, made.plaintext).refusal is TokenRefusal.REVOKED
 
@@ -219,23 +220,28 @@ def test_address_is_looked_at_before_the_scope(global_session: Session) -> None:
     assert check(global_session, made.plaintext, "tv-2").refusal is TokenRefusal.ADDRESS
 
 
-@pytest.mark.parametrize("stored", ["[]", None, "null"])
+@pytest.mark.parametrize("text", ["[]", None, "null"])
 def test_empty_allow_list_of_the_node_core_is_no_restriction(
-    global_session: Session, stored: str | None
+    global_session: Session, text: str | None
 ) -> None:
     made = tokens.issue(global_session, "x")
-    store(global_session, made.id, allowed_ips_json=stored)
+    store(global_session, made.id, allowed_ips_json=text)
     assert check(global_session, made.plaintext)
 
 
-MALFORMED = ["", "[", "nonsense", '"192.0.2.7"', '{"0": "192.0.2.7"}', "true", "0", "[" * 9999]
+NO_LIST = ['"192.0.2.7"', '{"0": "192.0.2.7"}', "true", "0"]
+NO_ADDRESS = ['["x"]', "[3221225991]", '[""]', "[null]"]
+NO_JSON = ["", "[", "nonsense", "[" * 9999, b"\xff"]
 
 
-@pytest.mark.parametrize("stored", [*MALFORMED, '["x"]', "[3221225991]", '[""]', "[null]", b"\xff"])
-def test_malformed_allow_list_is_closed(global_session: Session, stored: object) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [*NO_LIST, *NO_ADDRESS, *(pytest.param(it, marks=pytest.mark.files) for it in NO_JSON)],
+)
+def test_malformed_allow_list_is_closed(global_session: Session, text: object) -> None:
     """3221225991 is 192.0.2.7 to a library that takes numbers."""
     made = tokens.issue(global_session, "x")
-    store(global_session, made.id, allowed_ips_json=stored)
+    store(global_session, made.id, allowed_ips_json=text)
     assert check(global_session, made.plaintext).refusal is TokenRefusal.ADDRESS
 
 
@@ -284,18 +290,20 @@ def test_last_use_is_due_after_a_minute_in_either_format(
 ) -> None:
     """A mark far ahead comes from a clock that was wrong, and is put right."""
     made = tokens.issue(global_session, "x")
-    stored = (NOW - timedelta(seconds=age)).strftime(form)
-    store(global_session, made.id, last_used_at=stored)
+    store(global_session, made.id, last_used_at=(NOW - timedelta(seconds=age)).strftime(form))
+    before = row_of(global_session, made.id)["last_used_at"]
     assert check(global_session, made.plaintext).touch_due is due
     assert tokens.touch(global_session, made.id, now=NOW) is due
-    expected = "2026-01-31 12:00:30" if due else stored
+    expected = "2026-01-31 12:00:30" if due else before
     assert row_of(global_session, made.id)["last_used_at"] == expected
 
 
-@pytest.mark.parametrize("stored", [None, "", "nonsense"])
-def test_last_use_that_is_no_time_is_written(global_session: Session, stored: str | None) -> None:
+@pytest.mark.parametrize(
+    "text", [None, *(pytest.param(it, marks=pytest.mark.files) for it in ("", "nonsense"))]
+)
+def test_last_use_that_is_no_time_is_written(global_session: Session, text: str | None) -> None:
     made = tokens.issue(global_session, "x")
-    store(global_session, made.id, last_used_at=stored)
+    store(global_session, made.id, last_used_at=text)
     assert check(global_session, made.plaintext).touch_due
     assert tokens.touch(global_session, made.id, now=NOW)
     assert not check(global_session, made.plaintext).touch_due
@@ -352,18 +360,15 @@ def test_touch_of_many_callers_writes_once(databases: Databases) -> None:
 
     def touch(_: int) -> bool:
         gate.wait(timeout=30)
-        with databases.global_session() as session:
-            return tokens.touch(session, made.id, now=NOW)
+        return databases.global_session().run(tokens.touch, made.id, now=NOW)
 
     with ThreadPoolExecutor(4) as threads:
         assert sorted(threads.map(touch, range(4))) == [False, False, False, True]
 
 
 def test_verify_searches_the_index_of_the_hash(global_session: Session) -> None:
-    plan = plan_of(global_session, tokens._FIND.statement, {"hash": "x"})
-    assert "SEARCH api_tokens USING INDEX idx_api_tokens_hash (token_hash=?)" in plan
-    assert "SEARCH apps USING INTEGER PRIMARY KEY" in plan
-    assert "SCAN" not in plan
+    for index in ("idx_api_tokens_hash", "pk_apps"):
+        assert_uses_index(global_session, tokens._FIND.statement, index, {"hash": "x"})
 
 
 def test_list_shows_all_of_one_app_or_of_one_tenant(acme: Databases) -> None:
@@ -390,12 +395,13 @@ def test_list_shows_all_of_one_app_or_of_one_tenant(acme: Databases) -> None:
 
 def test_row_whose_allow_list_is_malformed_is_listed_and_revoked(global_session: Session) -> None:
     made = tokens.issue(global_session, "x")
-    store(global_session, made.id, allowed_ips_json="[")
+    store(global_session, made.id, allowed_ips_json="true")
     assert tokens.list_(global_session)[0].allowed_ips is None
     tokens.revoke(global_session, made.id)
     assert tokens.list_(global_session)[0].revoked
 
 
+NO_TABLE = r"no such table: api_tokens|\"api_tokens\" does not exist"
 BOOTSTRAP = "sk_" + "b" * 43
 
 
@@ -464,10 +470,12 @@ def test_seed_of_what_is_no_token_is_refused_without_showing_it(
 def test_seed_of_many_callers_stores_one_row(databases: Databases) -> None:
     gate = threading.Barrier(4)
 
+    def seed_it(session: Session) -> bool:
+        return tokens.seed(session, io.StringIO(BOOTSTRAP)).is_new
+
     def seed(_: int) -> bool:
         gate.wait(timeout=30)
-        with databases.global_session() as session:
-            return tokens.seed(session, io.StringIO(BOOTSTRAP)).is_new
+        return databases.global_session().run(seed_it)
 
     with ThreadPoolExecutor(4) as threads:
         assert sorted(threads.map(seed, range(4))) == [False, False, False, True]
@@ -482,7 +490,7 @@ def test_token_goes_with_its_app(acme: Databases) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "stored", "is_matched"),
+    ("given", "kept", "is_matched"),
     [
         (" 10.0.0.0/8 ", "10.0.0.0/8", True),
         ("10.1.2.3/8", "10.1.2.3/8", True),
@@ -498,16 +506,16 @@ def test_entry_is_stored_as_the_core_matches_it_and_warned_of_where_it_does_not(
     global_session: Session,
     caplog: pytest.LogCaptureFixture,
     given: str,
-    stored: str,
+    kept: str,
     *,
     is_matched: bool,
 ) -> None:
     """Reference, Access: matching: exact text or IPv4 CIDR; IPv6 ranges never match."""
     made = tokens.issue(global_session, "x", allowed_ips=[given])
-    assert json.loads(str(row_of(global_session, made.id)["allowed_ips_json"])) == [stored]
-    assert made.unmatched == (() if is_matched else (stored,))
+    assert json.loads(str(row_of(global_session, made.id)["allowed_ips_json"])) == [kept]
+    assert made.unmatched == (() if is_matched else (kept,))
     warned = [record.getMessage() for record in caplog.records]
-    expected = f"token {made.id}: the Node core matches no network of IPv6: {stored}"
+    expected = f"token {made.id}: the Node core matches no network of IPv6: {kept}"
     assert warned == ([] if is_matched else [expected])
 
 
@@ -516,11 +524,15 @@ def test_stored_allow_list_is_what_the_node_core_reads(global_session: Session) 
     assert json.loads(str(row_of(global_session, made.id)["allowed_ips_json"])) == ["10.0.0.0/8"]
 
 
-def test_error_of_sqlite_comes_as_sqlalchemys_own_without_the_hash(
-    global_session: Session,
+def test_error_of_the_database_comes_as_sqlalchemys_own_without_the_hash(
+    databases: Databases,
 ) -> None:
-    global_session.execute(sa.text("ALTER TABLE api_tokens RENAME TO elsewhere"))
     token = "sk_" + "A" * 43
-    with pytest.raises(sa.exc.OperationalError, match="no such table: api_tokens") as caught:
-        check(global_session, token)
+
+    def look(session: Session) -> None:
+        session.execute(sa.text("ALTER TABLE api_tokens RENAME TO elsewhere"))
+        check(session, token)
+
+    with pytest.raises((sa.exc.DBAPIError, ControlPlaneMissingError), match=NO_TABLE) as caught:
+        databases.global_session().run(look)
     assert hashlib.sha256(token.encode()).hexdigest() not in str(caught.value)

@@ -20,7 +20,8 @@ from streamhub_orm.errors import (
 )
 from streamhub_orm.global_db import Membership, User
 from streamhub_orm.services import emails, passwords, sign_ins, tenants, users
-from streamhub_orm.testing.checks import plan_of
+from streamhub_orm.testing.checks import assert_uses_index
+from tests.services import stored
 from tests.services.node import ask_node
 from tests.services.racing import race
 
@@ -38,7 +39,7 @@ def insert(session: Session, user_id: str, email: str | None) -> None:
 
 def test_create_stores_the_user_as_the_field_does(global_session: Session) -> None:
     user = users.create(global_session, " Ann@Example.org ", name="Ann")
-    row = global_session.execute(sa.text("SELECT * FROM users")).mappings().one()
+    row = stored.row_of(global_session, User)
     assert user.id.startswith("usr_")
     assert uuid.UUID(user.id.removeprefix("usr_")).version == 4
     assert (row["id"], row["email"], row["name"]) == (user.id, "ann@example.org", "Ann")
@@ -79,12 +80,12 @@ def test_normal_form_is_that_of_node() -> None:
 ODD = ["É@x.example", "É@X.EXAMPLE", " é@x.example", "é@x.example\t", "\ufeffÉ@x.example"]
 
 
-@pytest.mark.parametrize("stored", ODD)
+@pytest.mark.parametrize("email", ODD)
 def test_row_that_the_core_never_finds_is_found_and_taken(
-    global_session: Session, stored: str
+    global_session: Session, email: str
 ) -> None:
     """Reference, Access: a stored 'É@x' is never found by the core."""
-    insert(global_session, "odd", stored)
+    insert(global_session, "odd", email)
     insert(global_session, "other", "è@x.example")
     for asked in ("é@x.example", " É@X.example "):
         found = users.find_by_email(global_session, asked)
@@ -123,8 +124,8 @@ def test_of_several_with_one_email_the_first_is_found(global_session: Session) -
 
 
 def test_find_by_email_searches_its_index(global_session: Session) -> None:
-    plan = plan_of(global_session, users._FIND_BY_EMAIL, {"email": "x@y"})
-    assert plan == "SEARCH users USING INDEX idx_users_email_nocase (email=?)"
+    statement, index = users._FIND_BY_EMAIL, "idx_users_email_nocase"
+    assert_uses_index(global_session, statement, index, {"email": "x@y"})
 
 
 @pytest.mark.parametrize("email", ["", "ann", "@x", "ann@", "a@b@c", "a b@c", "x@" + "y" * 260])
@@ -145,8 +146,7 @@ CREATE = """
 from streamhub_orm.errors import EmailTakenError
 from streamhub_orm.services import users
 try:
-    with databases.global_session() as session:
-        users.create(session, "ann@example.org")
+    databases.global_session().run(users.create, "ann@example.org")
     print("made")
 except EmailTakenError:
     print("taken")
@@ -154,7 +154,7 @@ except EmailTakenError:
 
 
 def test_create_by_several_processes_makes_one_user(databases: Databases) -> None:
-    outcomes = race(CREATE, databases.place.root)
+    outcomes = race(CREATE, databases)
     assert outcomes == ["made", "taken", "taken", "taken"]
 
 
@@ -172,7 +172,7 @@ def test_update_of_the_email_to_another_case_of_ones_own_is_done(global_session:
 def test_update_changes_what_is_given_and_nothing_else(global_session: Session) -> None:
     ann = users.create(global_session, "ann@example.org", name="Ann", is_superadmin=True)
     users.update(global_session, ann.id, name=None, status="pending")
-    row = global_session.execute(sa.text("SELECT * FROM users")).mappings().one()
+    row = stored.row_of(global_session, User)
     assert (row["name"], row["status"]) == (None, "pending")
     assert (row["email"], row["is_superadmin"]) == ("ann@example.org", 1)
 

@@ -83,6 +83,29 @@ def test_canary_that_is_not_good_afterwards_ends_the_run(place: DataDir) -> None
     assert behind(place) == []
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("era", [None, "monolith"])
+def test_named_canary_that_cannot_even_be_looked_at_ends_the_run(
+    templates: Templates, tmp_path: Path, era: str | None, *, dry_run: bool
+) -> None:
+    """Nothing is touched."""
+    if era is None:
+        place = templates.copy(tmp_path / "data", apps=APPS, app_revision="a0009")
+    else:
+        place = templates.copy(tmp_path / "data", era=era)
+    canary = next(iter(read_status(place.root).apps))
+    place.app_db(canary).parent.mkdir(exist_ok=True)
+    place.app_db(canary).unlink(missing_ok=True)
+    place.app_db(canary).write_bytes(b"no database " * 500)
+    before = fingerprint_files(place.root)
+    caution = Caution(canary_apps=(canary,))
+    report = upgrade_installation(place.root, caution=caution, dry_run=dry_run)
+    errors = {app.app: str(app.error) for app in report.apps}
+    assert "not a database" in errors.pop(canary)
+    assert set(errors.values()) == {f"not attempted, since a canary failed: {canary}"}
+    assert fingerprint_files(place.root) == before
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_run_ends_after_so_many_failures(place: DataDir, jobs: int) -> None:
     """What was at hand is done and reported as done; what is not begun is as it was."""

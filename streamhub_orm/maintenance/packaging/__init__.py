@@ -1,4 +1,4 @@
-"""Files with which a system runs the maintenance: units, sysusers.d, tmpfiles.d, man pages."""
+"""Files with which a system runs the maintenance: units, users, man pages, completions."""
 
 from streamhub_orm.maintenance.packaging.files import (
     Services,

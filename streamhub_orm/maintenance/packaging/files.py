@@ -16,7 +16,7 @@ from streamhub_orm.engine.connections import translated
 from streamhub_orm.maintenance.packaging.man import man_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
 
     import click
@@ -25,7 +25,13 @@ _HOMES: Final = ("/home", "/root", "/run/user")
 _TEMPORARY: Final = ("/tmp", "/var/tmp")  # noqa: S108 - a service has folders of its own there
 _CONFIGURATION: Final = "etc"
 _MODES: Final = {"backup.env": 0o600, "alarm": 0o755}
-_MANUAL: Final = PurePosixPath("usr/local/share/man/man1")
+_SHARED: Final = PurePosixPath("usr/local/share")
+_MANUAL: Final = _SHARED / "man/man1"
+_COMPLETIONS: Final = {  # where each shell looks by itself
+    "bash": _SHARED / "bash-completion/completions/streamhub-db",
+    "zsh": _SHARED / "zsh/site-functions/_streamhub-db",
+    "fish": _SHARED / "fish/vendor_completions.d/streamhub-db.fish",
+}
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,18 @@ def _is_below(path: Path, folders: tuple[str, ...]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
 
 
-def write_packaging(root: Path, services: Services, program: click.Command) -> dict[Path, bool]:
+def write_packaging(
+    root: Path, services: Services, program: click.Command, completions: Mapping[str, str]
+) -> dict[Path, bool]:
     """Write the files below `root`; tell of each whether it was written or kept.
 
+    `completions` are the scripts of the shells `bash`, `zsh` and `fish`.
     What lies in etc/ is the operator's and kept; everything else is replaced. Raises
     `DatabaseFileError` where a file cannot be written; those before it are there then.
     """
     done = {}
-    for place, text in (*_filled_in(services), *_manual(program)):
+    scripts = ((_COMPLETIONS[shell], script) for shell, script in completions.items())
+    for place, text in (*_filled_in(services), *_manual(program), *scripts):
         path = root / place
         kept = place.parts[0] == _CONFIGURATION and os.path.lexists(path)
         done[path] = not kept

@@ -15,11 +15,12 @@ from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.engine.sql import columns_of
 from streamhub_orm.fleet import read_pages
 from streamhub_orm.maintenance.selection import Selection, handle_each
-from streamhub_orm.maintenance.sizes import Sizes, read_file_sizes
+from streamhub_orm.maintenance.sizes import Sizes, read_file_sizes, read_server_sizes
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from streamhub_orm.maintenance.selection import Database
@@ -47,6 +48,8 @@ class DatabaseFacts:
     backups: int = 0
     """Number of the backups beside it."""
     backup_bytes: int = 0
+    server: str | None = None
+    """Server of the global database, without its password."""
     error: str | None = None
 
     @property
@@ -77,6 +80,12 @@ class ArchiveFacts:
     age: timedelta | None = None
     """Of the newest complete one."""
     age_in_words: str | None = None
+    verified_at: datetime | None = None
+    """Time at which the newest complete one was last found good; None where nobody knows."""
+    verification: str = ""
+    """The same in words."""
+    found: str | None = None
+    """What was found in the place of a good one, in short."""
     error: str | None = None
     """Why there is none to rely on, or why nobody knows."""
 
@@ -94,8 +103,15 @@ class ArchiveFacts:
             "bytes": self.size_bytes,
             "newest": self.newest,
             "age_seconds": None if self.age is None else int(self.age.total_seconds()),
+            "verified_at": None if self.verified_at is None else self.verified_at.isoformat(),
             "error": self.error,
         }
+
+    def in_words(self) -> str:
+        """Return the newest complete one, its age and its verification in one line."""
+        if self.newest is None:
+            return f"{self.found} ({self.where})"
+        return f"{self.newest} is {self.age_in_words} old, {self.verification}"
 
 
 @dataclass
@@ -131,7 +147,7 @@ class FleetFacts:
         return total
 
 
-def read_fleet(data_dir: Path, progress: Progress = lambda *_: None) -> FleetFacts:
+def read_fleet(data_dir: Path | DataDir, progress: Progress = lambda *_: None) -> FleetFacts:
     """Read the facts of every database; one that cannot be read stops no other."""
     place = DataDir.find(data_dir)
     months: Counter[str] = Counter()
@@ -141,10 +157,14 @@ def read_fleet(data_dir: Path, progress: Progress = lambda *_: None) -> FleetFac
         Selection(),
         _begin,
         measure,
+        on_server=lambda connection, facts: read_server_sizes(connection, facts.sizes),
         may_be_missing=True,
         progress=partial(progress, "reading"),
     )
     fleet = FleetFacts(place.root, global_, apps, months)
+    if place.global_url is not None:
+        global_.server = str(place.global_url)
+        return fleet
     for backup in list_backups(place.global_db):
         made = backup.name.partition(".bak-")[2]
         fleet.global_backups.append((made, backup.stat().st_size))

@@ -176,7 +176,8 @@ def test_kept_environment_that_says_otherwise_is_told_and_shows_no_value(tmp_pat
     done = write(tmp_path, *options, data_dir="/data")
     config = tmp_path / "etc/streamhub/backup.env"
     for name in ("DATA_DIR", "BACKUP_AGE_RECIPIENTS", "ALARM_URL"):
-        assert f"Warning: {config} is kept, and its {name} is not the one given here" in done.stderr
+        assert f"warning: {config} is kept, and its {name} is not the one given here" in done.stderr
+    assert write(tmp_path, "-q", *options, data_dir="/data").stderr == ""
     assert "BACKUP_LOCAL_DIR" not in done.stderr
     assert key not in done.stderr
     assert "canary" not in done.stderr
@@ -406,3 +407,17 @@ def test_mandoc_has_no_complaint_about_any_page(root: Path) -> None:
         ["mandoc", "-Tlint", "-Wwarning", *pages], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_completions_lie_where_each_shell_looks(root: Path) -> None:
+    shared = root / "usr/local/share"
+    script = shared / "bash-completion/completions/streamhub-db"
+    words = f"source {shlex.quote(str(script))} && complete -p streamhub-db"
+    found = subprocess.run(
+        ["bash", "--norc", "-c", words], capture_output=True, text=True, check=True
+    )
+    assert "streamhub-db" in found.stdout
+    lines = (shared / "zsh/site-functions/_streamhub-db").read_text("utf-8").splitlines()
+    assert lines[0] == "#compdef streamhub-db"
+    fish = (shared / "fish/vendor_completions.d/streamhub-db.fish").read_text("utf-8")
+    assert "complete --no-files --command streamhub-db" in fish

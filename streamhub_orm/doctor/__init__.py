@@ -10,23 +10,23 @@ import resource
 import shutil
 import sqlite3
 import tempfile
-from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.archives.freshness import check_freshness
 from streamhub_orm.archives.in_use import open_files
 from streamhub_orm.check import settings_faults
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.databases.open_database import affordable_apps
+from streamhub_orm.doctor.control_plane import look_at_control_plane
+from streamhub_orm.doctor.findings import Finding, Verdict, failure, few
 from streamhub_orm.errors import StorageError, StreamHubError
 from streamhub_orm.fleet import walk
 from streamhub_orm.maintenance.health import DBSTAT_OPTION
 from streamhub_orm.owner import User, scratch_folder
-from streamhub_orm.readable import in_bytes, in_time
+from streamhub_orm.readable import in_bytes
 from streamhub_orm.schema import utc_now
 from streamhub_orm.storage import open_s3_store
 from streamhub_orm.upgrade.preflight import (
@@ -36,14 +36,14 @@ from streamhub_orm.upgrade.preflight import (
     require_writable,
 )
 
+__all__ = ["Finding", "Verdict", "examine"]
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from streamhub_orm.archives import Places
     from streamhub_orm.upgrade.preflight import Plan
 
-_MOST: Final = 5
-"""Findings of one kind that are named; a fleet has the same fault in every app."""
 _OLDEST_SQLITE: Final = (3, 35, 0)
 """The first with RETURNING and DROP COLUMN."""
 _FEW_APPS: Final = 100
@@ -51,30 +51,6 @@ _FEW_APPS: Final = 100
 _CLOCK_WARNING: Final = timedelta(minutes=1)
 _CLOCK_REFUSED: Final = timedelta(minutes=15)
 """From this difference on, S3 refuses a signature."""
-
-
-class Verdict(StrEnum):
-    """Judgement of one finding."""
-
-    OK = "ok"
-    WARNING = "warning"
-    """Nothing fails tonight by it, but somebody should know."""
-    FAILURE = "failure"
-    """An upgrade, a backup or the server would fail."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Finding of one look."""
-
-    subject: str
-    verdict: Verdict
-    found: str
-    todo: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return one entry of `doctor --json`."""
-        return {**asdict(self), "verdict": str(self.verdict)}
 
 
 def examine(
@@ -94,6 +70,7 @@ def examine(
     looks: list[Callable[[], Iterable[Finding]]] = [
         _look_at_sqlite,
         _look_at_limits,
+        *([partial(look_at_control_plane, place)] if place.global_url is not None else []),
         partial(_look_at_databases, place),
         partial(_look_at_settings, place),
         partial(_look_at_users, place),
@@ -141,29 +118,32 @@ def _look_at_databases(place: DataDir) -> Iterator[Finding]:
     """Look as an upgrade does before it begins: states, damage, links, modes, owners, space."""
     try:
         plan = look_at_everything(place, [], recover=False)
-        yield from _few([_failure("databases", error) for error in plan.errors.values()])
+        yield from few([failure("databases", error) for error in plan.errors.values()])
         yield from _look_at_modes(plan)
         require_workable(plan)
         yield from _look_at_space(plan)
     except StreamHubError as error:
-        yield _failure("upgrade", error)
+        yield failure("upgrade", error)
 
 
 def _look_at_modes(plan: Plan) -> Iterator[Finding]:
     place = plan.place
-    require_writable(place.global_db)
+    files = len(plan.states)
+    if place.global_url is None:
+        require_writable(place.global_db)
+        files += 1
     subject, failures = "modes and owners", []
     user = User.present()
     for outcome in walk(plan.states, lambda name: require_writable(place.app_db(name))):
         if outcome.error is not None:
-            failures.append(_failure(subject, outcome.error))
+            failures.append(failure(subject, outcome.error))
         elif (path := place.app_db(outcome.app)).exists() and path.stat().st_uid != user.uid:
             found = f"{path}: it belongs to another user than this one"
             todo = f"Run `sudo chown {user} {path}`, or run this as its owner."
             failures.append(Finding(subject, Verdict.FAILURE, found, todo))
-    yield from _few(failures)
+    yield from few(failures)
     if not failures:
-        found = f"{len(plan.states) + 1:,} databases that {user} can write, and no link"
+        found = f"{files:,} databases that {user} can write, and no link"
         yield Finding(subject, Verdict.OK, found)
 
 
@@ -177,7 +157,7 @@ def _look_at_space(plan: Plan) -> Iterator[Finding]:
         with scratch_folder("doctor"):
             pass
     except StreamHubError as error:
-        yield _failure("space in TMPDIR", error)
+        yield failure("space in TMPDIR", error)
     except OSError as error:
         found = f"{tempfile.gettempdir()}: {error.strerror}"
         todo = "Set TMPDIR to a folder that this user can write."
@@ -191,8 +171,8 @@ def _look_at_space(plan: Plan) -> Iterator[Finding]:
 
 
 def _look_at_settings(place: DataDir) -> Iterator[Finding]:
-    faults = [_failure("settings", fault) for fault in settings_faults(place)]
-    yield from _few(faults)
+    faults = [failure("settings", fault) for fault in settings_faults(place)]
+    yield from few(faults)
     if not faults:
         found = "secrets.json and every config.yaml can be read, by nobody else where secret"
         yield Finding("settings", Verdict.OK, found)
@@ -218,9 +198,8 @@ def _look_at_users(place: DataDir) -> Iterator[Finding]:
 def _look_at_archives(places: Places, max_age: timedelta | None) -> Iterator[Finding]:
     for each in check_freshness(places, max_age=max_age):
         subject = f"backups, {each.place}"
-        if each.error is None and each.newest is not None and each.age is not None:
-            found = f"{each.newest.name} is {in_time(each.age)} old"
-            yield Finding(subject, Verdict.OK, found)
+        if each.error is None:
+            yield Finding(subject, Verdict.OK, each.in_words())
         else:
             bad = max_age is not None or not each.is_reached
             todo = "Run `streamhub-db backup create`." if each.is_reached else None
@@ -245,17 +224,3 @@ def _look_at_clock(places: Places) -> Iterator[Finding]:
     else:
         refused = difference >= _CLOCK_REFUSED
         yield Finding("clock", Verdict.FAILURE if refused else Verdict.WARNING, seconds, todo)
-
-
-def _few(failures: list[Finding]) -> Iterator[Finding]:
-    """Yield the first failures of one kind, and how many more there are."""
-    yield from failures[:_MOST]
-    if len(failures) > _MOST:
-        found = f"{len(failures) - _MOST:,} more databases with such faults"
-        yield replace(failures[0], found=found, todo="`streamhub-db check` names them.")
-
-
-def _failure(subject: str, error: StreamHubError) -> Finding:
-    where = f"{error.subject}: " if error.subject else ""
-    found = f"{where}found {error.found}; expected {error.expected}"
-    return Finding(subject, Verdict.FAILURE, found, error.todo)
