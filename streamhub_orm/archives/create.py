@@ -34,6 +34,7 @@ from streamhub_orm.durable_files import (
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import DamagedArchiveError, StorageError, UnusableArchiveError
+from streamhub_orm.migrations.global_database import refuse_promoted
 from streamhub_orm.owner import as_operator
 from streamhub_orm.storage import open_s3_store
 
@@ -120,6 +121,7 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
     Where that fails, the archive in the folder stays, and `error` says why.
     """
     place = DataDir.find(data_dir)
+    refuse_promoted(place)
     place.require_no_link(folder)
     keys = parse_recipients(recipients) if recipients else ()
     with (

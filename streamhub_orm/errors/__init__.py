@@ -90,7 +90,6 @@ from streamhub_orm.errors.promotion import (
     CopyDiffersError,
     PromotedDatabaseError,
     PromotionError,
-    UnheldRow,
     UnheldRowsError,
 )
 from streamhub_orm.errors.rows import (
@@ -304,7 +303,6 @@ __all__ = [
     "UncopyableDatabaseError",
     "UnfinishedError",
     "UnforeseenError",
-    "UnheldRow",
     "UnheldRowsError",
     "UnknownAppError",
     "UnknownConfigBackupError",
