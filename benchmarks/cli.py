@@ -17,6 +17,7 @@ from benchmarks import (
     log_lines,
     lookups,
     media,
+    promotion,
     single_files,
     splits,
     writer_beside,
@@ -40,6 +41,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         access,
         media,
         log_lines,
+        promotion,
         splits,
         writer_beside,
     )

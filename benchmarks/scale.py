@@ -29,6 +29,9 @@ class Scale:
     lookups: int
     growth: tuple[int, ...]
     """Sizes of the growing fleet."""
+    logs_promoted: int
+    """Lines of the log of an installation that goes to a server."""
+    apps_promoted: int
     touched: tuple[int, ...]
     """After how many apps memory and descriptors are read."""
     workers: tuple[int, ...]
@@ -51,6 +54,8 @@ SCALES: Final = {
         vods=300_000,
         lookups=5_000,
         growth=(10, 100, 1_000, 10_000),
+        logs_promoted=1_000_000,
+        apps_promoted=100_000,
         touched=(100, 1_000, 10_000),
         workers=(2, 4),
         many_apps=2_000,
@@ -67,6 +72,8 @@ SCALES: Final = {
         vods=300,
         lookups=50,
         growth=(2, 4),
+        logs_promoted=400,
+        apps_promoted=40,
         touched=(2, 4, 6),
         workers=(2,),
         many_apps=6,

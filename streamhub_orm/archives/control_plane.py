@@ -6,20 +6,17 @@ rehearsed by the same means as any other.
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
 from streamhub_orm.engine.connections import open_read_only, open_scratch, reading
-from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.engine.integrity import refuse_damage
 from streamhub_orm.errors import (
     ControlPlaneOutdatedError,
     ControlPlaneRowsError,
-    CorruptDatabaseError,
     DatabaseInUseError,
-    NotADatabaseError,
     PromotionError,
     UnheldRowsError,
     UnusableArchiveError,
@@ -44,14 +41,6 @@ _ELSEWHERE: Final = (
     "Nothing was touched. Restore it without STREAMHUB_GLOBAL_URL into a folder of its own, bring "
     "that to head with `streamhub-db upgrade`, then move it with `streamhub-db global promote`."
 )
-
-
-def require_no_promoted_file(place: DataDir) -> None:
-    """Raise `PromotedDatabaseError` where the file is used, and a server has its rows by now."""
-    if place.global_url is None and place.global_db.exists():
-        is_damaged = suppress(CorruptDatabaseError, NotADatabaseError)  # what a restore is for
-        with is_damaged, reading(place.global_db) as connection:
-            refuse_fence(connection, place.global_db)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from streamhub_orm import __version__
-from streamhub_orm.archives.control_plane import copied_control_plane, require_no_promoted_file
+from streamhub_orm.archives.control_plane import copied_control_plane
 from streamhub_orm.archives.encryption import encrypt, parse_recipients
 from streamhub_orm.archives.format import (
     Manifest,
@@ -35,6 +35,7 @@ from streamhub_orm.durable_files import (
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import DamagedArchiveError, StorageError, UnusableArchiveError
+from streamhub_orm.migrations.global_database import refuse_promoted
 from streamhub_orm.owner import as_operator
 from streamhub_orm.storage import open_s3_store
 
@@ -122,7 +123,7 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
     Where that fails, the archive in the folder stays, and `error` says why.
     """
     place = DataDir.find(data_dir)
-    require_no_promoted_file(place)
+    refuse_promoted(place)
     place.require_no_link(folder)
     keys = parse_recipients(recipients) if recipients else ()
     with (

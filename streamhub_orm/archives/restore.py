@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from streamhub_orm.archives.control_plane import (
     ServerRows,
     compare_with_server,
-    require_no_promoted_file,
     require_rows_for_server,
     rows_put_on_server,
 )
@@ -353,15 +352,10 @@ def _replacing(
 def _rows_and_files(
     place: DataDir, replacements: Sequence[Replacement]
 ) -> tuple[Path | None, Sequence[Replacement]]:
-    """Part the file whose rows a control plane gets, if there is one, from those that are put here.
-
-    Raises `PromotedDatabaseError` for a file whose rows a server has by now.
-    """
+    """Part the file whose rows a control plane gets, if any, from those that are put here."""
     if place.global_url is not None:
         rows = next((it.staged for it in replacements if it.part == _GLOBAL), None)
         return rows, [it for it in replacements if it.part != _GLOBAL]
-    if any(it.part == _GLOBAL for it in replacements):
-        require_no_promoted_file(place)
     return None, replacements
 
 

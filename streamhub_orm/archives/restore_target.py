@@ -16,6 +16,7 @@ from streamhub_orm.durable_files import (
 from streamhub_orm.engine.connections import translated
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.errors import DataDirError, LockFileError, UpgradeRunningError
+from streamhub_orm.migrations.global_database import refuse_promoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,16 +24,21 @@ if TYPE_CHECKING:
 
 
 def target_of(data_dir: Path | DataDir) -> DataDir:
-    """Find the installation; a new one where its global database is lost or nothing is there."""
+    """Find the installation; a new one where its global database is lost or nothing is there.
+
+    Raises `PromotedDatabaseError` where a server has the global database, and no URL is given: a
+    file in its place would take writes, beside the server.
+    """
     try:
-        return DataDir.find(data_dir)
+        place = DataDir.find(data_dir)
     except DataDirError:
         assert not isinstance(data_dir, DataDir)  # noqa: S101 - one that was found is taken as it is
         place = DataDir.fresh(data_dir)
         lost = place.apps.is_dir() and not (place.root / "streamhub.db").exists()
         if place.global_db.exists() or not (lost or _is_new(place)):
             raise
-        return place
+    refuse_promoted(place)
+    return place
 
 
 def _is_new(place: DataDir) -> bool:

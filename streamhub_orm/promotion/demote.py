@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.durable_files import file_mode, finish, make_folder, publish, temporary_beside
+from streamhub_orm.durable_files import (
+    file_mode,
+    finish,
+    make_folder,
+    publish,
+    remove_leftovers,
+    temporary_beside,
+)
 from streamhub_orm.engine.backups import copy_verified, time_stamp
 from streamhub_orm.engine.changes import command
 from streamhub_orm.engine.connections import (
@@ -121,6 +128,7 @@ def demote(
         closing(ServerEngine(url)) as engine,
         run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds),
     ):
+        remove_leftovers(place.global_db.parent)
         return _Demotion(place, engine, progress).run()
 
 

@@ -24,6 +24,7 @@ NAMES = {
     "log-lines",
     "lookup",
     "open_cold",
+    "promote",
     "split_many",
     "split_one",
     "stream-upsert",
