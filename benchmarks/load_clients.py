@@ -27,6 +27,7 @@ SERVER: Final = ("verify", "verify", "verify", "page", "page", "upsert")
 WITH_LOG: Final = (*SERVER, "log")
 _PAGE: Final = 50
 _ADDRESS: Final = "10.1.2.3"
+_LOG_LINES: Final = 100_000
 _NOW: Final = "2026-01-31 12:00:00"
 
 _VERIFY: Final = """
@@ -110,11 +111,16 @@ def ours(
     from streamhub_orm import Databases  # noqa: PLC0415
     from streamhub_orm.app_db import StreamType  # noqa: PLC0415
     from streamhub_orm.services import streams, tokens, vods  # noqa: PLC0415
-    from streamhub_orm.services.log_handler import ServerLogHandler  # noqa: PLC0415
+    from streamhub_orm.services.log_handler import (  # noqa: PLC0415
+        QueueLimits,
+        ServerLogHandler,
+    )
 
     with Databases(root, max_open_apps=open_apps or len(apps)) as databases:
         logger = logging.Logger("load")  # noqa: LOG001 - one that nobody else uses
-        handler = ServerLogHandler(databases.place, source="egress")
+        handler = ServerLogHandler(
+            databases.place, source="egress", limits=QueueLimits(capacity=_LOG_LINES)
+        )
         logger.addHandler(handler)
         for app in apps if open_apps is None else ():
             with databases.app_session(app, read_only=True):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 _NONE: Final = "no complete backup"
+_PATIENCE_SECONDS: Final = 4.0
+"""Seconds, three times at most, that a bucket has to answer who asks for something else first."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def survey_environment(data_dir: Path | None, default_dir: Path) -> list[Archive
 def survey_archives(places: Places) -> list[ArchiveFacts]:
     """Return what a report tells of the folder and of the bucket; one that fails stops no other."""
     now = utc_now()
-    found = places.in_each(_survey)
+    found = places.in_each(_survey, read_seconds=_PATIENCE_SECONDS)
     facts = []
     for place in places.names():
         where = str(places.folder) if place == LOCAL else places.get_bucket().bucket

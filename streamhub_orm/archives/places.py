@@ -40,6 +40,7 @@ PLACES: Final = (LOCAL, S3)
 ALL: Final = "all"
 """Stands for every place that there is."""
 _DEFAULT_FOLDER: Final = "backups"
+_READ_SECONDS: Final = 15.0
 _BUCKET: Final = "BACKUP_S3_BUCKET"
 
 
@@ -115,13 +116,16 @@ class Places:
         return self.get_bucket() if wanted else None
 
     @contextmanager
-    def opened(self, place: str) -> Iterator[ObjectStore]:
-        """Open the store of a place; a folder that is not there yet holds no archives."""
+    def opened(self, place: str, *, read_seconds: float = _READ_SECONDS) -> Iterator[ObjectStore]:
+        """Open the store of a place; a folder that is not there yet holds no archives.
+
+        One answer of a bucket is waited for `read_seconds`, at most three times.
+        """
         if place == LOCAL:
             with as_operator(self.folder):
                 yield LocalStore(self.folder)
         else:
-            with open_s3_store(self.get_bucket()) as store:
+            with open_s3_store(self.get_bucket(), read_seconds=read_seconds) as store:
                 yield store
 
     def names(self, place: str = ALL) -> tuple[str, ...]:
@@ -131,7 +135,11 @@ class Places:
         return PLACES if self.bucket is not None else (LOCAL,)
 
     def in_each(
-        self, work: Callable[[ObjectStore], Outcome], place: str = ALL
+        self,
+        work: Callable[[ObjectStore], Outcome],
+        place: str = ALL,
+        *,
+        read_seconds: float = _READ_SECONDS,
     ) -> dict[str, Outcome | StorageError]:
         """Do the same in each place, or in one; the error of one place does not stop the next.
 
@@ -142,7 +150,7 @@ class Places:
             if each == LOCAL and not self._has_folder():
                 continue
             try:
-                with self.opened(each) as store:
+                with self.opened(each, read_seconds=read_seconds) as store:
                     outcomes[each] = work(store)
             except StorageError as error:
                 outcomes[each] = error

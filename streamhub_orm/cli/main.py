@@ -151,7 +151,7 @@ def _run(invocation: Invocation) -> int:
             print_json({"ok": False, "error": error.format_message()})
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        invocation.ctrl_c.close()
+        invocation.ctrl_c.end_with_the_next()
         _tell_stopped(invocation)
         status = _STOPPED_STATUS
     except StreamHubError as error:

@@ -36,12 +36,13 @@ class FirstMoments:
     def begin(self) -> Lock | None:
         """Wait for the moment of another thread to end; return what `end` takes."""
         own = get_ident()
-        if self._owner == own or monotonic() < self._open_until:  # in a block of its own
+        if self._owner == own:  # within a block of its own
             return None
         with self._next:
+            if monotonic() < self._open_until:
+                return None
             current = self._current
             if not current.acquire(timeout=self._moment_seconds):
-                # From now on nobody waits for whoever has it: not even those who queue already.
                 self._current, self._owner = Lock(), None
                 self._open_until = monotonic() + self._open_seconds
                 return None

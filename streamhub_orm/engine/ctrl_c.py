@@ -71,6 +71,12 @@ class CtrlC:
             for end in self._pipe:
                 os.close(end)
 
+    def end_with_the_next(self) -> None:
+        """Let the next one kill the process, which is ending: its last words may be stuck."""
+        if CtrlC._current is self:
+            self.close()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     def tell(self, names: list[str]) -> None:
         """Tell what is waited for, unless that was told before."""
         if not self._is_told:

@@ -20,7 +20,7 @@ from streamhub_orm.errors import (
     HiddenValueError,
     StreamHubError,
 )
-from streamhub_orm.postgresql.faults import fault_of, hide_values, refusal_of
+from streamhub_orm.postgresql.faults import fault_of, hide_values, refusal_of, standby_fault
 from streamhub_orm.schema.json_text import json_from_text, json_to_server
 
 if TYPE_CHECKING:
@@ -49,7 +49,17 @@ APPLICATION: Final = "streamhub-orm"
 
 
 class ServerConnection(psycopg.Connection[Any]):
-    """A connection whose work another thread can end."""
+    """A connection whose work another thread can end, and of which a forked child knows nothing."""
+
+    def __init__(self, pgconn: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Note whose it is."""
+        super().__init__(pgconn)
+        self._process = os.getpid()
+
+    def __del__(self, *_: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Warn, as psycopg does, where it was not closed; in a child it is the parent's."""
+        if getattr(self, "_process", None) == os.getpid():
+            super().__del__()
 
     def is_lost(self) -> bool:
         """Tell whether the server has ended it, as far as that has come here; asks nobody.
@@ -97,9 +107,17 @@ class ServerDialect(PGDialect_psycopg):
         return ServerConnection.connect(*arguments, **options)
 
     def do_begin(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
-        """Begin; the driver's own transaction control is off."""
-        reading = dbapi_connection.info.get(READ_ONLY, False)
-        dbapi_connection.driver_connection.execute(_READING if reading else _WRITING)
+        """Begin; the driver's own transaction control is off.
+
+        Raises `ControlPlaneReadOnlyError` for a session that writes, on a standby.
+        """
+        info = dbapi_connection.info
+        try:
+            dbapi_connection.driver_connection.execute(
+                _READING if info.get(READ_ONLY, False) else _WRITING
+            )
+        except psycopg.errors.FeatureNotSupported as error:  # "serializable", says a standby
+            raise standby_fault(error, info[_SERVER]) from error
 
     def do_rollback(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
         """Roll back; a connection that is lost has nothing left to be rolled back."""
@@ -200,6 +218,14 @@ class _Connection(sa.Connection):
             if found is None:
                 raise
             raise found from None
+
+
+def connect(url: ServerUrl) -> ServerConnection:
+    """Return a connection past any pool, in autocommit; raises psycopg's errors."""
+    dialect: Any = ServerDialect
+    _, options = dialect().create_connect_args(url.url)
+    wanted: dict[str, Any] = options | _connect_arguments(url)
+    return ServerConnection.connect(**wanted)
 
 
 class ServerEngine:

@@ -106,6 +106,12 @@ _AT_CONNECT: Final = (
 )
 
 
+def standby_fault(error: psycopg.Error, server: str) -> StreamHubError:
+    """Return our error for a server that cannot begin a transaction that writes."""
+    kind, expected, todo = _BY_STATE["25006"]
+    return kind(server, said_by(error), expected, todo)
+
+
 def fault_of(
     error: psycopg.Error, server: str, *, during_commit: bool = False
 ) -> StreamHubError | None:
@@ -172,7 +178,8 @@ def said_by(error: psycopg.Error) -> str:
 
 
 _BEFORE_REASON: Final = re.compile(
-    r"^(connection failed: |connection is bad: )?(connection to server .*? failed: )?(FATAL:  )?"
+    r"^(connection failed: |connection is bad: |consuming input failed: )?"
+    r"(connection to server .*? failed: )?(FATAL:  )?"
 )
 """What libpq says before the reason: host and port, which our errors name by themselves."""
 _HEADINGS: Final = ("Multiple connection attempts failed", "Is the server running")

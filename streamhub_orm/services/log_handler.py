@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.services.log_server import ServerLogTable
 
 __all__ = ["InstallationLog", "QueueLimits", "ServerLogHandler", "open_log"]
 
@@ -56,7 +57,7 @@ class ServerLogHandler(logging.Handler):
         for name in ("capacity", "batch_rows"):
             if getattr(self.limits, name) < 1:
                 raise LogSettingError(name, getattr(self.limits, name), "a number of lines from 1")
-        self._queue = LogQueue(LogTable(place.global_db), self.limits)
+        self._queue = LogQueue(_table_of(place), self.limits)
         # One that is forgotten instead of closed; at the interpreter's end logging closes the rest.
         weakref.finalize(self, self._queue.end).atexit = False
 
@@ -91,7 +92,8 @@ class ServerLogHandler(logging.Handler):
     def flush(self) -> None:
         """Wait until what is queued is written, at most `limits.close_seconds`.
 
-        Inside a session on the global database it waits in vain, since that holds the write lock.
+        Inside a session on the global database in a file it waits in vain: that holds the write
+        lock.
         """
         self._queue.flush(self.limits.close_seconds)
 
@@ -163,6 +165,14 @@ def open_log(  # noqa: PLR0913 - each is one choice of the caller
     database = ServerLogHandler(place, source=source, level=level, limits=limits)
     file.setLevel(level)
     return InstallationLog(logger or logging.getLogger(), database, file)
+
+
+def _table_of(place: DataDir) -> LogTable | ServerLogTable:
+    if place.global_url is None:
+        return LogTable(place.global_db)
+    from streamhub_orm.services.log_server import ServerLogTable  # noqa: PLC0415 - an extra
+
+    return ServerLogTable(place.global_url)
 
 
 class _LogFile(logging.handlers.RotatingFileHandler):

@@ -169,6 +169,9 @@ class LogTable:
     to win the interpreter back from a busy application after each one.
     """
 
+    outlives_forks: Final = False
+    """False where a connection that is open at a fork spoils both processes."""
+
     def __init__(self, path: Path) -> None:
         """Keep the path of the global database; nothing is opened yet."""
         self.path = path
@@ -192,6 +195,12 @@ class LogTable:
         except sqlite3.IntegrityError:  # an app has gone since its id was looked up
             self._ids.clear()
             self._insert(connection, lines)
+
+    def close(self) -> None:
+        """Do nothing: none is open between batches."""
+
+    def leave_to_parent(self) -> None:
+        """Do nothing, as `close`."""
 
     def _insert(self, connection: sqlite3.Connection, lines: Sequence[LogLine]) -> None:
         connection.execute("BEGIN IMMEDIATE")

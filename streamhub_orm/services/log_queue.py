@@ -18,7 +18,7 @@ import weakref
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streamhub_orm.engine.forks import has_forked_amid_threads
 from streamhub_orm.services.log_lines import LogLine, line_from_record
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamhub_orm.services.log_lines import LogTable
+    from streamhub_orm.services.log_server import ServerLogTable
 
 __all__ = ["LogQueue", "QueueLimits"]
 
@@ -56,9 +57,9 @@ class QueueLimits:
 class LogQueue:
     """Lines on their way into a database. Every method may be called from any thread."""
 
-    def __init__(self, table: LogTable, limits: QueueLimits) -> None:
+    def __init__(self, table: LogTable | ServerLogTable, limits: QueueLimits) -> None:
         """Start nothing yet: the thread starts with the first line."""
-        self._table = table
+        self._table: Any = table  # a connection of one is given back to the same
         self._limits = limits
         self._closed = False
         self._start_anew(barred=False)
@@ -153,22 +154,29 @@ class LogQueue:
     def before_fork(self) -> None:
         """Wait until the thread has no connection open, and keep it from opening one.
 
-        SQLite's handles and locks must not cross a fork (docs/adr/0006).
+        SQLite's handles and locks must not cross a fork (docs/adr/0006). One to a server may.
         """
         self._changed.acquire()
+        if self._table.outlives_forks:
+            return
         self._forking += 1
         self._changed.notify_all()
         self._changed.wait_for(lambda: not self._writing, _FORK_WAIT_SECONDS)
 
     def after_fork_in_parent(self) -> None:
         """Go on writing."""
+        if self._table.outlives_forks:
+            self._changed.release()
+            return
         self._forking -= 1
         self._changed.notify_all()
         self._changed.release()
 
     def after_fork_in_child(self) -> None:
         """Leave the parent its lines; where it left SQLite unusable, this process writes none."""
-        self._start_anew(barred=self._writing or has_forked_amid_threads())
+        self._table.leave_to_parent()
+        is_usable = self._table.outlives_forks or not (self._writing or has_forked_amid_threads())
+        self._start_anew(barred=not is_usable)
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._run, name="streamhub-log", daemon=True)
@@ -186,6 +194,7 @@ class LogQueue:
                 self._write_batches()
             except Exception as error:  # noqa: BLE001 - the thread must outlive any fault
                 self._wait_after(error)
+        self._table.close()
 
     def _wait_for_work(self) -> bool:
         """Wait until there is something to write and nobody forks; False at the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -120,6 +121,39 @@ def test_command_that_waits_inside_sqlite_is_acknowledged_and_ended(
     outcome = run_in_process("--data-dir", installation.data_dir, *command)
     assert outcome.status == 0, outcome
     assert not list(path.parent.glob(".*"))
+
+
+def test_second_ends_a_command_whose_last_words_are_stuck() -> None:
+    """Nobody reads its output, and the pipe is full."""
+    reading, writing = os.pipe()
+    os.write(writing, bytes(fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)))
+    words = ["env", "--default-signal=INT", *COMMAND, "--json", "history"]
+    with subprocess.Popen(words, cwd=CHECKOUT, stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        try:
+            _wait_until_stuck(process.pid)
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            while process.stderr.readline() != b"Stopped by Ctrl-C.\n":
+                assert process.poll() is None
+            time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(1) == -signal.SIGINT
+        finally:
+            process.kill()
+            os.close(reading)
+
+
+def _wait_until_stuck(pid: int) -> None:
+    """Wait until a process has begun to print, and takes no time of the processor any more."""
+    used = "0"
+    for _ in range(100):
+        time.sleep(0.3)
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8").split()
+        if fields[2] == "S" and fields[13] == used != "0":
+            return
+        used = fields[13]
+    raise AssertionError(used)
 
 
 def _wait_until_open(pid: int, path: Path) -> None:

@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_of_files(item: pytest.Item) -> bool:
     callspec = getattr(item, "callspec", None)
-    on_server = callspec is not None and callspec.params.get("databases") == POSTGRESQL
+    on_server = callspec is not None and POSTGRESQL in callspec.params.values()
     return on_server and item.get_closest_marker("files") is not None
 
 

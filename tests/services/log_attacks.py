@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from streamhub_orm import Databases
 from streamhub_orm.data_dir import DataDir
+from streamhub_orm.global_db import Tenant
 from streamhub_orm.services.log_handler import ServerLogHandler, open_log
 
 if TYPE_CHECKING:
@@ -79,15 +80,11 @@ def forks(place: DataDir) -> None:
             if child == 0:
                 log_lines(f"child-{number}", 100)
                 with databases.global_session() as session:
-                    session.connection().exec_driver_sql(
-                        "INSERT INTO tenants (id, name) VALUES (?, 'x')", (f"t{number}",)
-                    )
+                    session.add(Tenant(id=f"t{number}", name="x"))
                 handler.flush()
                 os._exit(0 if handler.dropped == 0 else 1)
             with databases.global_session() as session:
-                session.connection().exec_driver_sql(
-                    "INSERT INTO tenants (id, name) VALUES (?, 'x')", (f"p{number}",)
-                )
+                session.add(Tenant(id=f"p{number}", name="x"))
             _, status = os.waitpid(child, 0)
             if status:
                 sys.exit(4)

@@ -13,19 +13,31 @@ import sys
 import threading
 import time
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
+from streamhub_orm import Databases
 from streamhub_orm.errors import LogSettingError
+from streamhub_orm.global_db import App, ServerLog
+from streamhub_orm.migrations.server import upgrade_server
+from streamhub_orm.postgresql.engine import ServerEngine, connect
+from streamhub_orm.server_url import ServerUrl
 from streamhub_orm.services.log_handler import QueueLimits, ServerLogHandler, open_log
 from streamhub_orm.services.log_lines import LogTable
+from streamhub_orm.services.log_server import ServerLogTable
+from streamhub_orm.testing.postgresql import find_programs, start_postgres
+from tests.services import stored
+from tests.services.conftest import POSTGRESQL, SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from streamhub_orm import Databases
+    from sqlalchemy.orm import Session
+
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.services.log_lines import LogLine
     from streamhub_orm.testing.plugin import MakeStreamHub
@@ -36,9 +48,35 @@ CHECKOUT = Path(__file__).parents[2]
 LOG = logging.Logger("tests.handler")  # noqa: LOG001 - pytest captures those that are registered
 
 
-@pytest.fixture
-def place(make_streamhub: MakeStreamHub) -> DataDir:
-    return make_streamhub()
+@pytest.fixture(params=[SQLITE, POSTGRESQL])
+def place(make_streamhub: MakeStreamHub, request: pytest.FixtureRequest) -> DataDir:
+    """An installation with the app live, whose global database is a file, or on a server."""
+    place = make_streamhub()
+    if request.param == SQLITE:
+        return place
+    url = ServerUrl.parse(request.getfixturevalue("streamhub_global_url"), "the test's")
+    place = replace(place, global_url=url)
+    with session_at(place) as session:
+        session.add(App(name="live"))
+    return place
+
+
+@contextmanager
+def session_at(place: DataDir) -> Iterator[Session]:
+    with (
+        Databases(place.root, global_url=url_of(place)) as databases,
+        databases.global_session() as session,
+    ):
+        yield session
+
+
+def url_of(place: DataDir) -> str | None:
+    url = place.global_url
+    return None if url is None else url.url.render_as_string(hide_password=False)
+
+
+def table_at(place: DataDir) -> Any:  # noqa: ANN401 - one of two classes
+    return LogTable if place.global_url is None else ServerLogTable
 
 
 @pytest.fixture
@@ -60,18 +98,23 @@ def start(place: DataDir) -> Iterator[Start]:
 
 @contextmanager
 def locked(place: DataDir) -> Iterator[None]:
-    """Hold the write lock of the global database."""
-    with closing(sqlite3.connect(place.global_db, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    """Hold the write lock of the global database, or of the table on a server."""
+    if place.global_url is not None:
+        with connect(place.global_url) as connection, connection.transaction():
+            connection.execute("LOCK TABLE server_logs IN ACCESS EXCLUSIVE MODE")
+            yield
+        return
+    with closing(sqlite3.connect(place.global_db, isolation_level=None)) as file:
+        file.execute("BEGIN IMMEDIATE")
         yield
-        connection.execute("ROLLBACK")
+        file.execute("ROLLBACK")
 
 
 def rows(place: DataDir, columns: str = "message") -> list[Any]:
-    query = f"SELECT {columns} FROM server_logs ORDER BY id"
-    with closing(sqlite3.connect(place.global_db)) as connection:
-        found = connection.execute(query).fetchall()
-    return [row[0] if len(row) == 1 else row for row in found]
+    names = columns.split(", ")
+    with session_at(place) as session:
+        found = stored.rows_of(session, ServerLog)
+    return [row[columns] if len(names) == 1 else tuple(row[it] for it in names) for row in found]
 
 
 def own_logger(name: str) -> logging.Logger:
@@ -84,6 +127,7 @@ def attack(place: DataDir, name: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         (*command, str(place.root)),
         cwd=CHECKOUT,
+        env=os.environ | {"STREAMHUB_GLOBAL_URL": url_of(place) or ""},
         capture_output=True,
         text=True,
         timeout=120,
@@ -117,13 +161,13 @@ def test_lines_appear_without_a_flush(place: DataDir, start: Start) -> None:
 def test_lines_that_wait_are_written_in_few_transactions(
     place: DataDir, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert, sizes = LogTable.insert, list[int]()
+    insert, sizes = table_at(place).insert, list[int]()
 
-    def counting(self: LogTable, connection: sqlite3.Connection, lines: Sequence[LogLine]) -> None:
+    def counting(self: object, connection: object, lines: Sequence[LogLine]) -> None:
         insert(self, connection, lines)
         sizes.append(len(lines))
 
-    monkeypatch.setattr(LogTable, "insert", counting)
+    monkeypatch.setattr(table_at(place), "insert", counting)
     handler = start(batch_rows=100)
     with locked(place):
         for number in range(300):
@@ -141,8 +185,8 @@ def test_app_is_found_by_name_and_an_unknown_one_is_kept_in_meta(
     LOG.info("b", extra={"app": "no-such-app", "room": "stage"})
     LOG.info("c", extra={"app": "tv-2"})
     handler.flush()
-    with closing(sqlite3.connect(place.global_db)) as connection, connection:
-        connection.execute("INSERT INTO apps (id, name) VALUES (9, 'tv-2')")
+    with session_at(place) as session:
+        session.add(App(id=9, name="tv-2"))
     LOG.info("d", extra={"app": "tv-2"})
     handler.flush()
     found = {
@@ -160,13 +204,12 @@ def test_app_deleted_and_made_again_gets_its_new_id(place: DataDir, start: Start
     handler = start()
     LOG.info("old", extra={"app": "live"})
     handler.flush()
-    with closing(sqlite3.connect(place.global_db)) as connection, connection:
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("DELETE FROM apps WHERE name = 'live'")
+    with session_at(place) as session:
+        session.execute(sa.delete(App))
     LOG.info("gone", extra={"app": "live"})
     handler.flush()
-    with closing(sqlite3.connect(place.global_db)) as connection, connection:
-        connection.execute("INSERT INTO apps (id, name) VALUES (7, 'live')")
+    with session_at(place) as session:
+        session.add(App(id=7, name="live"))
     LOG.info("new", extra={"app": "live"})
     handler.flush()
     assert rows(place, "message, app_id") == [("old", None), ("gone", None), ("new", 7)]
@@ -236,18 +279,17 @@ def test_flush_returns_in_time_when_nothing_can_be_written(place: DataDir, start
     assert rows(place) == ["later"]
 
 
-def test_line_inside_a_session_on_the_global_database_is_written_after_it(
-    databases: Databases,
-) -> None:
-    handler = ServerLogHandler(databases.place)
+def test_line_inside_a_session_on_the_global_database_is_written(place: DataDir) -> None:
+    """After it, where it holds the write lock of a file."""
+    handler = ServerLogHandler(place)
     logger = own_logger("inside")
     logger.addHandler(handler)
-    with databases.global_session() as session:
-        session.connection().exec_driver_sql("UPDATE apps SET display_name = 'x'")
+    with session_at(place) as session:
+        session.execute(sa.update(App).values(display_name="x"))
         logger.info("inside")
         time.sleep(0.5)
     handler.close()
-    assert rows(databases.place) == ["inside"]
+    assert rows(place) == ["inside"]
 
 
 def test_close_of_a_locked_database_ends_in_time_and_tells_on_stderr(
@@ -262,7 +304,8 @@ def test_close_of_a_locked_database_ends_in_time_and_tells_on_stderr(
         assert time.monotonic() - started < 3
     assert handler.dropped == 3
     told = capsys.readouterr().err
-    assert f"{place.global_db}: 3 log lines were dropped: database is locked" in told
+    assert f"{place.global_url or place.global_db}: 3 log lines were dropped: " in told
+    assert ("database is locked" in told) or ("due to lock timeout" in told)
 
 
 def test_line_after_close_is_dropped_and_raises_nothing(place: DataDir, start: Start) -> None:
@@ -287,6 +330,7 @@ def test_handler_that_is_forgotten_writes_its_lines_and_ends_its_thread(place: D
     assert rows(place) == ["forgotten"]
 
 
+@pytest.mark.files
 @pytest.mark.parametrize("fault", ["missing", "damaged", "folder", "no table"])
 def test_database_that_cannot_be_used_raises_nothing_and_the_next_one_is_written(
     place: DataDir, start: Start, fault: str, tmp_path: Path
@@ -316,6 +360,7 @@ def test_database_that_cannot_be_used_raises_nothing_and_the_next_one_is_written
     assert rows(place) == ["meanwhile"]
 
 
+@pytest.mark.files
 def test_database_put_in_the_place_of_another_gets_the_lines(place: DataDir, start: Start) -> None:
     """As a restore or a rollback does: no handle on the old file is held between batches."""
     handler = start()
@@ -354,13 +399,13 @@ def test_line_of_the_writing_thread_goes_with_the_next_batch(
     place: DataDir, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line about the writing of lines would be written, and so on for ever."""
-    insert = LogTable.insert
+    insert = table_at(place).insert
 
-    def talkative(self: LogTable, connection: sqlite3.Connection, lines: Sequence[LogLine]) -> None:
+    def talkative(self: object, connection: object, lines: Sequence[LogLine]) -> None:
         LOG.info("writing %d lines", len(lines))
         insert(self, connection, lines)
 
-    monkeypatch.setattr(LogTable, "insert", talkative)
+    monkeypatch.setattr(table_at(place), "insert", talkative)
     handler = start(linger_seconds=0.01)
     LOG.info("one")
     handler.flush()
@@ -377,7 +422,8 @@ def test_record_that_cannot_be_stored_is_counted_and_raises_nothing(
     record = logging.LogRecord("x", logging.INFO, "f", 1, "m", (), None)
     record.created = float("inf")
     handler.handle(record)
-    LOG.info("half \ud83d pair \0 of %s", object.__new__(object), extra={"app": "\ud800"})
+    extra = {"app": "\ud800", "nul": "\0\\\0", "half": "\ud83d"}
+    LOG.info("half \ud83d pair \0 of %s", object.__new__(object), extra=extra)
     handler.flush()
     assert handler.dropped == 1
     assert len(rows(place)) == 2
@@ -415,10 +461,10 @@ def test_fork_writes_each_line_of_parent_and_child_once(place: DataDir) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     names = [f"{who}-{number}" for who in ("parent", "child") for number in range(30)]
     assert sorted(rows(place)) == sorted(f"{it} {line}" for it in names for line in range(100))
-    with closing(sqlite3.connect(place.global_db)) as connection:
-        query = "SELECT count(*) FROM tenants WHERE name = 'x'"
-        assert connection.execute(query).fetchone() == (60,)
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with session_at(place) as session:
+        assert session.scalar(sa.text("SELECT count(*) FROM tenants WHERE name = 'x'")) == 60
+        if place.global_url is None:
+            assert session.scalar(sa.text("PRAGMA integrity_check")) == "ok"
 
 
 @pytest.mark.slow
@@ -449,7 +495,52 @@ def test_log_of_everything_does_not_feed_itself(place: DataDir) -> None:
     found = rows(place, "source, message")
     assert len([it for it in found if it[0] == "attack"]) == 20
     assert 20 <= len([it for it in found if it[0].startswith("sqlalchemy")]) < 400
-    assert not [it for it in found if "server_logs" in it[1]]
+    assert not [it for it in found if "INSERT INTO server_logs" in it[1]]
+
+
+@pytest.mark.skipif(find_programs() is None, reason="no PostgreSQL server to start")
+def test_server_that_is_down_is_tried_again_and_no_line_is_lost(
+    make_streamhub: MakeStreamHub,
+) -> None:
+    """For `retry_seconds`; the connection that the restart has ended costs no line either."""
+    with start_postgres() as server:
+        url = ServerUrl.parse(server.create("logs"), "the test's")
+        place = replace(make_streamhub(), global_url=url)
+        engine = ServerEngine(url)
+        upgrade_server(engine)
+        engine.close()
+        limits = QueueLimits(linger_seconds=0.01, retry_seconds=60, close_seconds=30)
+        handler = ServerLogHandler(place, limits=limits)
+        logger = own_logger("restarted")
+        logger.addHandler(handler)
+        logger.info("before")
+        handler.flush()
+        server.stop()
+        logger.info("while it is down")
+        time.sleep(0.3)
+        assert (handler.written, handler.dropped) == (1, 0)
+        server.start()
+        handler.flush()
+        assert rows(place) == ["before", "while it is down"]
+        server.kill()
+        logger.info("lost with the server")
+        handler._queue._limits = replace(limits, retry_seconds=0.1, close_seconds=0.1)
+        handler.close()
+        assert handler.dropped == 1
+
+
+def test_no_secret_and_no_value_is_told_of_a_batch_that_fails(
+    place: DataDir, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = start(close_seconds=0.2)
+    with session_at(place) as session:
+        session.execute(sa.text("DROP TABLE server_logs"))
+    LOG.info("a value that is nobody's business")
+    handler.close()
+    told = capsys.readouterr().err
+    assert "1 log lines were dropped: " in told
+    assert "nobody's business" not in told
+    assert "password" not in told
 
 
 @pytest.mark.parametrize("limit", ["capacity", "batch_rows"])
@@ -517,14 +608,14 @@ def test_lines_of_the_handlers_own_thread_are_written_or_counted(
     place: DataDir, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The collector runs any __del__ in the thread that happens to make garbage."""
-    insert = LogTable.insert
+    insert = table_at(place).insert
 
-    def collect(table: LogTable, connection: sqlite3.Connection, lines: Sequence[LogLine]) -> None:
+    def collect(table: object, connection: object, lines: Sequence[LogLine]) -> None:
         insert(table, connection, lines)
         gc.collect()
 
     gc.disable()
-    monkeypatch.setattr(LogTable, "insert", collect)
+    monkeypatch.setattr(table_at(place), "insert", collect)
     handler = start(batch_rows=10, linger_seconds=0.01)
     try:
         for number in range(200):
@@ -548,15 +639,15 @@ def test_a_line_that_the_writing_itself_causes_wakes_nobody(
     place: DataDir, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An audit hook that logs each connection would else be written for ever."""
-    opened = LogTable.opened
+    opened = table_at(place).opened
 
     @contextmanager
-    def told(table: LogTable) -> Iterator[sqlite3.Connection]:
+    def told(table: object) -> Iterator[object]:
         with opened(table) as connection:
             yield connection
         LOG.info("closed")
 
-    monkeypatch.setattr(LogTable, "opened", told)
+    monkeypatch.setattr(table_at(place), "opened", told)
     handler = start(linger_seconds=0.01)
     LOG.info("one")
     handler.flush()
