@@ -45,7 +45,8 @@ _LOCK: Final = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
 _UNLOCK: Final = "SELECT pg_advisory_unlock_all()"
 _LOCK_TIMEOUT: Final = "-c lock_timeout=5s"
 """A session waits for another one as long as it would for the write lock of a file."""
-_APPLICATION: Final = "streamhub-orm"
+APPLICATION: Final = "streamhub-orm"
+"""Name of our connections in pg_stat_activity."""
 
 
 class ServerConnection(psycopg.Connection[Any]):
@@ -313,7 +314,7 @@ class ServerEngine:
 
 _DEFAULTS: Final = {
     "connect_timeout": _CONNECT_SECONDS,
-    "application_name": _APPLICATION,
+    "application_name": APPLICATION,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
