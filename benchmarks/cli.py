@@ -11,6 +11,7 @@ import click
 
 from benchmarks import (
     access,
+    control_plane,
     fan_out,
     fleets,
     load,
@@ -42,6 +43,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         log_lines,
         splits,
         writer_beside,
+        control_plane,
     )
     for benchmark in module.BENCHMARKS
 }

@@ -31,6 +31,12 @@ class Scale:
     """Sizes of the growing fleet."""
     touched: tuple[int, ...]
     """After how many apps memory and descriptors are read."""
+    registered: tuple[int, int]
+    """Apps in a small and in a big registry on a server."""
+    nodes: int
+    """Nodes that are played on one server."""
+    node_seconds: float
+    """For how long."""
 
 
 SCALES: Final = {
@@ -46,6 +52,9 @@ SCALES: Final = {
         lookups=5_000,
         growth=(10, 100, 1_000, 10_000),
         touched=(100, 1_000, 10_000),
+        registered=(1_000, 1_000_000),
+        nodes=100,
+        node_seconds=30,
     ),
     "small": Scale(
         files=4,
@@ -59,5 +68,8 @@ SCALES: Final = {
         lookups=50,
         growth=(2, 4),
         touched=(2, 4, 6),
+        registered=(10, 100),
+        nodes=4,
+        node_seconds=0.5,
     ),
 }

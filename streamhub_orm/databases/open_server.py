@@ -25,9 +25,9 @@ class OpenServer:
         self.path = engine.server
         self._engine = engine
 
-    def take(self, *, read_only: bool) -> sa.Connection:
+    def take(self, *, read_only: bool, one_look: bool) -> sa.Connection:
         """Return a connection outside of any transaction; `give_back` must follow."""
-        return self._engine.connect(read_only=read_only)
+        return self._engine.connect(read_only=read_only, one_look=one_look)
 
     def give_back(self, connection: sa.Connection) -> None:
         """Give it to the pool, or close it where its work was stopped."""
