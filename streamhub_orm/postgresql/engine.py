@@ -150,6 +150,23 @@ class ServerDialect(PGDialect_psycopg):
             _require_one_look(cursor.connection, statement)
         cursor.execute(statement, parameters)
 
+    def first_row(
+        self, connection: sa.Connection, statement: str, values: dict[str, Any]
+    ) -> tuple[Any, ...] | None:
+        """Return the first row of a statement in the driver's own words, or None.
+
+        `Connection.execute` would cost three times what the driver does.
+        """
+        cursor = connection.connection.cursor()
+        try:
+            self.do_execute(cursor, statement, values)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        except psycopg.Error as error:
+            connection._handle_dbapi_exception(error, statement, values, cursor, None)  # noqa: SLF001
+        finally:
+            cursor.close()
+        return row
+
     def do_executemany(
         self,
         cursor: Any,  # noqa: ANN401 - SQLAlchemy's protocol

@@ -32,7 +32,7 @@ _ONE: Final = sa.text("""
     FROM apps LEFT JOIN _streamhub_meta recorded ON recorded.key = :prefix || id::text
     WHERE name = :name""")
 _NAME: Final = sa.text("SELECT name FROM apps WHERE id = :id")
-_ID: Final = sa.text("SELECT id FROM apps WHERE name = :name")
+_ID: Final = "SELECT id FROM apps WHERE name = %(name)s"
 _RECORD: Final = sa.text("""
     INSERT INTO _streamhub_meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING""")
 
@@ -75,8 +75,8 @@ class ServerRegistry:
     def find_id(self, name: str) -> int | None:
         """Return the id of the app of this name; None where no app has it."""
         with self._looking() as connection:
-            found = connection.execute(_ID, {"name": name}).scalar()
-        return None if found is None else int(found)
+            row = connection.dialect.first_row(connection, _ID, {"name": name})  # type: ignore[attr-defined]
+        return None if row is None else int(row[0])
 
     def find_shown_names(self, name: str) -> dict[str, str]:
         """Return display name and room prefix of an app; the keys are those of config.yaml."""

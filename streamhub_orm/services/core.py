@@ -169,14 +169,7 @@ class _OnServer:
         """Return the first row, or None."""
         pairs = zip(self._writers, values, strict=True)
         given = {name: write(value) if write else value for (name, write), value in pairs}
-        cursor = connection.connection.cursor()
-        try:
-            connection.dialect.do_execute(cursor, self._sql, given)
-            row = cursor.fetchone()
-        except Exception as error:  # noqa: BLE001 - told apart there, by the engine's driver
-            connection._handle_dbapi_exception(error, self._sql, given, cursor, None)  # noqa: SLF001
-        finally:
-            cursor.close()
+        row = connection.dialect.first_row(connection, self._sql, given)  # type: ignore[attr-defined]
         if row is None:
             return None
         return tuple(read(it) if read else it for read, it in zip(self._readers, row, strict=True))
