@@ -253,6 +253,8 @@ class Lease:
             if connection is not None:
                 self._slot, self.connection = slot, connection
                 self._watched = watch(connection)
+                if self._moment is not None and cache.moments is not None and not self._watched:
+                    cache.moments.watch(raw_connection(connection))
                 return
             anew = cache.reopen(slot, slot.database.leave)
             if anew is None:
