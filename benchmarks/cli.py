@@ -11,12 +11,14 @@ import click
 
 from benchmarks import (
     access,
+    control_plane,
     fan_out,
     fleets,
     load,
     log_lines,
     lookups,
     media,
+    promotion,
     single_files,
     splits,
     writer_beside,
@@ -40,8 +42,10 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         access,
         media,
         log_lines,
+        promotion,
         splits,
         writer_beside,
+        control_plane,
     )
     for benchmark in module.BENCHMARKS
 }

@@ -29,6 +29,9 @@ class Scale:
     lookups: int
     growth: tuple[int, ...]
     """Sizes of the growing fleet."""
+    logs_promoted: int
+    """Lines of the log of an installation that goes to a server."""
+    apps_promoted: int
     touched: tuple[int, ...]
     """After how many apps memory and descriptors are read."""
     workers: tuple[int, ...]
@@ -37,6 +40,12 @@ class Scale:
     """Apps of which few may be open at once."""
     requests: tuple[int, ...]
     """After how many requests on them memory and descriptors are read."""
+    registered: tuple[int, int]
+    """Apps in a small and in a big registry on a server."""
+    nodes: int
+    """Nodes that are played on one server."""
+    node_seconds: float
+    """For how long."""
 
 
 SCALES: Final = {
@@ -51,10 +60,15 @@ SCALES: Final = {
         vods=300_000,
         lookups=5_000,
         growth=(10, 100, 1_000, 10_000),
+        logs_promoted=1_000_000,
+        apps_promoted=100_000,
         touched=(100, 1_000, 10_000),
         workers=(2, 4),
         many_apps=2_000,
         requests=(10_000, 100_000, 200_000),
+        registered=(1_000, 1_000_000),
+        nodes=100,
+        node_seconds=30,
     ),
     "small": Scale(
         files=4,
@@ -67,9 +81,14 @@ SCALES: Final = {
         vods=300,
         lookups=50,
         growth=(2, 4),
+        logs_promoted=400,
+        apps_promoted=40,
         touched=(2, 4, 6),
         workers=(2,),
         many_apps=6,
         requests=(40, 80),
+        registered=(10, 100),
+        nodes=4,
+        node_seconds=0.5,
     ),
 }

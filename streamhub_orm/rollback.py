@@ -21,7 +21,6 @@ from streamhub_orm.engine.connections import (
 )
 from streamhub_orm.engine.database_files import mark_as_wal, remove_aliases
 from streamhub_orm.engine.exchange import exchange, hold_the_same, require_room
-from streamhub_orm.engine.fence import refuse_fence
 from streamhub_orm.engine.integrity import is_intact
 from streamhub_orm.engine.run_lock import run_lock
 from streamhub_orm.engine.sql import columns_of
@@ -34,6 +33,7 @@ from streamhub_orm.errors import (
     RollbackError,
 )
 from streamhub_orm.legacy.bookkeeping import OWN_SPLIT_BACKUP, named_backup
+from streamhub_orm.migrations.global_database import refuse_promoted
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -77,8 +77,7 @@ def roll_back(data_dir: Path, *, to: Path | None = None, dry_run: bool = False) 
     if place.global_url is not None:
         todo = "Nothing was changed. `streamhub-db backup restore` puts an older state on a server."
         raise NoGlobalFileError(str(place.global_url), "rollback", todo)
-    with suppress(CorruptDatabaseError, NotADatabaseError), reading(place.global_db) as connection:
-        refuse_fence(connection, place.global_db)
+    refuse_promoted(place)
     if dry_run:
         with translated(place.global_db, "rolling it back"):
             return Rollback(place.root, place.global_db, _chosen(place, to), None, dry_run=True)

@@ -23,6 +23,7 @@ from streamhub_orm.errors.control_plane import (
     ControlPlaneNewerError,
     ControlPlaneOutdatedError,
     ControlPlaneReadOnlyError,
+    ControlPlaneRowsError,
     ControlPlaneStatementError,
     ControlPlaneUnreachableError,
     ForeignControlPlaneError,
@@ -90,7 +91,6 @@ from streamhub_orm.errors.promotion import (
     CopyDiffersError,
     PromotedDatabaseError,
     PromotionError,
-    UnheldRow,
     UnheldRowsError,
 )
 from streamhub_orm.errors.rows import (
@@ -204,6 +204,7 @@ __all__ = [
     "ControlPlaneNewerError",
     "ControlPlaneOutdatedError",
     "ControlPlaneReadOnlyError",
+    "ControlPlaneRowsError",
     "ControlPlaneStatementError",
     "ControlPlaneTakenError",
     "ControlPlaneUnreachableError",
@@ -304,7 +305,6 @@ __all__ = [
     "UncopyableDatabaseError",
     "UnfinishedError",
     "UnforeseenError",
-    "UnheldRow",
     "UnheldRowsError",
     "UnknownAppError",
     "UnknownConfigBackupError",

@@ -5,12 +5,17 @@ psycopg is imported only where there is a server.
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.connections import reading, translated
 from streamhub_orm.engine.fence import refuse_fence
-from streamhub_orm.errors import ControlPlaneMissingError
+from streamhub_orm.errors import (
+    ControlPlaneMissingError,
+    CorruptDatabaseError,
+    InterruptedWriteError,
+    NotADatabaseError,
+)
 from streamhub_orm.legacy.sources import NO_ROWS, GlobalState, read_global_state
 from streamhub_orm.migrations.global_file import (
     refuse_empty_global,
@@ -121,6 +126,18 @@ def require_no_file_in_use(place: DataDir) -> None:
         "one that this file was promoted to",
         "Move it there with `streamhub-db global promote`, or leave the URL out.",
     )
+
+
+def refuse_promoted(place: DataDir) -> None:
+    """Raise `PromotedDatabaseError` where the file is to be used, and a server has its rows by now.
+
+    What a damaged file holds nobody can say: it is let pass.
+    """
+    if place.global_url is not None or not place.global_db.exists():
+        return
+    damaged = (CorruptDatabaseError, NotADatabaseError, InterruptedWriteError)
+    with suppress(*damaged), reading(place.global_db) as connection:
+        refuse_fence(connection, place.global_db)
 
 
 @contextmanager

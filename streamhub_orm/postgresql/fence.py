@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from psycopg import sql
 
 from streamhub_orm.errors import ControlPlaneDemotedError
+from streamhub_orm.global_db import metadata
 
 if TYPE_CHECKING:
     import psycopg
@@ -32,7 +33,9 @@ _TRIGGER: Final = sql.SQL("""
     FOR EACH STATEMENT EXECUTE FUNCTION {name}({words})""")
 _TABLES: Final = """
     SELECT table_name FROM information_schema.tables
-    WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name"""
+    WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND table_name = ANY(%s)
+    ORDER BY table_name"""
+_OURS: Final = [*metadata.tables, "alembic_version"]
 
 
 class Move(StrEnum):
@@ -106,12 +109,12 @@ def refuse_demoted(connection: psycopg.Connection[Any], server: str) -> None:
 
 
 def list_tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the names of all tables."""
-    return [str(name) for (name,) in connection.execute(_TABLES)]
+    """Return the names of our tables that are there; an operator's own are his."""
+    return [str(name) for (name,) in connection.execute(_TABLES, (_OURS,))]
 
 
 def raise_fence(connection: psycopg.Connection[Any], words: str) -> None:
-    """Let every write to every table fail with these words, from the caller's commit on."""
+    """Let every write to a table of ours fail with these words, from the caller's commit on."""
     connection.execute(_FUNCTION)
     for table in list_tables(connection):
         connection.execute(

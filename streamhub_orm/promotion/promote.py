@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from streamhub_orm.data_dir import DataDir
-from streamhub_orm.engine.backups import back_up
+from streamhub_orm.durable_files import remove_leftovers
+from streamhub_orm.engine.backups import back_up, list_backups
 from streamhub_orm.engine.changes import command
 from streamhub_orm.engine.connections import open_read_only, reading, snapshot, translated
 from streamhub_orm.engine.integrity import is_intact
@@ -31,15 +32,7 @@ from streamhub_orm.migrations.states import State, look_for_upgrade
 from streamhub_orm.migrations.worlds import GLOBAL
 from streamhub_orm.postgresql.engine import ServerEngine
 from streamhub_orm.postgresql.fence import Mark, Move, read_mark, write_mark
-from streamhub_orm.promotion.copying import (
-    analyze,
-    copy_to_server,
-    empty_server,
-    hash_of_file,
-    hash_of_server,
-    require_equal,
-    set_sequences,
-)
+from streamhub_orm.promotion.copying import fill_server, hash_of_file
 from streamhub_orm.promotion.rows import UnheldError, rows_of_tables
 from streamhub_orm.promotion.sides import (
     lock_tables,
@@ -126,6 +119,7 @@ def promote(
             return _rehearse(place, engine, progress)
         _require_file(place)
         with run_lock(place.lock_path, timeout_seconds=lock_timeout_seconds):
+            remove_leftovers(place.global_db.parent)
             return _Promotion(place, engine, progress).run()
 
 
@@ -226,6 +220,8 @@ class _Promotion:
         self._done = Promotion(place.root, place.global_db, engine.server)
         self._fenced = False
         """True once this run has taken the writes from the file."""
+        self._made: Path | None = None
+        """The backup that this run has made."""
 
     def run(self) -> Promotion:
         """Do what is left to do."""
@@ -270,6 +266,8 @@ class _Promotion:
         except BaseException:
             if self._fenced:
                 self._lift()
+            elif self._made is not None:
+                self._made.unlink(missing_ok=True)  # nothing was changed, so nothing needs it
             raise
         return mark
 
@@ -302,23 +300,14 @@ class _Promotion:
 
     def _copy(self, server: Server, file: sqlite3.Connection) -> int:
         """Copy all tables as one look at the file finds them, and compare; return its version."""
-        every = rows_of_tables()
         with snapshot(file):
             version = _version(file)
             refuse_unheld(self._place, file, self._progress, only_keys=True)
-            empty_server(server)
             try:
-                copied = [copy_to_server(server, file, rows, self._progress) for rows in every]
+                copied = fill_server(server, file, self._engine.server, self._progress)
             except UnheldError:
                 refuse_unheld(self._place, file, self._progress)
                 raise
-            set_sequences(server, file)
-        found = [
-            hash_of_server(server, rows, it.rows, self._progress)
-            for rows, it in zip(every, copied, strict=True)
-        ]
-        require_equal(self._engine.server, copied, found)
-        analyze(server)
         self._done.tables = copied
         return version
 
@@ -328,7 +317,10 @@ class _Promotion:
             recorded = self._path.with_name(Path(mark.backup).name)
             if recorded.name.startswith(f"{self._path.name}.bak-") and is_intact(recorded):
                 return recorded
-        return back_up(self._path)
+        before = list_backups(self._path)
+        backup = back_up(self._path)
+        self._made = None if backup in before else backup
+        return backup
 
     def _lift(self) -> None:
         """Let the file take writes again: the server has not got its rows."""
@@ -358,7 +350,8 @@ def shown_url(url: ServerUrl) -> list[str]:
     """Return the argument that names a server in a command; none where the environment does."""
     if url == ServerUrl.load():
         return []
-    return [url.url.set(password=None).render_as_string()]
+    shown = url.url.set(password=None).difference_update_query(("password", "sslpassword"))
+    return [shown.render_as_string()]
 
 
 def _version(file: sqlite3.Connection) -> int:

@@ -187,6 +187,12 @@ def list_names(session: Session, tenant_id: str | None = None) -> list[str]:
     return list(session.scalars(_of_tenant(sa.select(App.name), tenant_id)))
 
 
+def count(session: Session, tenant_id: str | None = None) -> int:
+    """Count the apps that `list_` lists."""
+    counted = _of_tenant(sa.select(sa.func.count()).select_from(App), tenant_id).order_by(None)
+    return int(session.scalars(counted).one())
+
+
 def update(
     session: Session, name: str, *, now: datetime | None = None, **changes: Unpack[AppChanges]
 ) -> App:

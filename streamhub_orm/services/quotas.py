@@ -296,12 +296,12 @@ def _used(
     databases: Databases, session: Session, tenant_id: str, metric: Metric, now: datetime
 ) -> float:
     """Return what is used, as `Usage.used` does, reading no more than this needs."""
+    if metric is Metric.APPS:
+        return apps.count(session, tenant_id)
     recorded = usage.find_recorded(session, tenant_id, now) or Recorded()
     if metric is Metric.EGRESS_GB:
         return recorded.or_counted(metric, 0)
     names = apps.list_names(session, tenant_id)
-    if metric is Metric.APPS:
-        return len(names)
     counted = 0.0
     for reading in usage.read_or_nothing(databases.place, names, _READS[metric](now), 0.0):
         if reading.value is None:

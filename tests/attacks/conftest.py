@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.promotion.conftest import empty_url, sides  # noqa: F401 - fixtures, here too
 from tests.support.faults.fork_server import ForkServer
 from tests.support.faults.scenarios import prepare
 from tests.support.faults.state import scratch_folder

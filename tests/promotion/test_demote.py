@@ -152,7 +152,10 @@ def test_file_of_its_own_is_not_overwritten(sides: Sides) -> None:
         add_app(databases)
 
 
-def test_file_that_is_open_elsewhere_lets_the_server_go_on(sides: Sides) -> None:
+def test_file_that_is_open_elsewhere_lets_the_server_go_on(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamhub_orm.engine.connections.BUSY_TIMEOUT_SECONDS", 0.2)
     promote(sides.root, sides.url)
     with closing(sqlite3.connect(sides.file)) as reader:
         reader.execute("BEGIN")

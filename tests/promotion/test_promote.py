@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -9,7 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamhub_orm import Databases
+from streamhub_orm.archives.create import create_archive
+from streamhub_orm.archives.restore import restore_archive
 from streamhub_orm.check import check_file
+from streamhub_orm.downgrade import downgrade_installation
 from streamhub_orm.engine.backups import list_backups
 from streamhub_orm.errors import (
     ControlPlaneTakenError,
@@ -127,6 +131,12 @@ def test_promoted_file_is_refused_to_whoever_has_no_url(sides: Sides) -> None:
         assert error.value.exit_code == 3
     with pytest.raises(PromotedDatabaseError):
         upgrade_installation(sides.root, dry_run=True)
+    with pytest.raises(PromotedDatabaseError):
+        create_archive(sides.root, sides.root.parent)
+    with pytest.raises(PromotedDatabaseError):
+        restore_archive(sides.root.parent / "none.tar.gz", sides.root)
+    (refused_one,) = downgrade_installation(sides.root, "g0013")
+    assert "promoted to" in str(refused_one.error)
     assert sides.file.read_bytes() == bytes_before
 
 
@@ -245,12 +255,13 @@ def test_app_with_rows_still_to_import_is_refused(sides: Sides) -> None:
 
 def test_file_promoted_elsewhere_is_refused(sides: Sides, postgres: PostgresServer) -> None:
     promote(sides.root, sides.url)
-    other = postgres.create("elsewhere")
+    name = f"elsewhere_{os.getpid()}"
+    other = postgres.create(name)
     try:
         with pytest.raises(PromotionError, match="promoted to"):
             promote(sides.root, ServerUrl.parse(other, "x"))
     finally:
-        postgres.drop("elsewhere")
+        postgres.drop(name)
 
 
 def test_database_in_another_encoding_is_refused(sides: Sides, postgres: PostgresServer) -> None:

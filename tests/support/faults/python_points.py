@@ -11,6 +11,8 @@ import sqlite3
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+import psycopg
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,7 +30,10 @@ NOT_AUDITED: Final = ("fsync", "fdatasync", "write", "pwrite", "sendfile", "ftru
 
 
 def watch(reached: Callable[[str], None]) -> None:
-    """Call `reached` with a word before every statement and every call that changes a file."""
+    """Call `reached` with a word before every statement and every call that changes a file.
+
+    A statement may be one of SQLite's or of a server's.
+    """
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
         creates = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
@@ -38,6 +43,8 @@ def watch(reached: Callable[[str], None]) -> None:
     sys.addaudithook(audit)
     for name in NOT_AUDITED:
         setattr(os, name, _announced(name, getattr(os, name), reached))
+    for kind, name in ((psycopg.Connection, "execute"), (psycopg.Cursor, "copy")):
+        setattr(kind, name, _announced(f"server {name}", getattr(kind, name), reached))
     connect = sqlite3.connect
 
     def traced(*arguments: Any, **options: Any) -> sqlite3.Connection:  # noqa: ANN401

@@ -25,6 +25,7 @@ from streamhub_orm.engine.backups import back_up
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.migrations.references import reference_structures, template
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.promotion import demote  # noqa: F401 - loaded once, for every child
 from tests.support.faults import python_points, shim
 from tests.support.faults.sabotage import SABOTAGES
 
