@@ -238,7 +238,8 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
         is_left_over = (
             name in app_folders.remove_set_aside(databases.place.apps) or app_db.parent.is_dir()
         )
-    databases.global_session().run(_delete_row, name, is_left_over=is_left_over)
+    sessions = databases.global_session(turn=_turn_of(name))  # after who creates it meanwhile
+    sessions.run(_delete_row, name, is_left_over=is_left_over)
     try:
         # Who opened it since the first look is the last one: it is in no registry now.
         _close(databases, name)

@@ -22,7 +22,7 @@ from streamhub_orm.errors import (
     UsageUnknownError,
 )
 from streamhub_orm.global_db import Tenant
-from streamhub_orm.retrying import after_conflicts
+from streamhub_orm.retrying import past_conflicts
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services import apps, usage
 from streamhub_orm.services.core import get_row, take_turn
@@ -265,12 +265,14 @@ def reserve(  # noqa: PLR0913 - as of `decide`
                 ...
 
     Raises `QuotaExceededError`, `UsageUnknownError` where there is a limit but an app cannot be
-    read, and what `decide` raises.
+    read, and what `decide` raises. On a control plane the block may end in
+    `TransactionConflictError` where somebody changed the same without reserving.
     """
     tenant_id = caller if isinstance(caller, str) else caller.tenant_id
     turn = None if tenant_id is None else _turn_of(tenant_id)
-    for attempt in after_conflicts():
-        with attempt, ExitStack() as stack:
+
+    def begin() -> tuple[ExitStack, Session]:
+        with ExitStack() as stack:
             session = stack.enter_context(databases.global_session(turn=turn))
             session.connection()  # takes the lock
             decision = decide(
@@ -278,7 +280,9 @@ def reserve(  # noqa: PLR0913 - as of `decide`
             )
             if decision.error is not None and not decision:
                 raise decision.error
-            begun = stack.pop_all()
+            return stack.pop_all(), session
+
+    begun, session = past_conflicts(begin)
     with begun:
         yield session
 
