@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+import sqlalchemy as sa
+
 from streamhub_orm.errors import (
     EnvironmentSettingError,
     QuotaExceededError,
@@ -25,7 +27,7 @@ from streamhub_orm.global_db import Tenant
 from streamhub_orm.retrying import past_conflicts
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services import apps, usage
-from streamhub_orm.services.core import get_row, take_turn
+from streamhub_orm.services.core import PointQuery, take_turn
 from streamhub_orm.services.limits import FREE, PLATFORM, Limits, Metric, get, update
 from streamhub_orm.services.usage import GIB, Recorded, UnreadApp
 
@@ -58,6 +60,7 @@ __all__ = [
     "update",
 ]
 
+_TENANT: Final = PointQuery(sa.select(Tenant.id).where(Tenant.id == sa.bindparam("id")), "id")
 _SETTING: Final = "STREAMHUB_AUTHZ_ENFORCE"
 
 
@@ -227,7 +230,8 @@ def decide(  # noqa: PLR0913 - who wants how much of what, and how strictly it i
         return Decision(Verdict.PASSES)
     tenant_id = str(who.tenant_id)
     take_turn(session, _turn_of(tenant_id))
-    get_row(session, Tenant, tenant_id, UnknownTenantError)
+    if _TENANT.first(session, tenant_id) is None:
+        raise UnknownTenantError(tenant_id)
     limit = get(session, tenant_id).of(metric)
     if limit is None:
         return Decision(Verdict.PASSES)
