@@ -91,7 +91,6 @@ from streamhub_orm.errors.promotion import (
     CopyDiffersError,
     PromotedDatabaseError,
     PromotionError,
-    UnheldRow,
     UnheldRowsError,
 )
 from streamhub_orm.errors.rows import (
@@ -306,7 +305,6 @@ __all__ = [
     "UncopyableDatabaseError",
     "UnfinishedError",
     "UnforeseenError",
-    "UnheldRow",
     "UnheldRowsError",
     "UnknownAppError",
     "UnknownConfigBackupError",

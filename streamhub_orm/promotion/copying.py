@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from streamhub_orm.errors import UnheldRow
+    from streamhub_orm.errors.promotion import UnheldRow
     from streamhub_orm.promotion.rows import Rows
 
     Progress = Callable[[str, int, int], None]

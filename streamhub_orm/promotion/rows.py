@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from streamhub_orm.engine.sql import quoted
-from streamhub_orm.errors import StoredValueError, UnheldRow
+from streamhub_orm.errors import StoredValueError
+from streamhub_orm.errors.promotion import UnheldRow
 from streamhub_orm.global_db import GlobalBase, Meta, UserSession
 from streamhub_orm.legacy.bookkeeping import CLEANUP_BACKUP, OWN_SPLIT_BACKUP, SPLIT_BACKUP
 from streamhub_orm.legacy.global_rows import RECORD_KEY

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from streamhub_orm.engine.connections import lossy_text
 from streamhub_orm.engine.fence import fence_in
 from streamhub_orm.engine.sql import columns_of, quoted
-from streamhub_orm.errors import PromotionError, StreamHubError, UnheldRow, UnheldRowsError
+from streamhub_orm.errors import PromotionError, StreamHubError, UnheldRowsError
 from streamhub_orm.legacy.bookkeeping import is_split
 from streamhub_orm.legacy.global_rows import read_global_rows
 from streamhub_orm.legacy.sources import MARKERS, VODS_MARKER
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streamhub_orm.data_dir import DataDir
+    from streamhub_orm.errors.promotion import UnheldRow
     from streamhub_orm.promotion.copying import Progress
     from streamhub_orm.promotion.rows import Rows
 

@@ -26,6 +26,7 @@ from streamhub_orm.errors import (
     UpgradeRunningError,
     VodFieldError,
 )
+from streamhub_orm.errors.promotion import UnheldRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ VALUES: dict[str, Any] = {
     "Path | str": Path("/HIDDEN/path"),
     "Sequence[str]": ["HIDDEN-one", "HIDDEN-two"],
     "Collection[str]": frozenset({"HIDDEN-one", "HIDDEN-two"}),
+    "Sequence[UnheldRow]": [UnheldRow("HIDDEN-table", {"id": "HIDDEN-key"}, "column", "no time")],
     "int": 7,
     "int | None": 7,
     "float": 2.5,
