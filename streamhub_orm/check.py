@@ -76,7 +76,7 @@ class FileCheck:
 
 
 def check_installation(
-    data_dir: Path,
+    data_dir: Path | DataDir,
     *,
     legacy: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,

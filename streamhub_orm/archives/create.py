@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from streamhub_orm import __version__
+from streamhub_orm.archives.control_plane import copied_control_plane
 from streamhub_orm.archives.encryption import encrypt, parse_recipients
 from streamhub_orm.archives.format import (
     Manifest,
@@ -23,7 +24,7 @@ from streamhub_orm.archives.format import (
 from streamhub_orm.archives.names import ArchiveName
 from streamhub_orm.archives.packing import Packer, find_parts
 from streamhub_orm.archives.stored import store_archive
-from streamhub_orm.data_dir import DataDir
+from streamhub_orm.data_dir import GLOBAL_DB_NAME, DataDir
 from streamhub_orm.durable_files import (
     make_folder,
     make_scratch,
@@ -112,7 +113,8 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
     name then says `.incomplete`. With `incremental`, files that are surely unchanged since the
     newest archive there are taken from that one. A database without a table holds nothing and is
     left out. Holds the lock of an upgrade, since an archive of
-    half a split would be useless. Raises a `StreamHubError` where nothing was made.
+    half a split would be useless. A control plane is in it as a SQLite file of one moment, by which
+    the apps are found.  Raises a `StreamHubError` where nothing was made.
 
     With `recipients`, public keys of age or SSH, the archive is encrypted: its name ends in `.age`,
     and of the plain one nothing stays. No later archive can take files over from it.
@@ -129,8 +131,9 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
         translated(folder, "writing the backup"),
         _target_in(folder, place, incremental=incremental) as target,
     ):
-        writing = _Writing(place, target)
-        writing.write(jobs or os.cpu_count() or 1, progress)
+        with _global_file(place, target.scratch, progress) as global_db:
+            writing = _Writing(place, target, global_db)
+            writing.write(jobs or os.cpu_count() or 1, progress)
         finished = target.sealed(keys) if keys else target
         archive = finished.publish(complete=not writing.manifest.failures)
     with as_operator(folder):
@@ -230,22 +233,34 @@ def _newest_in(folder: Path) -> Path | None:
     return folder / str(max(names)) if names else None
 
 
+@contextmanager
+def _global_file(place: DataDir, scratch: Path, progress: Progress) -> Iterator[Path]:
+    """Yield the file of the global database, or a copy of the one on a server."""
+    if place.global_url is None:
+        yield place.global_db
+        return
+    copy = scratch / GLOBAL_DB_NAME
+    with copied_control_plane(place, copy, progress):
+        pass
+    yield copy
+
+
 class _Writing:
     """One archive as it is written, whose unchanged files come from the one before."""
 
-    def __init__(self, place: DataDir, target: _Target) -> None:
-        status = place.global_db.stat()
+    def __init__(self, place: DataDir, target: _Target, global_db: Path) -> None:
+        status = (place.global_db if place.global_url is None else place.root).stat()
         self.manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), __version__)
         self.reused = 0
         self.left_out: list[str] = []
         self._place = place
         self._target = target
         self._owner = Owner(status.st_uid, status.st_gid)
-        self._packer = Packer(place, target.scratch, self._owner, target.known)
+        self._packer = Packer(place, target.scratch, self._owner, target.known, global_db)
 
     def write(self, jobs: int, progress: Progress) -> None:
         """Pack the files side by side, append them in order, and end with the manifest."""
-        found = find_parts(self._place)
+        found = find_parts(self._place, self._packer.global_db)
         self.manifest.failures.update(found.failures)
         self.left_out += found.empty
         for done, packed in enumerate(self._packer.pack_each(found.parts, jobs), start=1):

@@ -12,6 +12,7 @@ from streamhub_orm.archives.restore import restore_archive
 from streamhub_orm.archives.stored import LATEST
 from streamhub_orm.archives.verification import record_verified
 from streamhub_orm.check import check_installation
+from streamhub_orm.data_dir import GLOBAL_DB_NAME, DataDir
 from streamhub_orm.migrations.states import State
 from streamhub_orm.owner import scratch_folder
 
@@ -69,9 +70,11 @@ def drill(
     with places.archive(source, name) as archive, scratch_folder("drill") as folder:
         drilled = Drilled(archive.address)
         root = folder / "installation"
-        restored = restore_archive(archive.path, root, progress=progress)
+        # Never the control plane, whatever STREAMHUB_GLOBAL_URL says.
+        target = DataDir(root, root / "data" / GLOBAL_DB_NAME)
+        restored = restore_archive(archive.path, target, progress=progress)
         drilled.files = len(restored.files)
-        for found in check_installation(root):
+        for found in check_installation(target):
             if found.state is State.MISSING:  # of an app that nobody has opened yet
                 continue
             drilled.databases += 1

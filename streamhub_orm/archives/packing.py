@@ -40,20 +40,21 @@ class Found:
     """Path in the archive, and the reason."""
 
 
-def find_parts(place: DataDir) -> Found:
+def find_parts(place: DataDir, global_db: Path) -> Found:
     """Find every database, secrets.json and each app's config.yaml; registered or not.
 
-    A registered app without an app.db, which nobody has opened yet, has nothing to archive.
+    `global_db` is the file of the global database, or the copy of a control plane. A registered app
+    without an app.db, which nobody has opened yet, has nothing to archive.
     """
     parts = [Part(PartKind.GLOBAL), Part(PartKind.SECRETS)]
-    for app in _apps(place):
+    for app in _apps(place, global_db):
         parts += [Part(kind, app) for kind in (PartKind.APP, PartKind.LEGACY, PartKind.CONFIG)]
     found = Found()
     for part in parts:
-        path = part.path_in(place)
+        path = _path_of(part, place, global_db)
         try:
             with translated(path, "looking for it"):
-                size = _size(_contained(part, place))
+                size = _size(_contained(part, place, path))
         except StreamHubError as error:
             found.failures[part.name] = str(error)
         else:
@@ -64,9 +65,13 @@ def find_parts(place: DataDir) -> Found:
     return found
 
 
-def _apps(place: DataDir) -> list[str]:
+def _path_of(part: Part, place: DataDir, global_db: Path) -> Path:
+    return global_db if part.kind is PartKind.GLOBAL else part.path_in(place)
+
+
+def _apps(place: DataDir, global_db: Path) -> list[str]:
     """Return the names of registered apps and of folders, as far as an app can have them."""
-    with reading(place.global_db) as connection:
+    with reading(global_db) as connection:
         names = set(read_app_ids(connection))
     if place.apps.is_dir():
         with os.scandir(place.apps) as entries:
@@ -74,7 +79,7 @@ def _apps(place: DataDir) -> list[str]:
     return sorted(name for name in names if APP_NAME.fullmatch(name))
 
 
-def _contained(part: Part, place: DataDir) -> Path:
+def _contained(part: Part, place: DataDir, path: Path) -> Path:
     """Return the path; a link is refused, as everywhere else."""
     if part.kind is PartKind.APP:
         return place.app_db(part.app or "")
@@ -82,7 +87,6 @@ def _contained(part: Part, place: DataDir) -> Path:
         return place.legacy_db(part.app or "")
     if part.kind is PartKind.CONFIG:
         return place.app_config(part.app or "")
-    path = part.path_in(place)
     place.require_regular(path)
     return path
 
@@ -115,6 +119,8 @@ class Packer:
     owner: Owner
     known: dict[str, Entry]
     """The files of the archive before, by name."""
+    global_db: Path
+    """The file of the global database, or the copy of a control plane."""
 
     def pack_each(self, parts: Iterable[Part], jobs: int) -> Iterator[Packed]:
         """Pack files in threads, `jobs` at a time, and yield them in order.
@@ -137,13 +143,16 @@ class Packer:
         # A database without a table, as older archives may hold it, is looked at and left out.
         if known is not None and known.source is not None and known.rows != {}:
             with suppress(OSError):
-                if Inodes.of(part.path_in(self.place)) == known.source:
+                if Inodes.of(self._source_of(part)) == known.source:
                     return Packed(part, known)
         return self.pack(part)
 
+    def _source_of(self, part: Part) -> Path:
+        return _path_of(part, self.place, self.global_db)
+
     def pack(self, part: Part) -> Packed:
         """Copy the file as it is now, verify the copy, and compress it."""
-        path = part.path_in(self.place)
+        path = self._source_of(part)
         fragment = self.scratch / part.name.replace("/", "_")
         try:
             with translated(path, "backing it up"):
@@ -155,7 +164,8 @@ class Packer:
             return Packed(part, error=str(error))
         if entry is None:
             return Packed(part)
-        return Packed(part, replace(entry, source=inodes), fragment)
+        is_copy = path == self.global_db != self.place.global_db
+        return Packed(part, replace(entry, source=None if is_copy else inodes), fragment)
 
     def _pack_database(self, part: Part, path: Path, fragment: Path) -> Entry | None:
         copy = fragment.with_suffix(".copy")

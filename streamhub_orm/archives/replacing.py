@@ -32,7 +32,7 @@ from streamhub_orm.engine.exchange import exchange, hold_the_same, take_away
 from streamhub_orm.errors import DatabaseInUseError, OtherFileSystemError, UnusableArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from streamhub_orm.archives.names import Part
     from streamhub_orm.engine.changes import Changes
@@ -75,9 +75,16 @@ def existing_folder(folder: Path) -> Path:
 
 
 def replace_files(
-    replacements: Sequence[Replacement], aside: Path, *, mode: int, changes: Changes
+    replacements: Sequence[Replacement],
+    aside: Path,
+    *,
+    mode: int,
+    changes: Changes,
+    kept: Mapping[Part, Path],
 ) -> None:
     """Put each staged file in its place, and what lay there into `aside`, as in an archive.
+
+    So is what is `kept` of a database that is no file here.
 
     `aside` must not exist, and must lie on the file system of all targets. A new file takes the
     mode of the one before, else `mode`; secrets.json is 0600 in any case. `changes` is told of the
@@ -91,7 +98,12 @@ def replace_files(
             for each in replacements:
                 _prepare(each, mode)
             aside.mkdir(mode=0o700)
-            _write_record(aside, {each.part.name: each.target.exists() for each in replacements})
+            existed = {each.part.name: each.target.exists() for each in replacements}
+            _write_record(aside, {**{part.name: True for part in kept}, **existed})
+            for part, path in kept.items():
+                make_folder((aside / part.name).parent)
+                path.rename(aside / part.name)
+                sync((aside / part.name).parent)
             for each in replacements:
                 _replace(each, aside, changes)
                 changes.new.append(each.part.name)

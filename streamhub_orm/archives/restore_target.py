@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def target_of(data_dir: Path) -> DataDir:
+def target_of(data_dir: Path | DataDir) -> DataDir:
     """Find the installation; a new one where its global database is lost or nothing is there.
 
     Raises `PromotedDatabaseError` where a server has the global database, and no URL is given: a
@@ -32,6 +32,7 @@ def target_of(data_dir: Path) -> DataDir:
     try:
         place = DataDir.find(data_dir)
     except DataDirError:
+        assert not isinstance(data_dir, DataDir)  # noqa: S101 - one that was found is taken as it is
         place = DataDir.fresh(data_dir)
         lost = place.apps.is_dir() and not (place.root / "streamhub.db").exists()
         if place.global_db.exists() or not (lost or _is_new(place)):
@@ -48,7 +49,7 @@ def _is_new(place: DataDir) -> bool:
     entries = [
         entry for folder in (place.root, data) if folder.is_dir() for entry in folder.iterdir()
     ]
-    left = {data, place.lock_path, _staging_of(place)}
+    left = {data, place.lock_path, staging_of(place)}
     return all(entry in left or entry.name.startswith(ASIDE) for entry in entries)
 
 
@@ -64,7 +65,7 @@ def alone_in(place: DataDir) -> Iterator[None]:
         make_folder(folder)
         try:
             held.enter_context(run_lock(place.lock_path))
-            remove_folder(_staging_of(place))  # a dead run's
+            remove_folder(staging_of(place))  # a dead run's
             yield
         except (UpgradeRunningError, LockFileError):
             is_new = False  # somebody else's by now
@@ -79,14 +80,15 @@ def mode_of(place: DataDir) -> int:
     return file_mode(place.global_db if place.global_db.exists() else place.root)
 
 
-def _staging_of(place: DataDir) -> Path:
+def staging_of(place: DataDir) -> Path:
+    """Return the folder of what is unfinished; the next run removes a dead one's."""
     return place.root / ".streamhub-restore"
 
 
 @contextmanager
 def staging_in(place: DataDir) -> Iterator[Path]:
     """Make a private folder for the unpacked files."""
-    staging = _staging_of(place)
+    staging = staging_of(place)
     make_scratch(staging)
     try:
         yield staging

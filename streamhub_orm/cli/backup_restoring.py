@@ -23,10 +23,21 @@ if TYPE_CHECKING:
     from streamhub_orm.cli.backup_options import Where
 
 
+_replace_server_option = click.option(
+    "--replace-server",
+    metavar="DATABASE",
+    help="Give up the rows that this database of the server holds; they are set aside.",
+)
+
+
 @click.command
 @click.argument("name")
 @reading_options
 @app_option("Only the files of this app.")
+@click.option(
+    "--keep-global", is_flag=True, help="Leave the global database as it is: of a lost node."
+)
+@_replace_server_option
 @click.option("--dry-run", is_flag=True, help="Verify the backup, say what would be replaced.")
 @click.option("--allow-incomplete", is_flag=True, help="Restore what an incomplete backup holds.")
 @click.option(
@@ -40,10 +51,12 @@ def restore(  # noqa: PLR0913 - one parameter for each option
     name: str,
     source: str,
     app: str | None,
+    replace_server: str | None,
     *,
     dry_run: bool,
     allow_incomplete: bool,
     no_manifest: bool,
+    keep_global: bool,
     then_upgrade: bool,
     **where: Unpack[Where],
 ) -> int:
@@ -51,6 +64,7 @@ def restore(  # noqa: PLR0913 - one parameter for each option
 
     NAME is that of a backup, a path, or `latest`. Every file is verified before the first one is
     touched; the present ones go into pre-restore-<UTC>/, from where `backup undo` puts them back.
+    Rows of a control plane are replaced in one transaction.
     """
     with progress_bar(shown=not invocation.json) as progress:
         restored = fetch_and_restore(
@@ -60,6 +74,8 @@ def restore(  # noqa: PLR0913 - one parameter for each option
             app=app,
             allow_incomplete=allow_incomplete,
             no_manifest=no_manifest,
+            keep_global=keep_global,
+            replace_server=replace_server,
             dry_run=dry_run,
             then_upgrade=then_upgrade,
             progress=progress,
@@ -70,16 +86,20 @@ def restore(  # noqa: PLR0913 - one parameter for each option
 
 @click.command
 @click.argument("folder", type=click.Path(path_type=Path))
+@_replace_server_option
 @click.option("--dry-run", is_flag=True, help="Say what would be replaced.")
 @global_options
 @click.pass_obj
-def undo(invocation: Invocation, folder: Path, *, dry_run: bool) -> None:
+def undo(
+    invocation: Invocation, folder: Path, replace_server: str | None, *, dry_run: bool
+) -> None:
     """Undo a restore: put back what it set aside in FOLDER. Stop the server first.
 
     The files that are there now are set aside in turn, so that this can be undone too.
     """
     places = find_places(invocation)
-    _print_restored(invocation, undo_restore(folder, places.data_dir, dry_run=dry_run))
+    restored = undo_restore(folder, places.data_dir, replace_server=replace_server, dry_run=dry_run)
+    _print_restored(invocation, restored)
 
 
 @click.command
@@ -102,10 +122,25 @@ def drill(invocation: Invocation, name: str, source: str, **where: Unpack[Where]
     return 0 if drilled.ok else 1
 
 
+def _rows_in_words(restored: Restored) -> list[str]:
+    """Say what becomes of the rows of a control plane."""
+    if not restored.rows:
+        return [f"{restored.server} holds the same rows already"]
+    would = "would be " if restored.dry_run else ""
+    lines = [f"rows of {restored.server} {would}replaced:"]
+    lines += [f"  {table}: {now} by {then}" for table, (now, then) in restored.rows.items()]
+    if restored.must_be_named is not None:
+        name = restored.must_be_named
+        lines.append(f"That is refused without the option --replace-server {name}.")
+    return lines
+
+
 def _print_restored(invocation: Invocation, restored: Restored) -> None:
     would = "would be " if restored.dry_run else ""
     lines = [f"{counted(len(restored.files), 'file')} of {restored.source} {would}put in place"]
     lines += [f"  {name}" for name in restored.files if restored.dry_run]
+    if restored.server is not None:
+        lines += _rows_in_words(restored)
     if restored.checksums is False:
         lines.append("warning: the backup has no manifest, so no checksum was compared")
     lines += [f"warning: the backup lacks {name}, which is as it was" for name in restored.lacks]

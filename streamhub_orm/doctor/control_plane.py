@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from streamhub_orm.doctor.findings import Finding, Verdict, failure
+from streamhub_orm.engine.connections import reading
+from streamhub_orm.engine.fence import find_fence
 from streamhub_orm.errors import StreamHubError
 from streamhub_orm.global_db import Node
 from streamhub_orm.migrations.global_database import look_at_global, reading_server
@@ -118,6 +120,17 @@ def _look_at_file(place: DataDir) -> Iterator[Finding]:
     """Warn of a file beside: who still uses it writes rows that no node sees."""
     if not place.global_db.exists() or look_at(place.global_db, GLOBAL).state is State.MISSING:
         return
-    found = f"{place.global_db} lies there too"
-    todo = "Who has no STREAMHUB_GLOBAL_URL still uses it: `streamhub-db global promote` fences it."
-    yield Finding("file of the global database", Verdict.WARNING, found, todo)
+    subject = "file of the global database"
+    try:
+        with reading(place.global_db) as connection:
+            words = find_fence(connection)
+    except StreamHubError as error:
+        yield failure(subject, error)
+        return
+    if words is not None:
+        found = f"{place.global_db} takes no writes: {words}"
+        yield Finding(subject, Verdict.OK, found)
+        return
+    found = f"{place.global_db} lies there too, and takes writes that no node sees"
+    todo = "Who has no STREAMHUB_GLOBAL_URL uses it. Move it away, if the server has its rows."
+    yield Finding(subject, Verdict.WARNING, found, todo)

@@ -121,6 +121,19 @@ class ControlPlaneDataLossError(ControlPlaneError):
     todo = "Back them up, then add -x drop-rows=yes (--drop-rows) to lose them."
 
 
+class ControlPlaneRowsError(ControlPlaneError):
+    """Raised when a restore would replace rows of a control plane that nobody gave up by name."""
+
+    tables: Sequence[str]
+    database: str
+    found = "a control plane in use, with other rows than the backup: {tables:, }"
+    expected = "one without a row, or the word to replace them"
+    todo = (
+        "Nothing was touched. With --keep-global they stay, as for a node that was lost; with "
+        "--replace-server {database} they are replaced, and set aside in a file before."
+    )
+
+
 class NoGlobalFileError(ControlPlaneError):
     """Raised when a command about the file of the global database meets one on a server."""
 

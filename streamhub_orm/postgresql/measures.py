@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from streamhub_orm.global_db import GlobalBase
+from streamhub_orm.postgresql.engine import APPLICATION
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
+
+    import psycopg
 
 _TABLES: Final = sa.text(
     "SELECT relname, pg_total_relation_size(oid), pg_table_size(oid) FROM pg_class "
@@ -40,11 +43,10 @@ _RIGHTS: Final = sa.text("""
         pg_has_role(relowner, 'USAGE')
     FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
     ORDER BY relname""")
-_USERS: Final = sa.text("""
+_NODES: Final = """
     SELECT coalesce(host(client_addr), 'this machine'), count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
-        AND backend_type = 'client backend'
-    GROUP BY 1 ORDER BY 1""")
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = %s
+    GROUP BY 1 ORDER BY 1"""
 
 
 class TableSize(NamedTuple):
@@ -140,9 +142,9 @@ def read_server_facts(connection: sa.Connection) -> ServerFacts:
     )
 
 
-def users_of(connection: sa.Connection) -> list[str]:
-    """Return who else is connected to the database: addresses, with the number of connections."""
+def nodes_at_work(server: psycopg.Connection[Any]) -> list[str]:
+    """Return who else uses the database by this package: addresses, with their connections."""
     return [
         f"{address} by {count} connection{'' if count == 1 else 's'}"
-        for address, count in connection.execute(_USERS)
+        for address, count in server.execute(_NODES, (APPLICATION,))
     ]

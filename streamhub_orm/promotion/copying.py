@@ -9,8 +9,9 @@ from psycopg import sql
 
 from streamhub_orm.engine.connections import lossy_text
 from streamhub_orm.engine.sql import quoted
-from streamhub_orm.errors import CopyDiffersError
-from streamhub_orm.promotion.rows import decoded, rows_of_tables, unheld
+from streamhub_orm.errors import ControlPlaneFaultError, CopyDiffersError
+from streamhub_orm.legacy.global_rows import record_global_rows
+from streamhub_orm.promotion.rows import UnheldError, decoded, rows_of_tables, unheld
 
 if TYPE_CHECKING:
     import sqlite3
@@ -106,6 +107,52 @@ def copy_to_file(server: Server, file: sqlite3.Connection, rows: Rows, progress:
         file.executemany(insert, map(rows.stored, lines))
         done += len(lines)
         progress(f"rows of {rows.name}", min(done, total), total)
+
+
+def fill_file(
+    server: Server, file: sqlite3.Connection, name: str, progress: Progress
+) -> list[Copied]:
+    """Give a file the rows of the server called `name`, and compare, in the caller's transactions.
+
+    A table that is as it is there keeps its rowids. Raises a `ControlPlaneError` for a value that
+    the file cannot hold, and `CopyDiffersError`.
+    """
+    done = []
+    for rows in rows_of_tables():
+        try:
+            expected = hash_of_server(server, rows, count_of_server(server, rows), progress)
+            if hash_of_file(file, rows, progress) != expected:
+                file.execute(f"DELETE FROM {quoted(rows.name)}{rows.condition}")  # noqa: S608 - names of the models
+                copy_to_file(server, file, rows, progress)
+                require_equal(name, [expected], [hash_of_file(file, rows, progress)])
+        except UnheldError as error:
+            todo = "Nothing was changed. Correct that row on the server, then run again."
+            found = f"a row of {rows.name} with {error}"
+            raise ControlPlaneFaultError(name, found, "rows that SQLite holds", todo) from None
+        done.append(expected)
+    copy_sequences(server, file)
+    record_global_rows(file)
+    return done
+
+
+def fill_server(
+    server: Server, file: sqlite3.Connection, name: str, progress: Progress
+) -> list[Copied]:
+    """Give the server called `name` the rows of a file in place of its own, and compare.
+
+    In the caller's transactions. The keys of `_streamhub_meta` that speak of the server alone stay.
+    Raises `UnheldError` for a value that the server cannot hold, and `CopyDiffersError`.
+    """
+    empty_server(server)
+    copied = [copy_to_server(server, file, rows, progress) for rows in rows_of_tables()]
+    set_sequences(server, file)
+    found = [
+        hash_of_server(server, rows, table.rows, progress)
+        for rows, table in zip(rows_of_tables(), copied, strict=True)
+    ]
+    require_equal(name, copied, found)
+    analyze(server)
+    return copied
 
 
 def find_unheld(

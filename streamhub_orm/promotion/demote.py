@@ -34,7 +34,6 @@ from streamhub_orm.engine.exchange import exchange, hold_the_same, require_room
 from streamhub_orm.engine.foreign_code import foreign_code_set_aside
 from streamhub_orm.engine.integrity import refuse_damage
 from streamhub_orm.engine.run_lock import run_lock
-from streamhub_orm.engine.sql import quoted
 from streamhub_orm.errors import (
     CommitInDoubtError,
     ControlPlaneDemotedError,
@@ -46,7 +45,6 @@ from streamhub_orm.errors import (
     PromotionError,
     StreamHubError,
 )
-from streamhub_orm.legacy.global_rows import record_global_rows
 from streamhub_orm.migrations.global_file import upgrade_global_file
 from streamhub_orm.migrations.references import template
 from streamhub_orm.migrations.states import State, look_at
@@ -60,16 +58,8 @@ from streamhub_orm.postgresql.fence import (
     read_mark,
     write_mark,
 )
-from streamhub_orm.promotion.copying import (
-    copy_sequences,
-    copy_to_file,
-    count_of_server,
-    hash_of_file,
-    hash_of_server,
-    require_equal,
-)
+from streamhub_orm.promotion.copying import fill_file
 from streamhub_orm.promotion.promote import is_of, shown_url
-from streamhub_orm.promotion.rows import UnheldError, rows_of_tables
 from streamhub_orm.promotion.sides import (
     READING,
     lock_tables,
@@ -282,31 +272,9 @@ class _Demotion:
         ):
             file.execute("BEGIN")
             with foreign_code_set_aside(file, self._path):
-                self._copy(server, file)
+                self._done.tables += fill_file(server, file, self._engine.server, self._progress)
             file.execute("COMMIT")
             refuse_damage(self._path, file)
-
-    def _copy(self, server: Server, file: sqlite3.Connection) -> None:
-        """Copy the tables that differ, and compare; one that is as it was keeps its rowids."""
-        for rows in rows_of_tables():
-            try:
-                expected = hash_of_server(
-                    server, rows, count_of_server(server, rows), self._progress
-                )
-                if hash_of_file(file, rows, self._progress) != expected:
-                    file.execute(f"DELETE FROM {quoted(rows.name)}{rows.condition}")  # noqa: S608 - names of the models
-                    copy_to_file(server, file, rows, self._progress)
-                    found = hash_of_file(file, rows, self._progress)
-                    require_equal(self._engine.server, [expected], [found])
-            except UnheldError as error:
-                todo = "Nothing was moved. Correct that row on the server, then run again."
-                found_ = f"a row of {rows.name} with {error}"
-                raise ControlPlaneFaultError(
-                    self._engine.server, found_, "rows that SQLite holds", todo
-                ) from None
-            self._done.tables.append(expected)
-        copy_sequences(server, file)
-        record_global_rows(file)
 
     def _exchange(self, temporary: Path) -> None:
         self._remove_copies()

@@ -32,15 +32,7 @@ from streamhub_orm.migrations.states import State, look_for_upgrade
 from streamhub_orm.migrations.worlds import GLOBAL
 from streamhub_orm.postgresql.engine import ServerEngine
 from streamhub_orm.postgresql.fence import Mark, Move, read_mark, write_mark
-from streamhub_orm.promotion.copying import (
-    analyze,
-    copy_to_server,
-    empty_server,
-    hash_of_file,
-    hash_of_server,
-    require_equal,
-    set_sequences,
-)
+from streamhub_orm.promotion.copying import fill_server, hash_of_file
 from streamhub_orm.promotion.rows import UnheldError, rows_of_tables
 from streamhub_orm.promotion.sides import (
     lock_tables,
@@ -308,23 +300,14 @@ class _Promotion:
 
     def _copy(self, server: Server, file: sqlite3.Connection) -> int:
         """Copy all tables as one look at the file finds them, and compare; return its version."""
-        every = rows_of_tables()
         with snapshot(file):
             version = _version(file)
             refuse_unheld(self._place, file, self._progress, only_keys=True)
-            empty_server(server)
             try:
-                copied = [copy_to_server(server, file, rows, self._progress) for rows in every]
+                copied = fill_server(server, file, self._engine.server, self._progress)
             except UnheldError:
                 refuse_unheld(self._place, file, self._progress)
                 raise
-            set_sequences(server, file)
-        found = [
-            hash_of_server(server, rows, it.rows, self._progress)
-            for rows, it in zip(every, copied, strict=True)
-        ]
-        require_equal(self._engine.server, copied, found)
-        analyze(server)
         self._done.tables = copied
         return version
 

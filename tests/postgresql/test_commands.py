@@ -11,6 +11,8 @@ import pytest
 from streamhub_orm import Databases
 from streamhub_orm.global_db import ServerLog
 from streamhub_orm.migrations.worlds import GLOBAL
+from streamhub_orm.postgresql.fence import Mark, Move
+from streamhub_orm.promotion.sides import write_file_mark
 from streamhub_orm.schema import utc_now
 from streamhub_orm.server_url import URL_VARIABLE
 from tests.support.installations.commands import run_command, run_in_process
@@ -24,14 +26,16 @@ if TYPE_CHECKING:
     from streamhub_orm.testing.postgresql import PostgresServer
 
 
-@pytest.fixture(params=["no file beside", "a file beside"])
+@pytest.fixture(params=["no file beside", "promoted"])
 def root(request: pytest.FixtureRequest, node: DataDir, make_streamhub: MakeStreamHub) -> Path:
-    """A node alone, and one where the file of before lies there too: with other apps in it."""
-    if request.param == "a file beside":
+    """A node alone, and one where the promoted file lies there too: with other apps in it."""
+    if request.param == "promoted":
         url = os.environ.pop(URL_VARIABLE)
         before = make_streamhub("before", apps=("live", "left-behind"))
         os.environ[URL_VARIABLE] = url
         shutil.copy(before.global_db, node.global_db)
+        mark = Mark("1", Move.PROMOTED, str(node.global_url), "2026-01-31T12:00:00+00:00")
+        write_file_mark(node.global_db, mark)
     return node.root
 
 
@@ -258,13 +262,20 @@ class TestDoctor:
         assert found["verdict"] == "failure"
         assert "read-only" in found["found"]
 
-    def test_file_beside_is_a_warning(self, root: Path) -> None:
-        found = self.findings(root).get("file of the global database")
-        if (root / "data/streamhub.db").exists():
-            assert found is not None
-            assert found["verdict"] == "warning"
-        else:
-            assert found is None
+    def test_file_beside_is_to_take_no_writes(
+        self, node: DataDir, root: Path, control_plane_of: ServerEngine
+    ) -> None:
+        subject = "file of the global database"
+        if not node.global_db.exists():
+            assert subject not in self.findings(root)
+            return
+        found = self.findings(root)[subject]
+        assert found["verdict"] == "ok"
+        assert f"promoted to {control_plane_of.server}" in found["found"]
+        write_file_mark(node.global_db, None)
+        found = self.findings(root)[subject]
+        assert found["verdict"] == "warning"
+        assert "takes writes that no node sees" in found["found"]
 
     def test_server_that_is_gone_fails_by_name(
         self, node: DataDir, monkeypatch: pytest.MonkeyPatch
