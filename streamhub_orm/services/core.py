@@ -125,7 +125,10 @@ class PointQuery:
         row is no UTF-8.
         """
         session.flush()
-        connection = session.connection()
+        return self.first_on(session.connection(), *values)
+
+    def first_on(self, connection: sa.Connection, *values: object) -> tuple[Any, ...] | None:
+        """Return the same on a connection, for a call that needs no session."""
         if connection.dialect.name != _SQLITE:
             if self._on_server is None:
                 self._on_server = _OnServer(self.statement, self._parameters, connection.dialect)
