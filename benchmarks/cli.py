@@ -11,6 +11,7 @@ import click
 
 from benchmarks import (
     access,
+    control_plane,
     fan_out,
     fleets,
     load,
@@ -44,6 +45,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         promotion,
         splits,
         writer_beside,
+        control_plane,
     )
     for benchmark in module.BENCHMARKS
 }

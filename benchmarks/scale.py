@@ -40,6 +40,12 @@ class Scale:
     """Apps of which few may be open at once."""
     requests: tuple[int, ...]
     """After how many requests on them memory and descriptors are read."""
+    registered: tuple[int, int]
+    """Apps in a small and in a big registry on a server."""
+    nodes: int
+    """Nodes that are played on one server."""
+    node_seconds: float
+    """For how long."""
 
 
 SCALES: Final = {
@@ -60,6 +66,9 @@ SCALES: Final = {
         workers=(2, 4),
         many_apps=2_000,
         requests=(10_000, 100_000, 200_000),
+        registered=(1_000, 1_000_000),
+        nodes=100,
+        node_seconds=30,
     ),
     "small": Scale(
         files=4,
@@ -78,5 +87,8 @@ SCALES: Final = {
         workers=(2,),
         many_apps=6,
         requests=(40, 80),
+        registered=(10, 100),
+        nodes=4,
+        node_seconds=0.5,
     ),
 }

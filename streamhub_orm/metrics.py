@@ -121,10 +121,10 @@ class InstallationCollector(Collector):
         return iter(())
 
     def _tenants(self, held: _Held) -> Iterator[Metric]:
-        owner = sa.func.coalesce(App.tenant_id, PLATFORM_TENANT)
+        owner = sa.func.coalesce(App.tenant_id, PLATFORM_TENANT).label("owner")
         with self._databases.global_session(read_only=True) as session:
             ids = session.scalars(sa.select(Tenant.id).order_by(Tenant.id)).all()
-            owned = session.execute(sa.select(owner, sa.func.count()).group_by(owner))
+            owned = session.execute(sa.select(owner, sa.func.count()).group_by("owner"))
             apps = {str(tenant): count for tenant, count in owned}
         yield _by_label("apps", "Apps.", "tenant", apps)
         labels = ("tenant", "metric")

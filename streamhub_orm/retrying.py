@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from tenacity import (
-    Retrying,
-    retry_if_exception,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_random_exponential,
-)
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from streamhub_orm.errors import StreamHubError, TransactionConflictError
 
@@ -18,7 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["after_conflicts", "attempts"]
+    from tenacity import Retrying
+
+__all__ = ["attempts", "past_conflicts"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 _MOST_CONFLICTS: Final = 12
 
@@ -44,26 +41,43 @@ def attempts(
     if most < 1:
         message = f"found {most} attempts; expected 1 or more"
         raise ValueError(message)
-    return Retrying(
-        retry=retry_if_exception(_may_be_repeated),
-        stop=stop_after_attempt(most),
-        wait=wait_random_exponential(multiplier=0.1, max=longest_pause_seconds),
+    return _retrying(_may_be_repeated, most, 0.1, longest_pause_seconds, before_pause)
+
+
+def past_conflicts(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Return what a function returns, called up to 12 times.
+
+    Again only after `TransactionConflictError`, of which a database in a file has none: at once,
+    then after pauses as of `attempts`, below 0.5 s each.
+    """
+    try:
+        return function(*args, **kwargs)
+    except TransactionConflictError:
+        pass  # seldom, so the first call costs nothing
+    again = _retrying(_is_conflict, _MOST_CONFLICTS - 1, 0.01, 0.5)
+    return again(function, *args, **kwargs)
+
+
+def _retrying(
+    is_tried_again: Callable[[BaseException], bool],
+    most: int,
+    pause_seconds: float,
+    longest_pause_seconds: float,
+    before_pause: Callable[[Any], None] | None = None,
+) -> Retrying:
+    import tenacity  # noqa: PLC0415 - slow to import, and most programs never need it
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_tried_again),
+        stop=tenacity.stop_after_attempt(most),
+        wait=tenacity.wait_random_exponential(multiplier=pause_seconds, max=longest_pause_seconds),
         before_sleep=before_pause,
         reraise=True,
     )
 
 
-def after_conflicts() -> Retrying:
-    """Return up to 12 attempts at a session on a control plane, as `attempts` does.
-
-    They end with any error but `TransactionConflictError`, of which a database in a file has none.
-    """
-    return Retrying(
-        retry=retry_if_exception_type(TransactionConflictError),
-        stop=stop_after_attempt(_MOST_CONFLICTS),
-        wait=wait_random_exponential(multiplier=0.01, max=0.5),
-        reraise=True,
-    )
+def _is_conflict(error: BaseException) -> bool:
+    return isinstance(error, TransactionConflictError)
 
 
 def _may_be_repeated(error: BaseException) -> bool:

@@ -96,7 +96,7 @@ class OpenDatabase:
         self._wal_file = _file_at(self._wal)
         self._look_again_at = monotonic() + REGISTRY_SECONDS
 
-    def take(self, *, read_only: bool) -> sa.Connection | None:
+    def take(self, *, read_only: bool, one_look: bool = False) -> sa.Connection | None:  # noqa: ARG002 - a server's
         """Return a connection outside of any transaction; `give_back` must follow.
 
         None where the file is no longer in its place, or its app no longer registered.
@@ -199,7 +199,7 @@ class Lease:
     """One connection of one database of a cache, for the length of a block."""
 
     __slots__ = (
-        *("_cache", "_find_cache", "_moment", "_name", "_slot", "_turn", "_watched"),
+        *("_cache", "_find_cache", "_moment", "_name", "_one_look", "_slot", "_turn", "_watched"),
         *("connection", "read_only"),
     )
 
@@ -210,9 +210,11 @@ class Lease:
         *,
         read_only: bool,
         turn: str | None = None,
+        one_look: bool = False,
     ) -> None:
         """Say what is wanted; nothing is taken, and no cache asked for, before the block begins."""
         self._turn = turn
+        self._one_look = one_look
         self._find_cache = find_cache
         self._name = name
         self.read_only = read_only
@@ -244,13 +246,15 @@ class Lease:
         for _ in range(_MOST_OPENINGS):
             try:
                 require_going_on()
-                connection = slot.database.take(read_only=self.read_only)
+                connection = slot.database.take(read_only=self.read_only, one_look=self._one_look)
             except BaseException:
                 cache.release(slot)
                 raise
             if connection is not None:
                 self._slot, self.connection = slot, connection
                 self._watched = watch(connection)
+                if self._moment is not None and cache.moments is not None and not self._watched:
+                    cache.moments.watch(raw_connection(connection))
                 return
             anew = cache.reopen(slot, slot.database.leave)
             if anew is None:

@@ -35,12 +35,12 @@ class OpenServer:
         self._engine = engine
         self._look_again_at = monotonic() + _IN_USE_SECONDS
 
-    def take(self, *, read_only: bool) -> sa.Connection:
+    def take(self, *, read_only: bool, one_look: bool = False) -> sa.Connection:
         """Return a connection outside of any transaction; `give_back` must follow.
 
         Raises `ControlPlaneDemotedError` within a second where the rows have left the server.
         """
-        connection = self._engine.connect(read_only=read_only)
+        connection = self._engine.connect(read_only=read_only, one_look=one_look)
         now = monotonic()
         if now >= self._look_again_at:
             self._look_again_at = now + _IN_USE_SECONDS

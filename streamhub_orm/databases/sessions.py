@@ -12,7 +12,7 @@ from streamhub_orm.app_db import AppBase
 from streamhub_orm.databases.stopping import count_commit
 from streamhub_orm.errors import SessionEndedError, StrayRowError
 from streamhub_orm.global_db import GlobalBase
-from streamhub_orm.retrying import after_conflicts
+from streamhub_orm.retrying import past_conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -232,10 +232,12 @@ class SessionBlock:
         On a control plane it is called again, up to 12 times in all, in a new session each, where
         another transaction came between: so what it does outside of the session is done again too.
         """
-        for attempt in after_conflicts():
-            with attempt, self as session:
+
+        def work() -> _T:
+            with self as session:
                 return function(session, *args, **kwargs)
-        raise AssertionError  # the last attempt raises
+
+        return past_conflicts(work)
 
 
 def begun(session: Session) -> sa.Connection:

@@ -65,11 +65,23 @@ class Work:
         self.lock = threading.Lock()
 
     def stop(self) -> None:
-        """From another thread, let the work end: it begins no statement, and that at work ends."""
+        """From another thread, let the work end: it begins no statement, and that at work ends.
+
+        Returns at once: a server is told in a thread, since the caller may be an event loop.
+        """
         with self.lock:
             self.is_stopping = True
             for connection in self.connections:
                 _stop(connection)
+            is_on_server = not all(isinstance(it, sqlite3.Connection) for it in self.connections)
+        if is_on_server:
+            threading.Thread(target=self._end_statements, daemon=True).start()
+
+    def _end_statements(self) -> None:
+        with self.lock:  # until then none is given back, and to another
+            for connection in self.connections:
+                if not isinstance(connection, sqlite3.Connection):
+                    connection.end_statement()
 
     def do(self, function: Callable[[], _ResultT]) -> _ResultT:
         """Call the function in this thread; raises `Stopped` where an error ended it amid that."""
@@ -121,7 +133,10 @@ class StoppableConnection(Protocol):
     """A connection to a server, whose statement another thread can end."""
 
     def stop(self) -> None:
-        """Let it roll back and close, and do nothing else; end the statement that is at work."""
+        """Let it roll back and close, and do nothing else."""
+
+    def end_statement(self) -> None:
+        """Ask the server to end the statement that is at work; waits some seconds at most."""
 
 
 def _stop(connection: sqlite3.Connection | StoppableConnection) -> None:

@@ -17,6 +17,7 @@ from streamhub_orm.engine.engines import READ_ONLY
 from streamhub_orm.errors import (
     CommitInDoubtError,
     ControlPlaneBusyError,
+    ControlPlaneReadOnlyError,
     HiddenValueError,
     StreamHubError,
 )
@@ -61,6 +62,9 @@ class ServerConnection(psycopg.Connection[Any]):
         if getattr(self, "_process", None) == os.getpid():
             super().__del__()
 
+    statements_left: int | None = None
+    """Statements that may still run without a transaction; None in a transaction."""
+
     def is_lost(self) -> bool:
         """Tell whether the server has ended it, as far as that has come here; asks nobody.
 
@@ -76,8 +80,11 @@ class ServerConnection(psycopg.Connection[Any]):
         return False
 
     def stop(self) -> None:
-        """Let it roll back and close, and do nothing else; end the statement that is at work."""
+        """Let it roll back and close, and do nothing else."""
         self.__class__ = StoppedServerConnection
+
+    def end_statement(self) -> None:
+        """Ask the server to end the statement that is at work; waits 5 s at most."""
         with suppress(psycopg.Error):  # it has ended by itself, or the server has gone
             self.cancel_safe(timeout=_CONNECT_SECONDS)
 
@@ -112,6 +119,8 @@ class ServerDialect(PGDialect_psycopg):
         Raises `ControlPlaneReadOnlyError` for a session that writes, on a standby.
         """
         info = dbapi_connection.info
+        if dbapi_connection.driver_connection.statements_left is not None:
+            return
         try:
             dbapi_connection.driver_connection.execute(
                 _READING if info.get(READ_ONLY, False) else _WRITING
@@ -121,6 +130,8 @@ class ServerDialect(PGDialect_psycopg):
 
     def do_rollback(self, dbapi_connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's protocol
         """Roll back; a connection that is lost has nothing left to be rolled back."""
+        if dbapi_connection.driver_connection.statements_left is not None:
+            return
         try:
             dbapi_connection.rollback()
         except psycopg.Error:
@@ -156,7 +167,26 @@ class ServerDialect(PGDialect_psycopg):
         """Execute a statement; raises `HiddenValueError` for a value that no server holds."""
         del context
         _require_holdable(parameters)
+        if cursor.connection.statements_left is not None:
+            _require_one_look(cursor.connection, statement)
         cursor.execute(statement, parameters)
+
+    def first_row(
+        self, connection: sa.Connection, statement: str, values: dict[str, Any]
+    ) -> tuple[Any, ...] | None:
+        """Return the first row of a statement in the driver's own words, or None.
+
+        `Connection.execute` would cost three times what the driver does.
+        """
+        cursor = connection.connection.cursor()
+        try:
+            self.do_execute(cursor, statement, values)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        except psycopg.Error as error:
+            connection._handle_dbapi_exception(error, statement, values, cursor, None)  # noqa: SLF001
+        finally:
+            cursor.close()
+        return row
 
     def do_executemany(
         self,
@@ -167,9 +197,18 @@ class ServerDialect(PGDialect_psycopg):
     ) -> None:
         """Execute a statement with each of many parameters, as `do_execute`."""
         del context
+        if cursor.connection.statements_left is not None:
+            _require_one_look(cursor.connection, statement)
         for each in parameters:
             _require_holdable(each)
         cursor.executemany(statement, parameters)
+
+
+def _require_one_look(connection: ServerConnection, statement: str) -> None:
+    if connection.statements_left == 0 or not statement.lstrip().startswith("SELECT"):
+        message = "this session is for one SELECT: open another one"
+        raise sa.exc.InvalidRequestError(message)
+    connection.statements_left = 0
 
 
 def _require_holdable(parameters: Mapping[str, Any] | Sequence[Any] | None) -> None:
@@ -215,9 +254,14 @@ class _Connection(sa.Connection):
             super()._handle_dbapi_exception(e, *details, **options)
         except sa.exc.DBAPIError as error:
             found = fault_of(error.orig, self.engine.info_server)  # type: ignore[attr-defined,arg-type]
-            if found is None:
+            if found is None or self._refuses_writes(found):
                 raise
             raise found from None
+
+    def _refuses_writes(self, found: StreamHubError) -> bool:
+        """Tell whether it is the session that is read-only, and not the server."""
+        reads = not self.invalidated and self.info.get(READ_ONLY, False)
+        return reads and isinstance(found, ControlPlaneReadOnlyError)
 
 
 def connect(url: ServerUrl) -> ServerConnection:
@@ -257,8 +301,12 @@ class ServerEngine:
         sa.event.listen(self.engine, "checkout", _look)
         sa.event.listen(self.engine, "checkin", _note_use)
 
-    def connect(self, *, read_only: bool = False) -> sa.Connection:
-        """Return a connection outside of any transaction; raises a `ControlPlaneError`."""
+    def connect(self, *, read_only: bool = False, one_look: bool = False) -> sa.Connection:
+        """Return a connection outside of any transaction; raises a `ControlPlaneError`.
+
+        With `one_look` it may run one SELECT, which is a snapshot by itself: that takes one round
+        trip to the server, where BEGIN and ROLLBACK make it three.
+        """
         try:
             connection = self.engine.connect()
         except sa.exc.TimeoutError as error:
@@ -271,6 +319,8 @@ class ServerEngine:
         except sa.exc.DBAPIError as error:
             raise refusal_of(error.orig, self.server) from None
         connection.info[READ_ONLY] = read_only
+        driver_connection = connection.connection.driver_connection
+        driver_connection.statements_left = 1 if one_look else None  # type: ignore[union-attr]
         return connection
 
     def lock(self, connection: sa.Connection, turn: str) -> None:

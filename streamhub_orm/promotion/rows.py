@@ -389,12 +389,16 @@ def _converter(column: sa.Column[Any], limits: dict[str, int]) -> Callable[[Any]
 _CONVERTERS: Final = ((UtcTime, _time), (IntBool, _flag), (JsonText, _json), (sa.Integer, _number))
 
 
+def _is_showable(key: str) -> bool:
+    return "\0" not in key and len(key) <= _SURELY_INDEXABLE
+
+
 def unheld(rows: Rows, rowid: int, row: Sequence[Any], column: str, reason: str) -> UnheldRow:
     """Name a row that the other side cannot hold."""
     shown: dict[str, object] = {
         name: value
         for name, value in zip(rows.columns, row, strict=True)
-        if name in rows.keys_shown and isinstance(value, str | int) and "\0" not in str(value)
+        if name in rows.keys_shown and isinstance(value, str | int) and _is_showable(str(value))
     }
     whole = len(shown) == len(rows.keys_shown) > 0 and "rowid" not in rows.columns
     return UnheldRow(rows.name, shown if whole else {"rowid": rowid, **shown}, column, reason)

@@ -19,6 +19,7 @@ from streamhub_orm.engine.connections import (
 )
 from streamhub_orm.engine.fence import lift_fence, raise_fence
 from streamhub_orm.engine.foreign_code import foreign_code_set_aside
+from streamhub_orm.engine.sql import quoted
 from streamhub_orm.errors import (
     CommitInDoubtError,
     ControlPlaneFaultError,
@@ -26,12 +27,13 @@ from streamhub_orm.errors import (
     ControlPlaneStatementError,
     ControlPlaneTakenError,
 )
+from streamhub_orm.legacy.bookkeeping import SPLIT_DONE
 from streamhub_orm.legacy.meta import delete_value, read_value, write_value
 from streamhub_orm.migrations.server import read_server_revision
 from streamhub_orm.migrations.states import State
 from streamhub_orm.postgresql.faults import fault_of, said_by
 from streamhub_orm.postgresql.fence import MARK_KEY, Mark, Move, list_tables, read_mark
-from streamhub_orm.promotion.rows import rows_of_tables
+from streamhub_orm.promotion.rows import OF_THE_FILE, rows_of_tables
 from streamhub_orm.schema import utc_now
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ _STEADY: Final = (
 _START: Final = {
     "tenants": "id = 'platform'",
     "quotas": "tenant_id = 'platform'",
-    "_streamhub_meta": "key = 'per_app_split_done'",
+    "_streamhub_meta": f"key IN {(SPLIT_DONE, *OF_THE_FILE)}",
 }
 """The rows that the start of the history makes on a server; see alembic/postgresql_g0014.sql."""
 
@@ -202,7 +204,10 @@ def look_at_server_side(engine: ServerEngine) -> ServerSide:
         found = read_server_revision(connection, engine.server)
         raw = connection.connection.driver_connection
         assert isinstance(raw, psycopg.Connection)  # noqa: S101 - a server's
-        return read_server_side(raw, found.state, found.revision)
+        try:
+            return read_server_side(raw, found.state, found.revision)
+        except psycopg.Error as error:
+            raise _fault(error, engine.server) from None
 
 
 def read_server_side(server: Server, state: State, revision: str | None) -> ServerSide:
@@ -222,6 +227,7 @@ def _filled(server: Server) -> Iterator[str]:
     known = set(list_tables(server))
     for rows in rows_of_tables():
         start = _START.get(rows.name, "false")
-        query = f"SELECT EXISTS (SELECT FROM ({rows.selected()}) found WHERE NOT ({start}))"  # noqa: S608 - names of the models
+        # By the keys alone: a server behind head may lack other columns.
+        query = f"SELECT EXISTS (SELECT FROM {quoted(rows.name)} WHERE NOT ({start}))"  # noqa: S608 - names of the models
         if rows.name in known and server.execute(query).fetchone() == (True,):
             yield rows.name

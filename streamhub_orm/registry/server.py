@@ -32,6 +32,7 @@ _ONE: Final = sa.text("""
     FROM apps LEFT JOIN _streamhub_meta recorded ON recorded.key = :prefix || id::text
     WHERE name = :name""")
 _NAME: Final = sa.text("SELECT name FROM apps WHERE id = :id")
+_ID: Final = "SELECT id FROM apps WHERE name = %(name)s"
 _RECORD: Final = sa.text("""
     INSERT INTO _streamhub_meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING""")
 
@@ -67,13 +68,14 @@ class ServerRegistry:
 
     def find_name(self, app_id: int) -> str | None:
         """Return the name of the app with this id; None where no app has it."""
-        with self._reading() as connection:
+        with self._looking() as connection:
             found = connection.execute(_NAME, {"id": app_id}).scalar()
         return None if found is None else str(found)
 
     def find_id(self, name: str) -> int | None:
         """Return the id of the app of this name; None where no app has it."""
-        row = self._find(name)
+        with self._looking() as connection:
+            row = connection.dialect.first_row(connection, _ID, {"name": name})  # type: ignore[attr-defined]
         return None if row is None else int(row[0])
 
     def find_shown_names(self, name: str) -> dict[str, str]:
@@ -107,13 +109,17 @@ class ServerRegistry:
             self._engine.leave_to_parent()
 
     def _find(self, name: str) -> sa.Row[Any] | None:
-        with self._reading() as connection:
+        with self._looking() as connection:
             return connection.execute(_ONE, {"name": name, "prefix": APP_DB_KEY}).one_or_none()
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         with self._engine.connect(read_only=True) as connection, connection.begin():
             yield connection
+
+    def _looking(self) -> sa.Connection:
+        """Return a connection for one SELECT."""
+        return self._engine.connect(read_only=True, one_look=True)
 
 
 def legacy_files(

@@ -311,5 +311,7 @@ def _(element: _ColumnNames, compiler: SQLCompiler, **options: Any) -> str:  # n
 @compiles(_ColumnNames, POSTGRESQL)
 def _(element: _ColumnNames, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
     table = compiler.process(element.clause_expr.element, **options)
-    return f"""(SELECT column_name AS name FROM information_schema.columns
-                WHERE table_schema = current_schema() AND table_name = {table})"""  # noqa: S608
+    # By the catalogue: the view of information_schema takes a millisecond.
+    place = f"to_regclass(quote_ident(current_schema()) || '.' || {table})"
+    return f"""(SELECT attname::text AS name FROM pg_attribute
+                WHERE attrelid = {place} AND attnum > 0 AND NOT attisdropped)"""  # noqa: S608

@@ -28,7 +28,7 @@ from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, Tenant
 from streamhub_orm.registry import find_legacy_files_in
 from streamhub_orm.schema import utc_now
 from streamhub_orm.services import app_folders
-from streamhub_orm.services.core import database_of, get_row, take_turn
+from streamhub_orm.services.core import PointQuery, database_of, get_row, take_turn
 from streamhub_orm.settings import load_app_config
 from streamhub_orm.settings.core_settings import merged, shown_names
 
@@ -55,6 +55,10 @@ __all__ = [
     "update",
 ]
 
+_COUNTED: Final = sa.select(sa.func.count()).select_from(App)
+_OWNED: Final = App.tenant_id == sa.bindparam("tenant")
+_COUNT: Final = PointQuery(_COUNTED.where(_OWNED), "tenant")
+_COUNT_OF_PLATFORM: Final = PointQuery(_COUNTED.where(_OWNED | App.tenant_id.is_(None)), "tenant")
 _FIND_ID: Final = sa.select(App.id).where(App.name == sa.bindparam("wanted"))
 _LOCK_ID: Final = _FIND_ID.with_for_update(key_share=True)
 _NAMES: Final = {"display_name": "display_name", "room_prefix": "livekit_room_prefix"}
@@ -187,6 +191,13 @@ def list_names(session: Session, tenant_id: str | None = None) -> list[str]:
     return list(session.scalars(_of_tenant(sa.select(App.name), tenant_id)))
 
 
+def count(session: Session, tenant_id: str) -> int:
+    """Count the apps of a tenant, as `list_` lists them."""
+    query = _COUNT_OF_PLATFORM if tenant_id == PLATFORM_TENANT else _COUNT
+    row = query.first(session, tenant_id)
+    return 0 if row is None else int(row[0])
+
+
 def update(
     session: Session, name: str, *, now: datetime | None = None, **changes: Unpack[AppChanges]
 ) -> App:
@@ -232,7 +243,8 @@ def delete(databases: Databases, name: str, *, purge: bool = False) -> None:
         is_left_over = (
             name in app_folders.remove_set_aside(databases.place.apps) or app_db.parent.is_dir()
         )
-    databases.global_session().run(_delete_row, name, is_left_over=is_left_over)
+    sessions = databases.global_session(turn=_turn_of(name))  # after who creates it meanwhile
+    sessions.run(_delete_row, name, is_left_over=is_left_over)
     try:
         # Who opened it since the first look is the last one: it is in no registry now.
         _close(databases, name)

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+import sqlalchemy as sa
+
 from streamhub_orm.errors import (
     EnvironmentSettingError,
     QuotaExceededError,
@@ -22,10 +24,10 @@ from streamhub_orm.errors import (
     UsageUnknownError,
 )
 from streamhub_orm.global_db import Tenant
-from streamhub_orm.retrying import after_conflicts
+from streamhub_orm.retrying import past_conflicts
 from streamhub_orm.schema import member_of, utc_now
 from streamhub_orm.services import apps, usage
-from streamhub_orm.services.core import get_row, take_turn
+from streamhub_orm.services.core import PointQuery, take_turn
 from streamhub_orm.services.limits import FREE, PLATFORM, Limits, Metric, get, update
 from streamhub_orm.services.usage import GIB, Recorded, UnreadApp
 
@@ -58,6 +60,7 @@ __all__ = [
     "update",
 ]
 
+_TENANT: Final = PointQuery(sa.select(Tenant.id).where(Tenant.id == sa.bindparam("id")), "id")
 _SETTING: Final = "STREAMHUB_AUTHZ_ENFORCE"
 
 
@@ -227,7 +230,8 @@ def decide(  # noqa: PLR0913 - who wants how much of what, and how strictly it i
         return Decision(Verdict.PASSES)
     tenant_id = str(who.tenant_id)
     take_turn(session, _turn_of(tenant_id))
-    get_row(session, Tenant, tenant_id, UnknownTenantError)
+    if _TENANT.first(session, tenant_id) is None:
+        raise UnknownTenantError(tenant_id)
     limit = get(session, tenant_id).of(metric)
     if limit is None:
         return Decision(Verdict.PASSES)
@@ -265,12 +269,14 @@ def reserve(  # noqa: PLR0913 - as of `decide`
                 ...
 
     Raises `QuotaExceededError`, `UsageUnknownError` where there is a limit but an app cannot be
-    read, and what `decide` raises.
+    read, and what `decide` raises. On a control plane the block may end in
+    `TransactionConflictError` where somebody changed the same without reserving.
     """
     tenant_id = caller if isinstance(caller, str) else caller.tenant_id
     turn = None if tenant_id is None else _turn_of(tenant_id)
-    for attempt in after_conflicts():
-        with attempt, ExitStack() as stack:
+
+    def begin() -> tuple[ExitStack, Session]:
+        with ExitStack() as stack:
             session = stack.enter_context(databases.global_session(turn=turn))
             session.connection()  # takes the lock
             decision = decide(
@@ -278,7 +284,9 @@ def reserve(  # noqa: PLR0913 - as of `decide`
             )
             if decision.error is not None and not decision:
                 raise decision.error
-            begun = stack.pop_all()
+            return stack.pop_all(), session
+
+    begun, session = past_conflicts(begin)
     with begun:
         yield session
 
@@ -292,12 +300,12 @@ def _used(
     databases: Databases, session: Session, tenant_id: str, metric: Metric, now: datetime
 ) -> float:
     """Return what is used, as `Usage.used` does, reading no more than this needs."""
+    if metric is Metric.APPS:
+        return apps.count(session, tenant_id)
     recorded = usage.find_recorded(session, tenant_id, now) or Recorded()
     if metric is Metric.EGRESS_GB:
         return recorded.or_counted(metric, 0)
     names = apps.list_names(session, tenant_id)
-    if metric is Metric.APPS:
-        return len(names)
     counted = 0.0
     for reading in usage.read_or_nothing(databases.place, names, _READS[metric](now), 0.0):
         if reading.value is None:

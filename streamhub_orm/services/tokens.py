@@ -219,7 +219,7 @@ def check_request(
     now: datetime | None = None,
 ) -> TokenCheck:
     """Verify a token and write its last use: no lock is taken but once a minute for each token."""
-    with databases.global_session(read_only=True) as session:
+    with databases.global_look() as session:
         check = verify(session, token, address=address, app=app, now=now)
     if check.touch_due and check.token_id is not None:
         databases.global_session().run(touch, check.token_id, now=now)

@@ -129,10 +129,11 @@ class PostgresServer:
     def _end(self, number: int) -> None:
         assert self.process is not None  # noqa: S101 - one that we run
         if self.process.poll() is None:
-            os.kill(self._postmaster(), number)
+            os.kill(self.pid(), number)
         self.process.wait()
 
-    def _postmaster(self) -> int:
+    def pid(self) -> int:
+        """Return the id of its first process, whose children serve one connection each."""
         assert self.folder is not None  # noqa: S101 - one that we run
         return int((self.folder / "data/postmaster.pid").read_text().split()[0])
 

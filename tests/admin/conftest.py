@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.testing.installations import Templates
+    from streamhub_orm.testing.postgresql import PostgresServer
 
 APPS: Final = ("live", "radio", "arena")
 SCRAPER: Final = "scrape-me-é"
@@ -75,7 +76,12 @@ def serving(
         subprocess.Popen(
             [*COMMAND, "--data-dir", str(place.root), "--json", "serve", "--port", "0", *options],
             cwd=folder,
-            env={**inherited, "PYTHONPATH": str(CHECKOUT), **environment},
+            env={
+                **inherited,
+                "PYTHONPATH": str(CHECKOUT),
+                "STREAMHUB_GLOBAL_URL": url_of(place) or "",
+                **environment,
+            },
             stdout=subprocess.PIPE,
             stderr=file,
             text=True,
@@ -112,7 +118,7 @@ def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
 
 def fill(place: DataDir) -> dict[str, str]:
     """Write rows of every kind, and return tokens by name."""
-    with Databases(place.root) as databases:
+    with Databases(place.root, global_url=url_of(place)) as databases:
         with databases.app_session("live") as session:
             for size in (1000, 2000):
                 add_vod(session, size_bytes=size, duration_s=120.0)
@@ -141,10 +147,32 @@ def fill(place: DataDir) -> dict[str, str]:
             }
 
 
+def url_of(place: DataDir) -> str | None:
+    url = place.global_url
+    return None if url is None else url.url.render_as_string(hide_password=False)
+
+
 @pytest.fixture(scope="module")
 def place(streamhub_templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
     """An installation with three apps, for the tests of one module."""
     return streamhub_templates.copy(tmp_path_factory.mktemp("admin") / "data", apps=APPS)
+
+
+@pytest.fixture(scope="module")
+def control_plane(
+    place: DataDir, postgres: PostgresServer, streamhub_server_template: str
+) -> Iterator[DataDir]:
+    """The same installation, whose global database is on a server."""
+    for suffix in ("", "-wal", "-shm"):
+        place.global_db.with_name(place.global_db.name + suffix).unlink(missing_ok=True)
+    name = f"admin_{os.getpid()}"
+    url = postgres.create(name, template=streamhub_server_template)
+    with Databases(place.root, global_url=url) as databases, databases.global_session() as session:
+        for app in APPS:
+            session.add(App(name=app))
+            session.flush()
+    yield databases.place
+    postgres.drop(name)
 
 
 @pytest.fixture(scope="module")

@@ -133,3 +133,51 @@ def test_command_of_its_own_process(streamhub_place: DataDir, url: str) -> None:
     done = run_command("--data-dir", streamhub_place.root, "--json", "global", "promote", url)
     assert done.status == 0
     assert done.report["changed"]
+
+
+_LISTS: Final = (
+    *("apps list", "tokens list", "users list", "tenants list", "nodes list", "logs list"),
+    *("apps show live", "sizes", "status"),
+)
+
+
+def lists_of(root: Path) -> dict[str, dict[str, Any]]:
+    """Return what each command says, but for what says where the global database is."""
+    found = {}
+    for words in _LISTS:
+        outcome = run_in_process("--data-dir", root, "--json", *words.split())
+        assert outcome.status == 0, (words, outcome)
+        found[words] = outcome.report
+        found[words].pop("global", None)
+        found[words].pop("total", None)  # of sizes: a server's are others
+    return found
+
+
+@pytest.mark.slow
+def test_promoted_demo_says_what_the_file_said_and_works_on(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "demo"
+    assert run_in_process("demo", root).status == 0
+    assert run_in_process("--data-dir", root, "upgrade").status == 0
+    in_file = lists_of(root)
+    promoted = run_in_process("--data-dir", root, "--json", "global", "promote", url)
+    assert promoted.status == 0, promoted
+    assert {it["what"] for it in promoted.report["left"]} >= {"table streams", "table vods"}
+    monkeypatch.setenv("STREAMHUB_GLOBAL_URL", url)
+    assert lists_of(root) == in_file
+    for words in (
+        "upgrade",
+        "check",
+        "apps create tv-2 --display-name TV",
+        "tokens issue deploy --app tv-2",
+        "apps delete tv-2 --yes",
+    ):
+        outcome = run_in_process("--data-dir", root, "--json", *words.split())
+        assert outcome.status == 0, (words, outcome)
+    assert run_in_process("--data-dir", root, "--json", "global", "demote").status == 0
+    monkeypatch.delenv("STREAMHUB_GLOBAL_URL")
+    back = lists_of(root)
+    assert back["apps list"] == in_file["apps list"]
+    assert back["users list"] == in_file["users list"]
+    assert run_in_process("--data-dir", root, "--json", "check").status == 0

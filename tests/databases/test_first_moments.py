@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -58,6 +60,51 @@ def test_after_a_long_session_short_ones_take_turns_again(other: ThreadPoolExecu
     assert moments.begin() is None
     other.submit(moments.end, next_one).result(LONG)
     assert moments.begin() is not None
+
+
+def test_statement_that_computes_lets_others_begin_before_it_ends(
+    other: ThreadPoolExecutor,
+) -> None:
+    """On a machine of many processors they compute side by side."""
+    moments = FirstMoments(LONG)
+    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as connection:
+        moments.watch(connection)
+        begun: list[object] = []
+        waiting = []
+
+        def in_the_midst(number: int) -> int:
+            if number == 1:
+                waiting.append(other.submit(moments.begin))
+            elif number == 50_000:
+                begun.append(waiting[0].result(LONG))
+            return number
+
+        connection.create_function("seen", 1, in_the_midst)
+        moment = moments.begin()
+        assert moment is not None
+        (total,) = connection.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) "
+            "SELECT count(seen(i)) FROM n"
+        ).fetchone()
+        moments.end(moment)
+    assert total == 50_000
+    assert len(begun) == 1
+
+
+def test_short_statement_keeps_its_moment(other: ThreadPoolExecutor) -> None:
+    moments = FirstMoments(LONG)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        moments.watch(connection)
+        moment = moments.begin()
+        connection.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+            "SELECT i FROM n"
+        ).fetchall()
+        waiting = other.submit(moments.begin)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.05)
+        moments.end(moment)
+        assert waiting.result(LONG) is not None
 
 
 def test_block_within_a_block_does_not_wait_for_its_own_thread() -> None:

@@ -22,6 +22,8 @@ from streamhub_orm.errors import (
     StreamHubError,
 )
 from streamhub_orm.global_db import App
+from streamhub_orm.migrations.server import upgrade_server
+from streamhub_orm.postgresql.engine import ServerEngine
 from streamhub_orm.promotion import copying
 from streamhub_orm.promotion import promote as promotion
 from streamhub_orm.promotion import sides as both
@@ -234,3 +236,27 @@ def test_promotion_of_another_url_while_one_is_under_way_is_refused(
     before = rows_of_file(sides.file)
     assert promote(sides.root, sides.url).changed
     assert rows_of_file(sides.file) == before
+
+
+def test_user_who_may_not_read_the_server_is_told_so(
+    sides: Sides, postgres: PostgresServer
+) -> None:
+    name = str(sides.url.url.database)
+    engine = ServerEngine(sides.url)
+    upgrade_server(engine)
+    engine.close()
+    user = f"stranger_{os.getpid()}"
+    with postgres.connect(name) as connection:
+        connection.execute(f"CREATE USER {user} PASSWORD 'secret-password'")
+    text = sides.text.replace(f"{postgres.user}:{postgres.password}", f"{user}:secret-password")
+    try:
+        for attempt in (promote, demote):
+            with pytest.raises(ControlPlaneError) as error:
+                attempt(sides.root, ServerUrl.parse(text, "x"))
+            assert "permission denied" in str(error.value)
+            assert "secret-password" not in str(error.value)
+        assert not promote(sides.root, ServerUrl.parse(text, "x"), dry_run=True).ok
+    finally:
+        with postgres.connect() as connection:
+            connection.execute(f"DROP USER {user}")
+    assert takes_writes(sides)

@@ -472,6 +472,20 @@ def test_delete_waits_for_a_session_that_ends_soon(databases: Databases) -> None
     assert not folder_of(databases, "tv-2").exists()
 
 
+def test_delete_of_an_app_that_is_being_created_waits_and_deletes_it(databases: Databases) -> None:
+    """Else the folder of an app would go whose row stays, or the row of one whose folder does."""
+    with ThreadPoolExecutor(1) as threads:
+        with databases.global_session() as session:
+            apps.create(session, databases.place, "tv-9")
+            deleting = threads.submit(apps.delete, databases, "tv-9", purge=True)
+            time.sleep(0.3)
+            assert not deleting.done()
+            assert folder_of(databases, "tv-9").is_dir()
+        deleting.result(10)
+    assert names(databases) == ["live"]
+    assert not folder_of(databases, "tv-9").exists()
+
+
 def test_app_that_is_open_elsewhere_is_not_purged_and_can_be_deleted(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:

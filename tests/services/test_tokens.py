@@ -366,6 +366,22 @@ def test_touch_of_many_callers_writes_once(databases: Databases) -> None:
         assert sorted(threads.map(touch, range(4))) == [False, False, False, True]
 
 
+def test_check_request_of_many_at_once_lets_all_in_and_writes_once(databases: Databases) -> None:
+    """On a server their marks conflict, which no caller notices."""
+    with databases.global_session() as session:
+        made = tokens.issue(session, "x")
+    gate = threading.Barrier(8)
+
+    def ask(_: int) -> bool:
+        gate.wait(timeout=30)
+        return bool(tokens.check_request(databases, made.plaintext, address=None, now=NOW))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, range(8))) == [True] * 8
+    with databases.global_session(read_only=True) as session:
+        assert tokens.list_(session)[0].last_used_at == NOW
+
+
 def test_verify_searches_the_index_of_the_hash(global_session: Session) -> None:
     for index in ("idx_api_tokens_hash", "pk_apps"):
         assert_uses_index(global_session, tokens._FIND.statement, index, {"hash": "x"})

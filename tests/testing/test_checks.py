@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from streamhub_orm import Databases
 from streamhub_orm.app_db import StreamStatus, Vod, VodStatus
-from streamhub_orm.global_db import Role, User
+from streamhub_orm.global_db import App, Role, User
 from streamhub_orm.services import ingress, memberships, tokens, users
 from streamhub_orm.testing.checks import assert_no_row_strays, assert_uses_index
 from streamhub_orm.testing.rows import (
@@ -24,7 +25,7 @@ from streamhub_orm.testing.rows import (
 )
 
 if TYPE_CHECKING:
-    from streamhub_orm import Databases
+    from streamhub_orm.data_dir import DataDir
     from streamhub_orm.storage import LocalStore
 
 
@@ -51,6 +52,31 @@ def test_a_statement_that_uses_none_fails_with_its_plan(streamhub: Databases) ->
         joined = sa.select(Vod).join(alias, alias.local_path == Vod.local_path)
         with pytest.raises(AssertionError, match="no index is used"):
             assert_uses_index(session, joined)
+
+
+def test_statements_on_a_server_are_looked_at_too(
+    streamhub_place: DataDir, streamhub_global_url: str
+) -> None:
+    """A table of a few rows is walked over there; what counts is whether an index can serve."""
+    with (
+        Databases(streamhub_place.root, global_url=streamhub_global_url) as databases,
+        databases.global_session() as session,
+    ):
+        by_id = sa.select(User).where(User.id == "x")
+        assert_uses_index(session, by_id, "pk_users")
+        assert_uses_index(session, lambda: session.get(User, "x"), "pk_users")
+        with pytest.raises(AssertionError, match=r"no index is used by: .*Seq Scan on users"):
+            assert_uses_index(session, sa.select(User).where(User.name == "x"))
+        with pytest.raises(AssertionError, match=r"idx_users_email is not used.*\n.*Index Scan"):
+            assert_uses_index(session, by_id, "idx_users_email")
+        assert session.scalar(sa.text("SHOW enable_seqscan")) == "on"
+
+
+def test_index_of_a_constraint_has_its_name_on_a_file(streamhub: Databases) -> None:
+    with streamhub.global_session() as session:
+        assert_uses_index(session, sa.select(User).where(User.id == "x"), "pk_users")
+        assert_uses_index(session, sa.select(App.id).where(App.name == "x"), "uq_apps_name")
+        assert_uses_index(session, sa.select(App.name).where(App.id == 1), "pk_apps")
 
 
 def test_rows_of_another_app_are_found_and_named(streamhub: Databases) -> None:
