@@ -33,13 +33,21 @@ if TYPE_CHECKING:
 
 FAULT = """
 import os, signal, sys
+import psycopg
 from streamhub_orm.cli import main
 
 def meet(event, arguments):
     if event == "os.rename" and str(arguments[1]).endswith("config.yaml"):
         if fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        raise OSError(5, "Input/output error")
+        if fault == "error":
+            raise OSError(5, "Input/output error")
+        url = os.environ["STREAMHUB_GLOBAL_URL"].replace("+psycopg", "")
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 fault = sys.argv.pop(1)
 sys.addaudithook(meet)
@@ -392,7 +400,7 @@ class TestRestore:
         assert "by 1 connection)" in refused["error"]
         assert count(control_plane_of, "nodes") == 0
 
-    @pytest.mark.parametrize("fault", ["error", "kill"])
+    @pytest.mark.parametrize("fault", ["error", "kill", "connection"])
     def test_fault_amid_the_files_leaves_the_server_as_it_was(
         self, archive: Path, filled: DataDir, control_plane_of: ServerEngine, fault: str
     ) -> None:
@@ -408,11 +416,14 @@ class TestRestore:
             check=False,
             cwd=CHECKOUT,
         )
-        assert done.returncode == (1 if fault == "error" else -signal.SIGKILL), done
+        assert done.returncode == (-signal.SIGKILL if fault == "kill" else 1), done
         assert count(control_plane_of, "nodes") == 0
         if fault == "error":
             assert "as before: data/streamhub.db, data/apps/live/config.yaml" in done.stderr
             assert f"--replace-server {name}" in done.stderr
+        if fault == "connection":
+            assert "new: data/apps/live/app.db, data/apps/live/config.yaml" in done.stderr
+            assert "as before: data/streamhub.db; what was there is in" in done.stderr
         report(filled.root, *words)
         assert count(control_plane_of, "nodes") == 1
         assert "Spoiled" not in filled.app_config("live").read_text()
