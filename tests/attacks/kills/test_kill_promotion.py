@@ -44,6 +44,8 @@ class Attack:
     passfile: Path
     rows: dict[str, list[tuple[object, ...]]]
     name: str = "killed"
+    by_python: bool = True
+    """Count what Python does, on the server as well; otherwise what the disk is asked to do."""
 
     def renew(self) -> None:
         self.postgres.drop(self.name)
@@ -56,10 +58,11 @@ class Attack:
         return self.postgres.url(self.name)
 
     def job(self, *arguments: str) -> Job:
-        """Return an attempt that counts what Python does, on the server as well."""
         url = f"{self.postgres.url(self.name, password=False)}?passfile={self.passfile}"
         words = ("--global-url", url, "global", *arguments)
-        return fork_server.counting(fork_server.cli(self.place.root, *words), by_python=True)
+        return fork_server.counting(
+            fork_server.cli(self.place.root, *words), by_python=self.by_python
+        )
 
     def run(self, *arguments: str) -> Ended:
         ended = self.server.run(self.job(*arguments))
@@ -172,7 +175,12 @@ def test_killed_promotion_is_finished_or_undone(attack: Attack) -> None:
 
 
 @pytest.mark.slow
-def test_killed_demotion_is_finished_or_undone(attack: Attack) -> None:
+@pytest.mark.parametrize("by_python", [True, False], ids=["statements", "disk"])
+def test_killed_demotion_is_finished_or_undone(
+    attack: Attack,
+    by_python: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    attack.by_python = by_python
     assert attack.run("promote").status == 0
     whole = attack.run("demote")
     assert whole.status == 0, whole
