@@ -22,7 +22,7 @@ from streamhub_orm.archives.format import (
     open_archive,
 )
 from streamhub_orm.archives.names import ArchiveName
-from streamhub_orm.archives.packing import Packer, find_parts
+from streamhub_orm.archives.packing import Packer, dump_beside, find_parts
 from streamhub_orm.archives.stored import store_archive
 from streamhub_orm.data_dir import GLOBAL_DB_NAME, DataDir
 from streamhub_orm.durable_files import (
@@ -104,17 +104,18 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
     recipients: Sequence[str] = (),
     jobs: int | None = None,
     incremental: bool = True,
+    pg_dump: bool = False,
     lock_timeout_seconds: float = 0.0,
     progress: Progress = lambda *_: None,
 ) -> Created:
     """Archive an installation into a new file in `folder` (mode 0600), each copy verified.
 
-    A file that cannot be copied is named in the manifest; the others are in the archive, whose
-    name then says `.incomplete`. With `incremental`, files that are surely unchanged since the
-    newest archive there are taken from that one. A database without a table holds nothing and is
-    left out. Holds the lock of an upgrade, since an archive of
-    half a split would be useless. A control plane is in it as a SQLite file of one moment, by which
-    the apps are found.  Raises a `StreamHubError` where nothing was made.
+    A file that cannot be copied is named in the manifest; the others are in the archive, whose name
+    then says `.incomplete`. With `incremental`, files that are surely unchanged since the newest
+    archive there are taken from that one. A database without a table holds nothing and is left out.
+    Holds the lock of an upgrade, since an archive of half a split would be useless. A control plane
+    is in it as a SQLite file of one moment, by which the apps are found; with `pg_dump`, a dump of
+    the server's own program is beside it. Raises a `StreamHubError` where nothing was made.
 
     With `recipients`, public keys of age or SSH, the archive is encrypted: its name ends in `.age`,
     and of the plain one nothing stays. No later archive can take files over from it.
@@ -131,7 +132,7 @@ def create_archive(  # noqa: PLR0913 - one keyword for each option of the comman
         translated(folder, "writing the backup"),
         _target_in(folder, place, incremental=incremental) as target,
     ):
-        with _global_file(place, target.scratch, progress) as global_db:
+        with _global_file(place, target.scratch, progress, pg_dump=pg_dump) as global_db:
             writing = _Writing(place, target, global_db)
             writing.write(jobs or os.cpu_count() or 1, progress)
         finished = target.sealed(keys) if keys else target
@@ -234,14 +235,21 @@ def _newest_in(folder: Path) -> Path | None:
 
 
 @contextmanager
-def _global_file(place: DataDir, scratch: Path, progress: Progress) -> Iterator[Path]:
+def _global_file(
+    place: DataDir, scratch: Path, progress: Progress, *, pg_dump: bool
+) -> Iterator[Path]:
     """Yield the file of the global database, or a copy of the one on a server."""
     if place.global_url is None:
         yield place.global_db
         return
     copy = scratch / GLOBAL_DB_NAME
-    with copied_control_plane(place, copy, progress):
-        pass
+    with copied_control_plane(place, copy, progress) as server:
+        if pg_dump:
+            from streamhub_orm.archives.server_dump import (  # noqa: PLC0415 - an extra
+                dump_in_snapshot,
+            )
+
+            dump_in_snapshot(server, str(place.global_url), dump_beside(copy))
     yield copy
 
 

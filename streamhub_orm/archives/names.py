@@ -27,7 +27,7 @@ _ARCHIVE: Final = re.compile(
 )
 _TIME: Final = "%Y%m%dT%H%M%SZ"
 _PART: Final = re.compile(
-    rf"data/(?:{re.escape(GLOBAL_DB_NAME)}|secrets\.json|"
+    rf"data/(?:{re.escape(GLOBAL_DB_NAME)}|streamhub\.dump|secrets\.json|"
     rf"apps/(?P<app>{APP_NAME.pattern})/(?P<file>app\.db|vods\.db|config\.yaml))"
 )
 
@@ -36,6 +36,8 @@ class PartKind(StrEnum):
     """The kind of a file in an archive."""
 
     GLOBAL = "global"
+    DUMP = "dump"
+    """A dump of the server's own program beside it; it stays in the archive."""
     SECRETS = "secrets"
     APP = "app"
     LEGACY = "legacy"
@@ -53,6 +55,8 @@ class PartKind(StrEnum):
         return {PartKind.GLOBAL: GLOBAL, PartKind.APP: APP}.get(self)
 
 
+_DUMP: Final = "data/streamhub.dump"
+_OF_NO_APP: Final = (PartKind.GLOBAL, PartKind.DUMP, PartKind.SECRETS)
 _FILES: Final = {
     PartKind.APP: "app.db",
     PartKind.LEGACY: "vods.db",
@@ -72,12 +76,18 @@ class Part:
         """The path in the archive."""
         if self.kind is PartKind.GLOBAL:
             return f"data/{GLOBAL_DB_NAME}"
+        if self.kind is PartKind.DUMP:
+            return _DUMP
         if self.kind is PartKind.SECRETS:
             return "data/secrets.json"
         return f"data/apps/{self.app}/{_FILES[self.kind]}"
 
     def path_in(self, place: DataDir) -> Path:
-        """Return the path in an installation; secrets lie beside the global database."""
+        """Return the path in an installation; secrets lie beside the global database.
+
+        A dump has no place there.
+        """
+        assert self.kind is not PartKind.DUMP  # noqa: S101 - nothing puts it there
         if self.kind is PartKind.GLOBAL:
             return place.global_db
         if self.kind is PartKind.SECRETS:
@@ -93,7 +103,7 @@ def part_named(name: str) -> Part | None:
     if match["app"] is not None:
         kinds = {file: kind for kind, file in _FILES.items()}
         return Part(kinds[match["file"]], match["app"])
-    return Part(PartKind.GLOBAL if name.endswith(".db") else PartKind.SECRETS)
+    return next(it for it in map(Part, _OF_NO_APP) if it.name == name)
 
 
 @dataclass(frozen=True, order=True)

@@ -47,6 +47,8 @@ def find_parts(place: DataDir, global_db: Path) -> Found:
     without an app.db, which nobody has opened yet, has nothing to archive.
     """
     parts = [Part(PartKind.GLOBAL), Part(PartKind.SECRETS)]
+    if global_db != place.global_db:
+        parts.insert(1, Part(PartKind.DUMP))  # where one was asked for
     for app in _apps(place, global_db):
         parts += [Part(kind, app) for kind in (PartKind.APP, PartKind.LEGACY, PartKind.CONFIG)]
     found = Found()
@@ -66,7 +68,14 @@ def find_parts(place: DataDir, global_db: Path) -> Found:
 
 
 def _path_of(part: Part, place: DataDir, global_db: Path) -> Path:
+    if part.kind is PartKind.DUMP:
+        return dump_beside(global_db)
     return global_db if part.kind is PartKind.GLOBAL else part.path_in(place)
+
+
+def dump_beside(copy: Path) -> Path:
+    """Return the path of a dump beside the copy of a control plane."""
+    return copy.with_suffix(".dump")
 
 
 def _apps(place: DataDir, global_db: Path) -> list[str]:
@@ -164,7 +173,7 @@ class Packer:
             return Packed(part, error=str(error))
         if entry is None:
             return Packed(part)
-        is_copy = path == self.global_db != self.place.global_db
+        is_copy = path.parent == self.scratch
         return Packed(part, replace(entry, source=None if is_copy else inodes), fragment)
 
     def _pack_database(self, part: Part, path: Path, fragment: Path) -> Entry | None:

@@ -287,4 +287,8 @@ def _load_record(aside: Path) -> dict[Part, bool]:
             "a folder pre-restore-… that a restore made",
             "Name the folder that the restore printed.",
         ) from error
-    return {part: existed for part, existed in named.items() if part is not None}
+    return {
+        part: existed
+        for part, existed in named.items()
+        if part is not None and part.kind is not PartKind.DUMP
+    }

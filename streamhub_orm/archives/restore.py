@@ -265,7 +265,10 @@ def _unpack_verified(
         check.look_at(unpacked)
         if unpacked.part.kind.is_database and not check.found.faults:
             mark_as_wal(unpacked.path)
-        parts.append(unpacked.part)
+        if unpacked.part.kind is PartKind.DUMP:
+            unpacked.path.unlink()  # for pg_restore; it has no place in an installation
+        else:
+            parts.append(unpacked.part)
         progress(PHASE, len(parts), check.expected or len(parts))
     found = check.finish(partial=app is not None)
     if found.faults:

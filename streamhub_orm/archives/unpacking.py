@@ -111,7 +111,8 @@ class Unpacking:
         if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
             raise HostileArchiveError(self.archive, f"a link, device or sparse file: {name!r}")
         part = part_named(name)
-        if part and not part.kind.is_database and header.size > _SMALL_BYTES:
+        is_small = part and part.kind in {PartKind.SECRETS, PartKind.CONFIG}
+        if is_small and header.size > _SMALL_BYTES:
             raise HostileArchiveError(self.archive, f"{name} of {header.size} bytes")
 
     def _pass_over(self, name: str, size: int) -> None:

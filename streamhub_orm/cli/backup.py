@@ -33,6 +33,7 @@ from streamhub_orm.cli.output import echo, print_json, progress_bar, warn
 from streamhub_orm.cli.tables import print_table
 from streamhub_orm.readable import in_bytes, in_time
 from streamhub_orm.schema import utc_now
+from streamhub_orm.server_url import ServerUrl
 
 if TYPE_CHECKING:
     from streamhub_orm.archives.create import Created
@@ -67,6 +68,11 @@ for command in (verify, show, diff, restore, undo, drill):
 @click.option("--jobs", type=click.IntRange(min=1), help="Files at once; default: one per core.")
 @click.option("--full", is_flag=True, help="Read every file, also those surely unchanged.")
 @click.option(
+    "--pg-dump",
+    is_flag=True,
+    help="Add the server's own dump of the global database, for pg_restore.",
+)
+@click.option(
     "--recipient",
     "recipients",
     multiple=True,
@@ -90,6 +96,7 @@ def create(  # noqa: PLR0913 - one parameter for each option
     lock_timeout: float,
     *,
     full: bool,
+    pg_dump: bool,
     upload: bool | None,
     no_clobber: bool,
 ) -> int:
@@ -97,6 +104,9 @@ def create(  # noqa: PLR0913 - one parameter for each option
 
     The server may run. Files that are surely unchanged since the newest archive are taken from it.
     """
+    if pg_dump and ServerUrl.load() is None:
+        message = "--pg-dump is for a global database on a server."
+        raise click.UsageError(message)
     places = find_places(invocation, local_dir, recipients=recipients)
     bucket = places.upload_bucket(wanted=upload)
     with progress_bar(shown=not invocation.json) as progress:
@@ -108,6 +118,7 @@ def create(  # noqa: PLR0913 - one parameter for each option
             recipients=places.recipients,
             jobs=jobs,
             incremental=not full,
+            pg_dump=pg_dump,
             lock_timeout_seconds=lock_timeout,
             progress=progress,
         )

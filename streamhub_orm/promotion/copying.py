@@ -94,7 +94,9 @@ def hash_of_server(server: Server, rows: Rows, total: int, progress: Progress) -
     return digest.end()
 
 
-def copy_to_file(server: Server, file: sqlite3.Connection, rows: Rows, progress: Progress) -> None:
+def copy_to_file(
+    server: Server, file: sqlite3.Connection, rows: Rows, progress: Progress
+) -> Copied:
     """Copy a table of the server into the empty one of the file, in the caller's transactions.
 
     Raises `UnheldError` for a value that the file cannot hold.
@@ -102,11 +104,11 @@ def copy_to_file(server: Server, file: sqlite3.Connection, rows: Rows, progress:
     columns = ", ".join(quoted(it) for it in rows.columns)
     marks = ", ".join("?" * len(rows.columns))
     insert = f"INSERT INTO {quoted(rows.name)} ({columns}) VALUES ({marks})"  # noqa: S608 - names of the models
-    done, total = 0, count_of_server(server, rows)
+    digest = _Digest(rows, count_of_server(server, rows), progress, "rows")
     for lines in _lines_of_server(server, rows):
         file.executemany(insert, map(rows.stored, lines))
-        done += len(lines)
-        progress(f"rows of {rows.name}", min(done, total), total)
+        digest.add(_compared(rows, lines), len(lines))
+    return digest.end()
 
 
 def fill_file(
@@ -120,19 +122,27 @@ def fill_file(
     done = []
     for rows in rows_of_tables():
         try:
-            expected = hash_of_server(server, rows, count_of_server(server, rows), progress)
-            if hash_of_file(file, rows, progress) != expected:
-                file.execute(f"DELETE FROM {quoted(rows.name)}{rows.condition}")  # noqa: S608 - names of the models
-                copy_to_file(server, file, rows, progress)
-                require_equal(name, [expected], [hash_of_file(file, rows, progress)])
+            done.append(_fill_table(server, file, name, rows, progress))
         except UnheldError as error:
             todo = "Nothing was changed. Correct that row on the server, then run again."
             found = f"a row of {rows.name} with {error}"
             raise ControlPlaneFaultError(name, found, "rows that SQLite holds", todo) from None
-        done.append(expected)
     copy_sequences(server, file)
     record_global_rows(file)
     return done
+
+
+def _fill_table(
+    server: Server, file: sqlite3.Connection, name: str, rows: Rows, progress: Progress
+) -> Copied:
+    if count_rows(file, rows):
+        there = hash_of_server(server, rows, count_of_server(server, rows), progress)
+        if hash_of_file(file, rows, progress) == there:
+            return there
+        file.execute(f"DELETE FROM {quoted(rows.name)}{rows.condition}")  # noqa: S608 - names of the models
+    copied = copy_to_file(server, file, rows, progress)
+    require_equal(name, [copied], [hash_of_file(file, rows, progress)])
+    return copied
 
 
 def fill_server(

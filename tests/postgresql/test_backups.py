@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,20 +27,27 @@ from streamhub_orm.testing.rows import add_tenant, add_token, add_user, add_vod
 from tests.support.installations.commands import CHECKOUT, run_in_process
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streamhub_orm.data_dir import DataDir
     from streamhub_orm.postgresql.engine import ServerEngine
+    from streamhub_orm.testing.postgresql import PostgresServer
 
 FAULT = """
 import os, signal, sys
+import psycopg
 from streamhub_orm.cli import main
 
 def meet(event, arguments):
     if event == "os.rename" and str(arguments[1]).endswith("config.yaml"):
         if fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        raise OSError(5, "Input/output error")
+        if fault == "error":
+            raise OSError(5, "Input/output error")
+        url = os.environ["STREAMHUB_GLOBAL_URL"].replace("+psycopg", "")
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 fault = sys.argv.pop(1)
 sys.addaudithook(meet)
@@ -176,6 +184,101 @@ class TestCreate:
         assert "promoted to postgresql://" in again["error"]
 
 
+class PgDump:
+    """The server's own programs, and a script that stands before pg_dump on the way."""
+
+    def __init__(self, server: PostgresServer, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        assert server.programs is not None
+        self.server, self.programs = server, server.programs
+        self._script = folder / "bin/pg_dump"
+        self._script.parent.mkdir(parents=True)
+        patch.setenv("PATH", f"{self._script.parent}:{os.environ['PATH']}")
+
+    def put(self, script: str) -> None:
+        """Run this instead, where `$real` is the real one."""
+        self._script.write_text(f"#!/bin/sh\nreal={self.programs / 'pg_dump'}\n{script}\n")
+        self._script.chmod(0o755)
+
+    def restore(self, dump: Path, database: str) -> None:
+        """Restore a dump as an operator does."""
+        connection = {
+            "PGHOST": self.server.host,
+            "PGPORT": str(self.server.port),
+            "PGUSER": self.server.user,
+            "PGPASSWORD": self.server.password,
+        }
+        command = [str(self.programs / "pg_restore"), "--no-owner", "--dbname", database, str(dump)]
+        subprocess.run(command, env=connection, check=True)
+
+
+@pytest.fixture
+def pg_dump(postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PgDump:
+    if postgres.programs is None:
+        pytest.skip("a server that somebody else runs")
+    return PgDump(postgres, tmp_path / "programs", monkeypatch)
+
+
+KNOWN = 'test "$1" = --version && exec $real --version'
+KILLED = f"""{KNOWN}
+for it; do case $it in --file=*) echo half > "${{it#--file=}}";; esac; done
+kill -9 $$"""
+
+
+class TestDump:
+    """`backup create --pg-dump`: the server's own dump beside, of the same moment."""
+
+    def test_dump_restores_by_the_servers_program_with_tables_of_others(
+        self, filled: DataDir, control_plane_of: ServerEngine, pg_dump: PgDump, empty_url: str
+    ) -> None:
+        change(control_plane_of, "CREATE TABLE invoices (id int)", "INSERT INTO invoices SELECT 7")
+        argv = filled.root.with_name("argv")
+        pg_dump.put(f'echo "$@" >> {argv}\nexec $real "$@"')
+        done = report(filled.root, "backup", "create", "--pg-dump")
+        assert (done["complete"], done["files"]) == (True, 4)
+        assert report(filled.root, "backup", "verify", "latest")["ok"]
+        assert report(filled.root, "backup", "drill")["ok"]
+        assert "--snapshot=" in argv.read_text()
+        assert pg_dump.server.password not in argv.read_text() + str(done)
+        taken = filled.root.with_name("taken")
+        global_of(Path(done["archive"]), taken)
+        pg_dump.restore(taken / "data/streamhub.dump", database_of(empty_url))
+        with pg_dump.server.connect(database_of(empty_url)) as connection:
+            query = "SELECT (SELECT count(*) FROM apps), (SELECT sum(id) FROM invoices)"
+            assert connection.execute(query).fetchone() == (2, 7)
+        restored = report(filled.root, "backup", "restore", "latest")
+        assert "data/streamhub.dump" not in restored["files"]
+        assert list(filled.root.rglob("*.dump")) == []
+
+    @pytest.mark.parametrize(
+        ("script", "told"),
+        [
+            ('echo "pg_dump (PostgreSQL) 9.6.24"', "pg_dump of 9.6.24; expected pg_dump of "),
+            ("echo none", "pg_dump of no known release"),
+            (KILLED, "pg_dump to fail: exit status -9; expected a whole dump"),
+            (f"{KNOWN}\nexec $real --no-such-option", "pg_dump to fail: exit status 1"),
+            (f'{KNOWN}\nPGDATABASE=nowhere exec $real "$@"', 'database "nowhere" does not exist'),
+        ],
+    )
+    def test_program_that_is_old_killed_or_fails_leaves_nothing(
+        self, filled: DataDir, pg_dump: PgDump, script: str, told: str
+    ) -> None:
+        pg_dump.put(script)
+        refused = report(filled.root, "backup", "create", "--pg-dump", status=3)
+        assert told in refused["error"]
+        assert "leave --pg-dump out: the archive holds all rows of ours" in refused["error"]
+        assert not (filled.root / "backups").exists()
+
+    def test_without_a_program_or_a_server_it_is_refused(
+        self, filled: DataDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        refused = report(filled.root, "backup", "create", "--pg-dump", status=3)
+        assert "found no program pg_dump" in refused["error"]
+        monkeypatch.delenv(URL_VARIABLE)
+        refused = report(filled.root, "backup", "create", "--pg-dump", status=2)
+        assert refused["error"] == "--pg-dump is for a global database on a server."
+
+
 class TestReading:
     def test_verify_check_list_upload_and_prune(self, filled: DataDir, archive: Path) -> None:
         verified = report(filled.root, "backup", "verify", "latest")
@@ -297,7 +400,7 @@ class TestRestore:
         assert "by 1 connection)" in refused["error"]
         assert count(control_plane_of, "nodes") == 0
 
-    @pytest.mark.parametrize("fault", ["error", "kill"])
+    @pytest.mark.parametrize("fault", ["error", "kill", "connection"])
     def test_fault_amid_the_files_leaves_the_server_as_it_was(
         self, archive: Path, filled: DataDir, control_plane_of: ServerEngine, fault: str
     ) -> None:
@@ -313,11 +416,14 @@ class TestRestore:
             check=False,
             cwd=CHECKOUT,
         )
-        assert done.returncode == (1 if fault == "error" else -signal.SIGKILL), done
+        assert done.returncode == (-signal.SIGKILL if fault == "kill" else 1), done
         assert count(control_plane_of, "nodes") == 0
         if fault == "error":
             assert "as before: data/streamhub.db, data/apps/live/config.yaml" in done.stderr
             assert f"--replace-server {name}" in done.stderr
+        if fault == "connection":
+            assert "new: data/apps/live/app.db, data/apps/live/config.yaml" in done.stderr
+            assert "as before: data/streamhub.db; what was there is in" in done.stderr
         report(filled.root, *words)
         assert count(control_plane_of, "nodes") == 1
         assert "Spoiled" not in filled.app_config("live").read_text()

@@ -29,6 +29,8 @@ SETTINGS: Final[dict[str, Any]] = yaml.safe_load((ROOT / "mkdocs.yml").read_text
 PATHS: Final = list(HOOKS["paths_of"](SETTINGS["nav"]))
 MODULES: Final = [module for path in PATHS if (module := HOOKS["module_of"](path))]
 INTERNAL: Final = {
+    "streamhub_orm.postgresql",
+    "streamhub_orm.server_url",
     "streamhub_orm.check",
     "streamhub_orm.cli",
     "streamhub_orm.data_dir",
