@@ -90,9 +90,9 @@ def test_server_killed_before_the_commit_leaves_the_file_as_it_was(
     """At the mark the file is fenced already: the fence is lifted again."""
     with Databases(mortal.root) as databases:
         expected = read_all(databases)
-    at = 1 if point == "write_mark" else 5
+    at, module = (1, promotion) if point == "write_mark" else (5, copying)
     with monkeypatch.context() as patch:
-        patch.setattr(promotion, point, killing(own_server, getattr(promotion, point), at))
+        patch.setattr(module, point, killing(own_server, getattr(module, point), at))
         with pytest.raises(ConnectionLostError) as error:
             promote(mortal.root, mortal.url)
     assert error.value.exit_code == 3
@@ -162,7 +162,7 @@ def test_copy_that_differs_is_given_up(sides: Sides, monkeypatch: pytest.MonkeyP
         return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(promotion, "copy_to_server", falsify)
+        patch.setattr(copying, "copy_to_server", falsify)
         with pytest.raises(StreamHubError, match="apps has other values"):
             promote(sides.root, sides.url)
     assert takes_writes(sides)
