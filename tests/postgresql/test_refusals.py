@@ -267,7 +267,7 @@ def test_database_that_goes_away_under_us(
             postgres.drop(database)
         else:
             connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
                 (database,),
             )
             connection.execute(f"ALTER DATABASE {database} RENAME TO {database}_b")
