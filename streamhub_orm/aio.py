@@ -76,6 +76,9 @@ class AsyncDatabases:
     ) -> None:
         """Find the installation in `data_dir`, as `Databases` does; nothing is opened yet.
 
+        `global_url` says that the global database is on a server, as for `Databases`. There `run`
+        of `global_session` calls a function again where another transaction came between.
+
         `threads` is how many functions run at once, each for apps, the global database and `run`;
         of short ones, two do.
         """

@@ -160,14 +160,13 @@ class Databases:
         """
         return SessionBlock(Lease(self._global_cache, _GLOBAL, read_only=read_only, turn=turn))
 
-    def global_look(self) -> SessionBlock:
-        """Yield a read-only session on the global database for one SELECT, such as a point query.
+    def global_look(self) -> AbstractContextManager[sa.Connection]:
+        """Yield a connection to the global database for one SELECT, such as a point query.
 
-        On a server that takes one round trip, where another session takes three. A second
-        statement there raises SQLAlchemy's InvalidRequestError.
+        It costs half of what a session costs, and on a server one round trip instead of three. A
+        second statement there raises SQLAlchemy's InvalidRequestError.
         """
-        lease = Lease(self._global_cache, _GLOBAL, read_only=True, one_look=True)
-        return SessionBlock(lease)
+        return self._connection(self._global_cache, _GLOBAL, read_only=True, one_look=True)
 
     def global_connection(
         self, *, read_only: bool = False
@@ -177,9 +176,14 @@ class Databases:
 
     @contextmanager
     def _connection(
-        self, find_cache: Callable[[], _Cache], name: str, *, read_only: bool
+        self,
+        find_cache: Callable[[], _Cache],
+        name: str,
+        *,
+        read_only: bool,
+        one_look: bool = False,
     ) -> Iterator[sa.Connection]:
-        with Lease(find_cache, name, read_only=read_only) as lease:
+        with Lease(find_cache, name, read_only=read_only, one_look=one_look) as lease:
             with lease.connection.begin():
                 yield lease.connection
                 if not read_only:

@@ -144,6 +144,8 @@ class ServerDialect(PGDialect_psycopg):
 
         One that has ended before is asked nothing, and left nothing in doubt.
         """
+        if dbapi_connection.driver_connection.statements_left is not None:
+            return
         if dbapi_connection.driver_connection.is_lost():
             message = "the server to have ended the connection before the commit"
             raise psycopg.OperationalError(message)

@@ -145,23 +145,26 @@ class PointQuery:
         Raises what a statement of the session raises, and `HiddenValueError` where a text of the
         row is no UTF-8.
         """
-        connection = begun(session)
+        session.flush()
+        return self.first_on(begun(session), *values)
+
+    def first_on(self, connection: sa.Connection, *values: object) -> tuple[Any, ...] | None:
+        """Return the same on a connection in a transaction, for a call that needs no session."""
         if connection.dialect.name != _SQLITE:
-            session.flush()
             if self._on_server is None:
                 self._on_server = _OnServer(self.statement, self._parameters, connection.dialect)
             return self._on_server.first(connection, values)
-        row: tuple[Any, ...] | None = self._run(session, values, sqlite3.Cursor.fetchone)
+        row: tuple[Any, ...] | None = self._run(connection, values, sqlite3.Cursor.fetchone)
         return row
 
-    def _run(self, session: Session, values: Sequence[object], fetch: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what it fetches
-        session.flush()
+    def _run(
+        self, connection: sa.Connection, values: Sequence[object], fetch: Callable[[Any], Any]
+    ) -> Any:  # noqa: ANN401 - what it fetches
         if self._writers is not None:
             pairs = zip(self._writers, values, strict=True)
             values = tuple(write(value) if write else value for write, value in pairs)
         cursor = None
         try:
-            connection = begun(session)
             cursor = connection.connection.cursor()
             for listener in connection.dispatch.before_cursor_execute:
                 listener(connection, cursor, self._sql, values, None, False)  # noqa: FBT003 - as SQLAlchemy calls it
@@ -189,8 +192,9 @@ class PageQuery(PointQuery):
 
     def all(self, session: Session, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Return all rows, for values by the names of the parameters; raises what `first` does."""
+        session.flush()
         bound = tuple(values[name] for name in self._names)
-        rows: list[tuple[Any, ...]] = self._run(session, bound, sqlite3.Cursor.fetchall)
+        rows: list[tuple[Any, ...]] = self._run(begun(session), bound, sqlite3.Cursor.fetchall)
         return rows
 
 

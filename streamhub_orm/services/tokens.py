@@ -11,10 +11,12 @@ import logging
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from streamhub_orm.databases.sessions import begun
 from streamhub_orm.errors import AddressError, TokenFormError, UnknownTokenError
 from streamhub_orm.global_db import PLATFORM_TENANT, ApiToken, App, TokenScope
 from streamhub_orm.schema import as_stored, utc_now
@@ -24,7 +26,7 @@ from streamhub_orm.services.bearers import LastUse, hash_of, is_due, new_secret
 from streamhub_orm.services.core import PointQuery, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from typing import TextIO
 
@@ -185,9 +187,21 @@ def verify(
     of global scope opens. A token with an allow-list is refused where `address` is None or is not
     one. A `read_only` session is enough; where `touch_due` is set, `touch` is to follow.
     """
+    session.flush()
+    return _verify(partial(begun, session), token, address=address, app=app, now=now)
+
+
+def _verify(
+    connect: Callable[[], sa.Connection],
+    token: str | None,
+    *,
+    address: str | None,
+    app: str | None,
+    now: datetime | None,
+) -> TokenCheck:
     if token is None or not (token.startswith(_PREFIX) and len(token) <= _LONGEST):
         return TokenCheck(TokenRefusal.MALFORMED)
-    found = _FIND.first(session, hash_of(token))
+    found = _FIND.first_on(connect(), hash_of(token))
     if found is None:
         return TokenCheck(TokenRefusal.UNKNOWN)
     token_id, name, tenant_id, scope, allowed_ips, last_used_at, revoked, own_app = found
@@ -219,8 +233,8 @@ def check_request(
     now: datetime | None = None,
 ) -> TokenCheck:
     """Verify a token and write its last use: no lock is taken but once a minute for each token."""
-    with databases.global_look() as session:
-        check = verify(session, token, address=address, app=app, now=now)
+    with databases.global_look() as connection:
+        check = _verify(lambda: connection, token, address=address, app=app, now=now)
     if check.touch_due and check.token_id is not None:
         databases.global_session().run(touch, check.token_id, now=now)
     return check
