@@ -9,11 +9,6 @@ import click
 from streamhub_orm.cli.options import Invocation, global_options, lock_timeout_option
 from streamhub_orm.cli.output import echo, print_json, progress_bar
 from streamhub_orm.cli.tables import print_table
-from streamhub_orm.promotion.demote import demote as run_demote
-from streamhub_orm.promotion.demote import undo_demotion
-from streamhub_orm.promotion.promote import promote as run_promote
-from streamhub_orm.promotion.promote import undo_promotion
-from streamhub_orm.promotion.status import read_global_status
 from streamhub_orm.server_url import URL_VARIABLE, ServerUrl
 
 if TYPE_CHECKING:
@@ -53,6 +48,11 @@ def promote(
     By default to the one of STREAMHUB_GLOBAL_URL. The file is backed up, stays, and takes no writes
     any more, whoever has it open. A killed run is finished by the same command.
     """
+    from streamhub_orm.promotion.promote import (  # noqa: PLC0415 - help needs no extra
+        promote as run_promote,
+    )
+    from streamhub_orm.promotion.promote import undo_promotion  # noqa: PLC0415
+
     server = _url(url)
     if undo:
         done = undo_promotion(invocation.root, server)
@@ -113,6 +113,9 @@ def demote(invocation: Invocation, lock_timeout: float, *, undo: bool) -> None:
     The server takes no writes any more, and the file that was promoted is set aside. Stop whatever
     has it open. A killed run is finished by the same command.
     """
+    from streamhub_orm.promotion.demote import demote as run_demote  # noqa: PLC0415 - as above
+    from streamhub_orm.promotion.demote import undo_demotion  # noqa: PLC0415
+
     server = _url(None)
     if undo:
         done = undo_demotion(invocation.root, server)
@@ -142,6 +145,8 @@ def status(invocation: Invocation) -> int:
 
     Exit status 1 where one is under way, or nobody can say where it is.
     """
+    from streamhub_orm.promotion.status import read_global_status  # noqa: PLC0415 - as above
+
     found = read_global_status(invocation.root, ServerUrl.load())
     if invocation.json:
         print_json(found.to_json())
