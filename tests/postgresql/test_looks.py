@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,31 @@ def test_look_up_in_the_registry_takes_one_round_trip(opened: Databases, tmp_pat
     assert registry.find_id("live") == 1
     with pytest.raises(UnknownAppError):
         registry.find_legacy_files("none")
+
+
+def test_child_of_a_fork_has_connections_of_its_own(opened: Databases) -> None:
+    """The registry's too; those of the parent go on serving it."""
+    one = sa.select(App.id).where(App.name == "live")
+    look(opened, one)
+    with opened.app_session("live", read_only=True) as session:
+        session.connection()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with opened.app_session("live", read_only=True) as session:
+                session.connection()
+            status = 0 if look(opened, one) == [1] else 2
+            opened.close()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for _ in range(3):
+        assert look(opened, one) == [1]
+        assert open_registry(opened.place, opened._server).find_id("live") == 1
+    opened.close_app("live")
+    with opened.app_session("live", read_only=True) as session:
+        session.connection()
 
 
 def read(databases: Databases) -> None:
