@@ -153,7 +153,6 @@ def test_quota_of_apps_is_never_over_booked(opened: Databases) -> None:
     assert all(float(str(it["longest"])) < 10 for it in told)
 
 
-@pytest.mark.xfail(strict=False, reason="callers of `reserve` take no turns on a server yet")
 def test_quota_of_streams_is_never_over_booked(opened: Databases) -> None:
     """What is counted lies in the app's file, of which the server knows nothing."""
     told = fight(opened, STREAMS)
