@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from streamhub_orm.data_dir import DataDir
@@ -15,7 +15,7 @@ from streamhub_orm.durable_files import (
 )
 from streamhub_orm.engine.connections import open_scratch, translated
 from streamhub_orm.engine.database_files import mark_as_wal, require_no_stray_wal
-from streamhub_orm.errors import DatabaseFileError, DataDirError, UnfinishedError
+from streamhub_orm.errors import AppExistsError, DatabaseFileError, DataDirError, UnfinishedError
 from streamhub_orm.legacy.bookkeeping import SPLIT_DONE
 from streamhub_orm.migrations.app_file import upgrade_app_file
 from streamhub_orm.migrations.global_database import upgrade_global
@@ -78,8 +78,8 @@ def make_node(place: DataDir) -> None:
         for folder in (place.root, place.global_db.parent, place.apps):
             folder.mkdir(parents=True, exist_ok=True)
     if not read_registry(place).ids:
-        with Databases(place.root) as databases, databases.global_session() as session:
-            apps.create(session, place, DEFAULT_APP)
+        with Databases(place) as databases, suppress(AppExistsError):  # another node was faster
+            databases.global_session().run(apps.create, place, DEFAULT_APP)
 
 
 def _make(place: DataDir) -> None:

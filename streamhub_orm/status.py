@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from streamhub_orm.data_dir import DataDir, require_app_name
 from streamhub_orm.errors import ControlPlaneError, DatabaseFileError
 from streamhub_orm.fleet import walk
-from streamhub_orm.migrations.global_database import look_at_global
+from streamhub_orm.migrations.global_database import find_promotion, look_at_global
 from streamhub_orm.migrations.states import (
     FileState,
     State,
@@ -41,6 +41,8 @@ class Status:
     """None where the global database cannot be read."""
     server: str | None = None
     """Server of the global database, without its password; None where that is a file."""
+    promoted: str | None = None
+    """Where the rows are by now, in the words of the file's fence; None where they are here."""
 
     @property
     def ok(self) -> bool:
@@ -59,6 +61,7 @@ class Status:
                 "head": GLOBAL.head,
                 "state": str(self.global_.state),
                 "server": self.server,
+                "promoted": self.promoted,
             },
             "apps": [_app_json(name, found) for name, found in self.apps.items()],
         }
@@ -86,7 +89,8 @@ def read_status(
         outcome.app: outcome.value or unusable(outcome.error)
         for outcome in walk(registry.ids, look, progress)
     }
-    return Status(place.root, found, apps, registry.split_done, server)
+    promoted = find_promotion(place)
+    return Status(place.root, found, apps, registry.split_done, server, promoted)
 
 
 def _look_at_app(place: DataDir, registry: Registry, name: str) -> FileState:

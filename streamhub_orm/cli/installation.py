@@ -88,6 +88,8 @@ def show_status(found: Status, *, table: bool, choice: Choice = ANY) -> None:
     for name, state in {"global": found.global_, **found.apps}.items():
         if state.error is not None and state.state in FAILED_STATES:
             echo(f"Error: {name}: {state.error}", err=True)
+    if found.promoted is not None:
+        warn(f"global: what this file holds is old; it was {found.promoted}")
 
 
 def _status_entries(found: Status) -> list[Entry[dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from streamhub_orm.databases.sessions import GLOBAL_INFO
-from streamhub_orm.postgresql.engine import StoppedServerConnection
+from streamhub_orm.postgresql.dialect import StoppedServerConnection
 from streamhub_orm.postgresql.faults import fault_of
 from streamhub_orm.postgresql.fence import refuse_demoted
 

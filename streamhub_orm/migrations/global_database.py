@@ -9,12 +9,13 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from streamhub_orm.engine.connections import reading, translated
-from streamhub_orm.engine.fence import refuse_fence
+from streamhub_orm.engine.fence import find_fence, refuse_fence
 from streamhub_orm.errors import (
     ControlPlaneMissingError,
     CorruptDatabaseError,
     InterruptedWriteError,
     NotADatabaseError,
+    PromotedDatabaseError,
 )
 from streamhub_orm.legacy.sources import NO_ROWS, GlobalState, read_global_state
 from streamhub_orm.migrations.global_file import (
@@ -129,15 +130,23 @@ def require_no_file_in_use(place: DataDir) -> None:
 
 
 def refuse_promoted(place: DataDir) -> None:
-    """Raise `PromotedDatabaseError` where the file is to be used, and a server has its rows by now.
+    """Raise `PromotedDatabaseError` where the file is to be used, and a server has its rows."""
+    words = find_promotion(place)
+    if words is not None:
+        raise PromotedDatabaseError(place.global_db, words)
 
-    What a damaged file holds nobody can say: it is let pass.
+
+def find_promotion(place: DataDir) -> str | None:
+    """Return in words where the rows of the file are by now; None where they are in it.
+
+    What a damaged file holds nobody can say, and of one that is not used nobody asks: None.
     """
     if place.global_url is not None or not place.global_db.exists():
-        return
+        return None
     damaged = (CorruptDatabaseError, NotADatabaseError, InterruptedWriteError)
     with suppress(*damaged), reading(place.global_db) as connection:
-        refuse_fence(connection, place.global_db)
+        return find_fence(connection)
+    return None
 
 
 @contextmanager

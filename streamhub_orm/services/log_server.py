@@ -15,7 +15,7 @@ from streamhub_orm.schema import json_to_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from streamhub_orm.postgresql.engine import ServerConnection
+    from streamhub_orm.postgresql.dialect import ServerConnection
     from streamhub_orm.server_url import ServerUrl
     from streamhub_orm.services.log_lines import LogLine
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from streamhub_orm import Databases
     from streamhub_orm.data_dir import DataDir
-    from streamhub_orm.postgresql.engine import ServerConnection
+    from streamhub_orm.postgresql.dialect import ServerConnection
 
     Story = Callable[[AsyncDatabases], Coroutine[None, None, None]]
 

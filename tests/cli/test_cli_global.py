@@ -68,6 +68,10 @@ def test_there_and_back(
     assert (found["where"], found["file"]["move"], found["server"]) == ("server", "promoted", None)
     assert "STREAMHUB_GLOBAL_URL" in found["todo"]
 
+    seen = run_in_process("--data-dir", place.root, "--json", "status")
+    assert (seen.status, seen.report["global"]["server"]) == (0, None)
+    assert seen.report["global"]["promoted"].startswith("promoted to postgresql://")
+    assert "global: what this file holds is old; it was promoted to postgresql://" in seen.stderr
     refused = run_in_process("--data-dir", place.root, "--json", "upgrade")
     assert refused.status == 3
     assert "promoted to postgresql://" in refused.report["error"]
