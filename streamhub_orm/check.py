@@ -166,7 +166,7 @@ def check_global(place: DataDir) -> FileCheck:
     if found.error is not None:
         result.error = str(found.error)
         return result
-    from streamhub_orm.migrations.server import differences_of  # noqa: PLC0415 - an extra
+    from streamhub_orm.migrations.server_structure import differences_of  # noqa: PLC0415 - an extra
     from streamhub_orm.postgresql import measures  # noqa: PLC0415
 
     try:

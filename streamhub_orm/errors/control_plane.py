@@ -141,12 +141,3 @@ class NoGlobalFileError(ControlPlaneError):
     todo: str
     found = "the global database on a server"
     expected = "one in a file, as `{command}` is about that file alone"
-
-
-class ControlPlaneDriftError(ControlPlaneError):
-    """Raised when the database's structure is not that of its revision."""
-
-    differences: Sequence[str]
-    found = "a structure that differs: {differences:; }"
-    expected = "the structure of its revision"
-    todo = "Nothing was changed. Undo the differences, or report them."

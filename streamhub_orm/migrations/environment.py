@@ -36,6 +36,7 @@ from streamhub_orm.migrations.revisions import (
     keep_user_version,
     last_of,
 )
+from streamhub_orm.migrations.server_structure import is_ours_on_server
 from streamhub_orm.migrations.states import State, missing, read_state
 from streamhub_orm.migrations.targets import find_server, find_targets, read_options
 from streamhub_orm.migrations.worlds import APP, GLOBAL, START_FILE, World
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from streamhub_orm.server_url import ServerUrl
 
 _log: Final = logging.getLogger(__name__)
+_POSTGRESQL: Final = "postgresql"
 _DONE: Final = {"upgrade": "upgraded", "downgrade": "downgraded", "stamp": "stamped"}
 """The commands that write a database, and what is said of it afterwards."""
 _OFFLINE_HEADER: Final = """\
@@ -109,12 +111,20 @@ def _print_sql(world: World, server: ServerUrl | None) -> None:
 def _run_on_handed(handed: sa.Connection | sa.Engine, command: str, world: World) -> None:
     """Run the command over a connection that the program hands over, or one of its engine."""
     with nullcontext(handed) if isinstance(handed, sa.Connection) else handed.connect() as opened:
-        if command in _DONE:
-            drop_rows = command == "stamp" or _drops_rows(world)
-            path, done = change_handed(opened, world, _route(world), command, drop_rows=drop_rows)
-            _tell(command, path, done)
-        else:
+        if command not in _DONE:
             _compare(opened, world)
+            return
+        drop_rows = command == "stamp" or _drops_rows(world)
+        path: Path | str
+        if opened.dialect.name == _POSTGRESQL and world is GLOBAL:
+            from streamhub_orm.migrations import server  # noqa: PLC0415 - an extra
+
+            path, done = server.change_handed_server(
+                opened, _route(world), command, drop_rows=drop_rows
+            )
+        else:
+            path, done = change_handed(opened, world, _route(world), command, drop_rows=drop_rows)
+        _tell(command, path, done)
 
 
 def _run_on_server(server: ServerUrl, command: str, world: World) -> None:
@@ -136,7 +146,7 @@ def _run_on_server(server: ServerUrl, command: str, world: World) -> None:
                 raise util.CommandError(message)
             options = comparison_options(world) if command in {"check", "revision"} else {}
             if options:
-                options["include_object"] = control_plane.is_ours_on_server
+                options["include_object"] = is_ours_on_server
             _run_steps(connection, world, dont_mutate=command != "revision", **options)
 
 
@@ -146,7 +156,10 @@ def _compare(connection: sa.Connection, world: World) -> None:
         nullcontext() if connection.in_transaction() else connection.begin(),
         expecting_unreflectable_indices(world),
     ):
-        _run_steps(connection, world, **comparison_options(world))
+        options = comparison_options(world)
+        if connection.dialect.name == _POSTGRESQL:
+            options["include_object"] = is_ours_on_server
+        _run_steps(connection, world, **options)
 
 
 def _compare_head(world: World) -> None:

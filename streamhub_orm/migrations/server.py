@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from streamhub_orm.errors import (
     ControlPlaneBusyError,
     ControlPlaneDataLossError,
-    ControlPlaneDriftError,
-    ControlPlaneError,
     ControlPlaneMissingError,
     ControlPlaneNewerError,
     ControlPlaneReadOnlyError,
@@ -23,13 +20,13 @@ from streamhub_orm.errors import (
     StreamHubError,
     UnknownRevisionError,
 )
-from streamhub_orm.migrations.authoring import comparison_options
 from streamhub_orm.migrations.references import reference_structure
 from streamhub_orm.migrations.revisions import alembic_lock, route_to_head
 from streamhub_orm.migrations.states import FileState, State
 from streamhub_orm.migrations.upgrading import Upgraded
 from streamhub_orm.migrations.worlds import GLOBAL, SERVER_START, START_FILE
 from streamhub_orm.postgresql.fence import refuse_demoted
+from streamhub_orm.server_url import ServerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +35,9 @@ if TYPE_CHECKING:
     from streamhub_orm.postgresql.engine import ServerEngine
 
 _OURS: Final = re.compile(r"g\d{4}")
+_VERSIONS: Final = "alembic_version"
+_FLAGS: Final = {"0": "false", "1": "true"}
+_LOCK_TO_THE_END: Final = sa.text("SELECT pg_advisory_xact_lock(:key)")
 _LOCK: Final = int.from_bytes(b"strmhub")
 """Key of the advisory lock that admits one change of the schema at a time, in this database."""
 _LOCK_SECONDS: Final = 60
@@ -76,15 +76,15 @@ def read_server_state(connection: sa.Connection, server: str) -> FileState:
 def read_server_revision(connection: sa.Connection, server: str) -> FileState:
     """Do the same for a control plane whose rows may have left it."""
     tables = set(connection.execute(_TABLES).scalars())
-    if not tables:
+    revisions: list[str] = []
+    if _VERSIONS in tables:
+        query = sa.text(f"SELECT version_num FROM {_VERSIONS}")  # noqa: S608 - a constant
+        revisions = list(connection.execute(query).scalars())
+    if not revisions and tables <= {_VERSIONS}:  # Alembic makes its own before it looks
         todo = "Set it up with `streamhub-db upgrade --global-url …`, or promote an installation."
         expected = "the tables of a control plane"
         missing = ControlPlaneMissingError(server, "an empty database", expected, todo)
         return FileState(State.MISSING, error=missing)
-    revisions: list[str] = []
-    if "alembic_version" in tables:
-        query = sa.text("SELECT version_num FROM alembic_version")
-        revisions = list(connection.execute(query).scalars())
     if len(revisions) != 1 or not _OURS.fullmatch(revisions[0]) or GLOBAL.first_table not in tables:
         shown = ", ".join(sorted(tables)[:5])
         found = f"a database of another program (tables {shown})"
@@ -116,15 +116,7 @@ def upgrade_server(engine: ServerEngine, *, route: Route | None = None) -> Upgra
     if found.revision is not None and road.destination(found.revision) == found.revision:
         return Upgraded.unchanged(found)
     with _locked(engine) as connection, alembic_lock, connection.begin():
-        found = read_server_state(connection, engine.server)
-        if found.revision is None:
-            _require_writable(connection, engine.server)
-            _begin(connection)
-        elif road.destination(found.revision) == found.revision:
-            return Upgraded.unchanged(found)
-        road.run(connection)
-        reached = read_server_state(connection, engine.server).revision
-    return Upgraded(found.revision, reached)
+        return _change(connection, engine.server, road, "upgrade")
 
 
 def change_server(
@@ -145,22 +137,66 @@ def change_server(
     if command == "upgrade":
         return upgrade_server(engine, route=route)
     found = require_server(engine)
-    assert found.revision is not None  # noqa: S101 - require_server saw it
-    reached = route.destination(found.revision)
+    _require_reachable(found.revision, route)
+    with _locked(engine) as connection, alembic_lock, connection.begin() as transaction:
+        done = _change(connection, engine.server, route, command, drop_rows=drop_rows)
+        if dry_run:
+            transaction.rollback()
+    return done
+
+
+def change_handed_server(
+    connection: sa.Connection, route: Route, command: str, *, drop_rows: bool = False
+) -> tuple[str, Upgraded]:
+    """Do the same over a connection that a program hands to Alembic; return its server's name.
+
+    The caller owns the transaction, where one has begun; a savepoint takes back what failed. Others
+    who change the schema are waited for. The caller's transaction may be of before that: then it
+    ends in an error of the server's, with nothing changed.
+    """
+    server = ServerUrl(connection.engine.url)
+    with nullcontext() if connection.in_transaction() else connection.begin():
+        connection.execute(_LOCK_TO_THE_END, {"key": _LOCK})
+        with alembic_lock, connection.begin_nested():
+            done = _change(connection, str(server), route, command, drop_rows=drop_rows)
+    return str(server), done
+
+
+def _change(
+    connection: sa.Connection,
+    server: str,
+    route: Route,
+    command: str,
+    *,
+    drop_rows: bool = False,
+) -> Upgraded:
+    """Change the schema in the caller's transaction, under the lock."""
+    found = read_server_state(connection, server)
+    if found.revision is None:
+        if command != "upgrade":
+            assert found.error is not None  # noqa: S101 - an empty database
+            raise found.error
+        _require_writable(connection, server)
+        _begin(connection)
+    else:
+        _require_reachable(found.revision, route)
+        reached = route.destination(found.revision)
+        if reached == found.revision:
+            return Upgraded.unchanged(found)
+        if command == "downgrade" and not drop_rows and reached is not None:
+            _require_no_loss(connection, server, found.revision, reached)
+    route.run(connection)
+    return Upgraded(found.revision, read_server_state(connection, server).revision)
+
+
+def _require_reachable(revision: str | None, route: Route) -> None:
+    reached = route.destination(revision)
     if reached is None or reached < SERVER_START:
         raise UnknownRevisionError(
             reached or "base",
             GLOBAL.name,
             f"on a server the history begins at {SERVER_START}; drop the database instead",
         )
-    with _locked(engine) as connection, alembic_lock, connection.begin() as transaction:
-        if command == "downgrade" and not drop_rows:
-            _require_no_loss(connection, engine.server, found.revision, reached)
-        route.run(connection)
-        after = read_server_state(connection, engine.server).revision
-        if dry_run:
-            transaction.rollback()
-    return Upgraded(found.revision, after)
 
 
 def _usable(engine: ServerEngine) -> FileState:
@@ -180,7 +216,11 @@ def _require_no_loss(connection: sa.Connection, server: str, revision: str, reac
             losses.append((connection.execute(query).scalar_one(), f"rows of table {name}"))
             continue
         for column in table.columns.keys() - after.tables[name].columns.keys():
-            query = sa.select(sa.func.count(sa.column(column))).select_from(sa.table(name))
+            # A value that is equal to the default comes back with the column.
+            default = (table.columns[column].default or "").strip("'")
+            same = [default, _FLAGS.get(default, default)]
+            lost = sa.cast(sa.column(column), sa.Text).not_in(same)
+            query = sa.select(sa.func.count()).select_from(sa.table(name)).where(lost)
             losses.append((connection.execute(query).scalar_one(), f"values of {name}.{column}"))
     found = [f"{count} {what}" for count, what in losses if count]
     if found:
@@ -226,64 +266,3 @@ def _locked(engine: ServerEngine) -> Iterator[sa.Connection]:
             with suppress(psycopg.Error):
                 raw.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
                 raw.execute("RESET lock_timeout")
-
-
-def differences_of(connection: sa.Connection) -> list[str]:
-    """Return in words how a control plane at head differs from the models; empty where it does not.
-
-    On PostgreSQL Alembic's comparison is honest: types, defaults, constraints and indices are seen.
-    """
-    options = comparison_options(GLOBAL)
-    context = MigrationContext.configure(
-        connection,
-        opts={
-            "compare_type": True,
-            "compare_server_default": False,
-            "include_name": options["include_name"],
-            "include_object": is_ours_on_server,
-        },
-    )
-    with alembic_lock:
-        found = compare_metadata(context, options["target_metadata"])
-    return [_in_words(it) for it in found]
-
-
-def is_ours_on_server(
-    element: object, name: str | None, kind: str, reflected: object, counterpart: object
-) -> bool:
-    """Leave out what is on the server and not in the models: `rowid`, and an operator's own."""
-    del element
-    return not (
-        reflected and counterpart is None and kind in {"column", "table"} and _is_extra(name, kind)
-    )
-
-
-def _is_extra(name: str | None, kind: str) -> bool:
-    return kind == "table" or name == "rowid"
-
-
-def _in_words(difference: object) -> str:
-    if isinstance(difference, list):
-        return "; ".join(_in_words(it) for it in difference)
-    assert isinstance(difference, tuple)  # noqa: S101 - Alembic's
-    kind, *what = difference
-    return f"{str(kind).replace('_', ' ')} {' '.join(str(it) for it in what if it is not None)}"
-
-
-def require_no_drift(connection: sa.Connection, server: str) -> None:
-    """Raise `ControlPlaneDriftError` where the structure is not that of the models."""
-    found = differences_of(connection)
-    if found:
-        raise ControlPlaneDriftError(server, found)
-
-
-__all__ = [
-    "ControlPlaneError",
-    "differences_of",
-    "look_at_server",
-    "read_server_revision",
-    "read_server_state",
-    "require_no_drift",
-    "require_server",
-    "upgrade_server",
-]

@@ -21,11 +21,11 @@ from streamhub_orm.global_db import metadata
 from streamhub_orm.migrations.revisions import route_down
 from streamhub_orm.migrations.server import (
     change_server,
-    differences_of,
     look_at_server,
     require_server,
     upgrade_server,
 )
+from streamhub_orm.migrations.server_structure import differences_of
 from streamhub_orm.migrations.states import State
 from streamhub_orm.migrations.worlds import GLOBAL
 
