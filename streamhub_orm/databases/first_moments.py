@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     import sqlite3
 
 _MOMENT_SECONDS: Final = 0.001
-_OPEN_SECONDS: Final = 0.02
+_MOST_MOMENTS: Final = 10
+"""So many moments of others a session waits for, if they are that long; then it begins."""
+_COMPUTES_AFTER_SECONDS: Final = 0.0005
 _STEPS: Final = 10_000
-"""Steps of SQLite's virtual machine, some 0.2 ms, after which a statement counts as one that
-computes: a page of 50 recordings takes 1,200, one of 200 takes 5,000."""
+"""Steps of SQLite's virtual machine, some 0.2 ms, after which a statement looks at the time. The
+statement's earlier runs count too; a page of 50 recordings takes 1,200."""
 
 
 class FirstMoments:
@@ -22,38 +24,34 @@ class FirstMoments:
     Python runs one thread at a time, and each call of SQLite gives the interpreter away: a page of
     50 rows does so 50 times, and may wait for another thread at each. Eight threads that read side
     by side take twice as long as one after the other. A session that takes longer than 1 ms, or
-    a statement in which SQLite computes, keeps no other back: after it nobody waits for 20 ms, and
-    computing goes on side by side on all processors. So who waits loses at most 5%, and there is no
-    deadlock, whatever sessions wait for inside of their blocks.
+    0.5 ms of it in a statement that computes, keeps no other back any more: so long sessions and
+    computing go on side by side, and there is no deadlock, whatever sessions wait for inside of
+    their blocks. A thread that has just ended a session may begin its next one before those that
+    wait; who waits longer than 10 ms in all begins without a turn.
     """
 
-    def __init__(
-        self, moment_seconds: float = _MOMENT_SECONDS, open_seconds: float = _OPEN_SECONDS
-    ) -> None:
-        """Nobody is in a session. The first is how long one is waited for, the second the pause."""
+    def __init__(self, moment_seconds: float = _MOMENT_SECONDS) -> None:
+        """Nobody is in a session. `moment_seconds` is how long one session is waited for."""
         self._moment_seconds = moment_seconds
-        self._open_seconds = open_seconds
         self._next = Lock()
         """Held by the thread that waits for the one in its first moment; others queue here."""
         self._turn = Lock()
         """Held for the one session in its first moment."""
         self._held: dict[object, int] = {}
         """That session and its thread; whoever takes it out gives the turn on, and nobody else."""
-        self._open_until = 0.0
+        self._last: object = None
+        self._begun_at = 0.0
 
     def begin(self) -> object | None:
         """Wait for the moment of another thread to end; return what `end` takes."""
         own = get_ident()
         if own in self._held.values():  # within a block of its own
             return None
-        with self._next:
-            if monotonic() < self._open_until:
-                return None
-            if not self._turn.acquire(timeout=self._moment_seconds):
-                self._open()
-                return None
-        moment = object()
+        if not self._turn.acquire(blocking=False) and not self._wait():
+            return None
+        moment = self._last = object()
         self._held[moment] = own
+        self._begun_at = monotonic()
         return moment
 
     def end(self, moment: object | None) -> None:
@@ -63,14 +61,20 @@ class FirstMoments:
 
     def watch(self, connection: sqlite3.Connection) -> None:
         """Let others begin when a statement of this connection turns out to compute."""
-        connection.set_progress_handler(self._open_own, _STEPS)
+        connection.set_progress_handler(self._look, _STEPS)
 
-    def _open_own(self) -> None:
-        if get_ident() in self._held.values():
-            self._open()
+    def _wait(self) -> bool:
+        """Wait for the turn; False where others had it all the time."""
+        with self._next:
+            for _ in range(_MOST_MOMENTS):
+                holder = self._last
+                if self._turn.acquire(timeout=self._moment_seconds):
+                    return True
+                if self._last is holder:
+                    self.end(holder)
+        return False
 
-    def _open(self) -> None:
-        """Take its moment from whoever has it, and let nobody wait for a while."""
-        self._open_until = monotonic() + self._open_seconds
-        for moment in list(self._held):
-            self.end(moment)
+    def _look(self) -> None:
+        is_own = get_ident() in self._held.values()
+        if is_own and monotonic() - self._begun_at > _COMPUTES_AFTER_SECONDS:
+            self.end(self._last)

@@ -6,6 +6,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Event
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,26 +41,30 @@ def test_session_waits_for_the_first_moment_of_another_thread(other: ThreadPoolE
 
 
 def test_session_that_takes_long_is_not_waited_for(other: ThreadPoolExecutor) -> None:
-    """Nor is any other for a while, and its end takes nothing from those that came after it."""
-    moments = FirstMoments(0.001, LONG)
+    """Its end takes nothing from those that came after it."""
+    moments = FirstMoments(0.001)
     long = moments.begin()
     assert long is not None
-    assert other.submit(moments.begin).result(LONG) is None
-    assert moments.begin() is None
-    moments.end(long)
-    moments.end(None)
-
-
-def test_after_a_long_session_short_ones_take_turns_again(other: ThreadPoolExecutor) -> None:
-    moments = FirstMoments(0.001, 0)
-    long = moments.begin()
-    assert other.submit(moments.begin).result(LONG) is None
-    next_one = other.submit(moments.begin).result(LONG)
-    assert next_one is not None
+    second = other.submit(moments.begin).result(LONG)
+    assert second is not None
     moments.end(long)  # the moment is the other thread's now
-    assert moments.begin() is None
-    other.submit(moments.end, next_one).result(LONG)
-    assert moments.begin() is not None
+    with ThreadPoolExecutor(1) as third:
+        assert third.submit(moments.begin).result(LONG) is not None  # after 1 ms, from the second
+    other.submit(moments.end, second).result(LONG)
+
+
+def test_who_waits_begins_without_a_turn_where_others_have_it_all_the_time(
+    other: ThreadPoolExecutor,
+) -> None:
+    """Each moment is another one, and short: nobody is slow, and nobody waits without end."""
+    moments = FirstMoments(0.01)
+    held = [moments.begin()]
+    waiting = other.submit(moments.begin)
+    deadline = monotonic() + LONG
+    while not waiting.done() and monotonic() < deadline:
+        moments._last = object()  # as if another session had begun meanwhile
+    assert waiting.result(LONG) is None
+    moments.end(held[0])
 
 
 def test_statement_that_computes_lets_others_begin_before_it_ends(
