@@ -24,6 +24,7 @@ from streamhub_orm.engine.engines import FileEngine
 from streamhub_orm.engine.forks import Kept, follow_forks
 from streamhub_orm.errors import OpenAppsError
 from streamhub_orm.global_db import GlobalBase
+from streamhub_orm.migrations.global_database import engine_of
 from streamhub_orm.registry import open_registry
 from streamhub_orm.server_url import ServerUrl
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from streamhub_orm.databases.open_server import OpenServer
-    from streamhub_orm.postgresql.engine import ServerEngine
 
 _Cache: TypeAlias = "DatabaseCache[OpenDatabase | OpenServer]"
 _GLOBAL: Final = ""
@@ -197,7 +197,7 @@ class Databases:
         return self._global
 
     def _start(self) -> None:
-        self._server = None if self.place.global_url is None else _server_engine(self.place)
+        self._server = None if self.place.global_url is None else engine_of(self.place)
         # Its own: an app is opened inside of a global session, and must not wait for another one.
         registry = open_registry(self.place)
         self._opener = Opener(self.place, registry, auto_upgrade=self.auto_upgrade)
@@ -239,10 +239,3 @@ class Databases:
             return self._opener.server(self._server)
         ready = GLOBAL_READY_CONNECTIONS
         return OpenDatabase(self._engine, self._opener.global_db(), ready=ready)
-
-
-def _server_engine(place: DataDir) -> ServerEngine:
-    from streamhub_orm.postgresql.engine import ServerEngine  # noqa: PLC0415 - an extra
-
-    assert place.global_url is not None  # noqa: S101 - the caller looked
-    return ServerEngine(place.global_url)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from streamhub_orm.databases.sessions import GLOBAL_INFO
-from streamhub_orm.postgresql.dialect import StoppedServerConnection
+from streamhub_orm.postgresql.dialect import StoppedServerConnection, server_connection
 from streamhub_orm.postgresql.faults import fault_of
 from streamhub_orm.postgresql.fence import refuse_demoted
 
@@ -53,8 +53,7 @@ class OpenServer:
         return connection
 
     def _require_in_use(self, connection: sa.Connection) -> None:
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)  # noqa: S101 - a server's
+        raw = server_connection(connection)
         try:
             refuse_demoted(raw, self._engine.server)
         except psycopg.Error as error:

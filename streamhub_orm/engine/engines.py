@@ -36,7 +36,7 @@ def execute(cursor: sqlite3.Cursor, statement: str, values: Sequence[Any]) -> No
     """
     for value in values:  # in place, since each call of Python costs as much as a small statement
         if value.__class__ is str and "\0" in value:
-            raise _nul_error()
+            raise nul_error()
     try:
         cursor.execute(statement, values)
     except (UnicodeEncodeError, OverflowError) as error:
@@ -46,14 +46,23 @@ def execute(cursor: sqlite3.Cursor, statement: str, values: Sequence[Any]) -> No
     raise refused  # outside of the block: Python's error holds the text
 
 
-def _nul_error() -> HiddenValueError:
+def nul_error() -> HiddenValueError:
+    """Return the error for a text with a NUL."""
     return HiddenValueError(_TEXT, "text with a NUL character in it")
 
 
-def _binding_error(error: ValueError | OverflowError) -> HiddenValueError:
-    if isinstance(error, OverflowError):
-        return HiddenValueError("a number of 64 bits", "a greater one")
+def half_pair_error() -> HiddenValueError:
+    """Return the error for a text with half a surrogate pair."""
     return HiddenValueError(_TEXT, "text with half a surrogate pair in it")
+
+
+def number_error() -> HiddenValueError:
+    """Return the error for a number beyond 64 bits."""
+    return HiddenValueError("a number of 64 bits", "a greater one")
+
+
+def _binding_error(error: ValueError | OverflowError) -> HiddenValueError:
+    return number_error() if isinstance(error, OverflowError) else half_pair_error()
 
 
 _TEXT: Final = "text that UTF-8 can write, without NUL"
@@ -62,7 +71,7 @@ _TEXT: Final = "text that UTF-8 can write, without NUL"
 def _execute_many(cursor: sqlite3.Cursor, statement: str, rows: Sequence[Sequence[Any]]) -> None:
     """Run a statement once for each row of values; raises `HiddenValueError`."""
     if any(it.__class__ is str and "\0" in it for values in rows for it in values):
-        raise _nul_error()
+        raise nul_error()
     try:
         cursor.executemany(statement, rows)
     except (UnicodeEncodeError, OverflowError) as error:

@@ -20,6 +20,7 @@ from alembic.util import CommandError
 
 from streamhub_orm.errors import NoCheckoutError
 from streamhub_orm.migrations.worlds import APP, GLOBAL
+from streamhub_orm.schema.types import POSTGRESQL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,8 +55,8 @@ def write_revision(world: World, message: str, *, autogenerate: bool = False) ->
     return Path(script.path)  # type: ignore[union-attr]
 
 
-def comparison_options(world: World) -> dict[str, Any]:
-    """Return the options of `context.configure` that concern autogenerate."""
+def comparison_options(world: World, dialect: str = "sqlite") -> dict[str, Any]:
+    """Return the options of `context.configure` that concern autogenerate, on a dialect."""
     # The models are needed here only: importing them costs more than an upgrade at head.
     from streamhub_orm import app_db, global_db  # noqa: PLC0415
 
@@ -63,7 +64,7 @@ def comparison_options(world: World) -> dict[str, Any]:
     return {
         "target_metadata": metadata,
         "include_name": _is_not_foreign(world),
-        "include_object": _is_reflectable,
+        "include_object": _is_in_models if dialect == POSTGRESQL else _is_reflectable,
         "process_revision_directives": _number,
     }
 
@@ -115,6 +116,15 @@ def _is_not_foreign(world: World) -> Callable[..., bool]:
         return kind != "table" or name not in world.foreign_tables
 
     return include
+
+
+def _is_in_models(
+    element: object, name: str | None, kind: str, reflected: object, counterpart: object
+) -> bool:
+    """Leave out what is on the server and not in the models: `rowid`, and an operator's own."""
+    del element
+    is_extra = kind == "table" or (kind == "column" and name == "rowid")
+    return not (reflected and counterpart is None and is_extra)
 
 
 def _is_reflectable(

@@ -36,10 +36,10 @@ from streamhub_orm.migrations.revisions import (
     keep_user_version,
     last_of,
 )
-from streamhub_orm.migrations.server_structure import is_ours_on_server
 from streamhub_orm.migrations.states import State, missing, read_state
 from streamhub_orm.migrations.targets import find_server, find_targets, read_options
 from streamhub_orm.migrations.worlds import APP, GLOBAL, START_FILE, World
+from streamhub_orm.schema.types import POSTGRESQL
 
 if TYPE_CHECKING:
     from streamhub_orm.migrations.targets import Target
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from streamhub_orm.server_url import ServerUrl
 
 _log: Final = logging.getLogger(__name__)
-_POSTGRESQL: Final = "postgresql"
 _DONE: Final = {"upgrade": "upgraded", "downgrade": "downgraded", "stamp": "stamped"}
 """The commands that write a database, and what is said of it afterwards."""
 _OFFLINE_HEADER: Final = """\
@@ -116,7 +115,7 @@ def _run_on_handed(handed: sa.Connection | sa.Engine, command: str, world: World
             return
         drop_rows = command == "stamp" or _drops_rows(world)
         path: Path | str
-        if opened.dialect.name == _POSTGRESQL and world is GLOBAL:
+        if opened.dialect.name == POSTGRESQL and world is GLOBAL:
             from streamhub_orm.migrations import server  # noqa: PLC0415 - an extra
 
             path, done = server.change_handed_server(
@@ -144,10 +143,10 @@ def _run_on_server(server: ServerUrl, command: str, world: World) -> None:
             if command == "check" and found.state is not State.CURRENT:
                 message = f"{server}: Target database is not up to date: at {found.revision}"
                 raise util.CommandError(message)
-            options = comparison_options(world) if command in {"check", "revision"} else {}
-            if options:
-                options["include_object"] = is_ours_on_server
-            _run_steps(connection, world, dont_mutate=command != "revision", **options)
+            if command in {"check", "revision"}:
+                _compare(connection, world)
+            else:
+                _run_steps(connection, world, dont_mutate=True)
 
 
 def _compare(connection: sa.Connection, world: World) -> None:
@@ -156,10 +155,7 @@ def _compare(connection: sa.Connection, world: World) -> None:
         nullcontext() if connection.in_transaction() else connection.begin(),
         expecting_unreflectable_indices(world),
     ):
-        options = comparison_options(world)
-        if connection.dialect.name == _POSTGRESQL:
-            options["include_object"] = is_ours_on_server
-        _run_steps(connection, world, **options)
+        _run_steps(connection, world, **comparison_options(world, connection.dialect.name))
 
 
 def _compare_head(world: World) -> None:

@@ -25,6 +25,7 @@ from streamhub_orm.migrations.revisions import alembic_lock, route_to_head
 from streamhub_orm.migrations.states import FileState, State
 from streamhub_orm.migrations.upgrading import Upgraded
 from streamhub_orm.migrations.worlds import GLOBAL, SERVER_START, START_FILE
+from streamhub_orm.postgresql.dialect import server_connection
 from streamhub_orm.postgresql.fence import refuse_demoted
 from streamhub_orm.server_url import ServerUrl
 
@@ -67,8 +68,7 @@ def read_server_state(connection: sa.Connection, server: str) -> FileState:
     """
     found = read_server_revision(connection, server)
     if found.revision is not None:
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)  # noqa: S101 - a server's
+        raw = server_connection(connection)
         refuse_demoted(raw, server)
     return found
 
@@ -248,8 +248,7 @@ def _locked(engine: ServerEngine) -> Iterator[sa.Connection]:
     It is taken before the transaction begins, whose snapshot then has what was done meanwhile.
     """
     with engine.connect() as connection:
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)  # noqa: S101 - a server's
+        raw = server_connection(connection)
         try:
             raw.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
             raw.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))

@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from streamhub_orm.migrations.authoring import comparison_options
 from streamhub_orm.migrations.revisions import alembic_lock
 from streamhub_orm.migrations.worlds import GLOBAL
+from streamhub_orm.schema.types import POSTGRESQL
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -21,28 +22,19 @@ def differences_of(connection: sa.Connection) -> list[str]:
     Alembic's comparison is honest here for tables, columns with their types, NOT NULL, keys and
     indices. It looks at no default and no CHECK.
     """
-    options = comparison_options(GLOBAL)
+    options = comparison_options(GLOBAL, POSTGRESQL)
     context = MigrationContext.configure(
         connection,
         opts={
             "compare_type": True,
             "compare_server_default": False,
             "include_name": options["include_name"],
-            "include_object": is_ours_on_server,
+            "include_object": options["include_object"],
         },
     )
     with alembic_lock:
         found = compare_metadata(context, options["target_metadata"])
     return [_in_words(it) for it in found]
-
-
-def is_ours_on_server(
-    element: object, name: str | None, kind: str, reflected: object, counterpart: object
-) -> bool:
-    """Leave out what is on the server and not in the models: `rowid`, and an operator's own."""
-    del element
-    is_extra = kind == "table" or (kind == "column" and name == "rowid")
-    return not (reflected and counterpart is None and is_extra)
 
 
 def _in_words(difference: object) -> str:

@@ -12,9 +12,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from streamhub_orm.engine.engines import READ_ONLY
-from streamhub_orm.errors import CommitInDoubtError, HiddenValueError
+from streamhub_orm.engine.engines import (
+    READ_ONLY,
+    half_pair_error,
+    nul_error,
+    number_error,
+)
+from streamhub_orm.errors import CommitInDoubtError
 from streamhub_orm.postgresql.faults import fault_of, standby_fault
+from streamhub_orm.schema import is_storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -195,23 +201,18 @@ def _require_holdable(parameters: Mapping[str, Any] | Sequence[Any] | None) -> N
     for value in values:
         if value.__class__ is str:
             if "\0" in value:
-                raise HiddenValueError(_TEXT, "text with a NUL character in it")
-            if not value.isascii() and not _is_utf8(value):
-                raise HiddenValueError(_TEXT, "text with half a surrogate pair in it")
+                raise nul_error()
+            if not value.isascii() and not is_storable(value):
+                raise half_pair_error()
         elif value.__class__ is int and not -(2**63) <= value < 2**63:
-            raise HiddenValueError(_NUMBER, "a greater one")
+            raise number_error()
 
 
-_NUMBER: Final = "a number of 64 bits"
-_TEXT: Final = "text that UTF-8 can write, without NUL"
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def server_connection(connection: sa.Connection) -> psycopg.Connection[Any]:
+    """Return the psycopg connection below an SQLAlchemy one."""
+    driver_connection = connection.connection.driver_connection
+    assert isinstance(driver_connection, psycopg.Connection)  # noqa: S101 - a server's
+    return driver_connection
 
 
 registry.register("postgresql.streamhub", __name__, "ServerDialect")

@@ -31,6 +31,7 @@ from streamhub_orm.legacy.bookkeeping import SPLIT_DONE
 from streamhub_orm.legacy.meta import delete_value, read_value, write_value
 from streamhub_orm.migrations.server import read_server_revision
 from streamhub_orm.migrations.states import State
+from streamhub_orm.postgresql.dialect import server_connection
 from streamhub_orm.postgresql.faults import fault_of, said_by
 from streamhub_orm.postgresql.fence import MARK_KEY, Mark, Move, list_tables, read_mark
 from streamhub_orm.promotion.rows import OF_THE_FILE, rows_of_tables
@@ -122,8 +123,7 @@ def server_transaction(
     `ControlPlaneError`, among them `CommitInDoubtError`; no value of a row is in it.
     """
     with engine.connect() as connection:
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)  # noqa: S101 - a server's
+        raw = server_connection(connection)
         try:
             raw.execute(begin)
             for statement in _STEADY:
@@ -202,8 +202,7 @@ def look_at_server_side(engine: ServerEngine) -> ServerSide:
     """Look at a server; raises a `ControlPlaneError` where it can be no control plane of ours."""
     with engine.connect(read_only=True) as connection, connection.begin():
         found = read_server_revision(connection, engine.server)
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)  # noqa: S101 - a server's
+        raw = server_connection(connection)
         try:
             return read_server_side(raw, found.state, found.revision)
         except psycopg.Error as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
@@ -19,6 +20,8 @@ from streamhub_orm.schema.types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import InstrumentedAttribute
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -28,27 +31,51 @@ if TYPE_CHECKING:
     Bound: TypeAlias = sa.BindParameter[Any]
     Column: TypeAlias = sa.ColumnElement[Any] | InstrumentedAttribute[Any]
 
-_BLANK: Final = sa.literal_column("' '", sa.Text)
-_T: Final = sa.literal_column("'T'", sa.Text)
-_Z: Final = sa.literal_column("'Z'", sa.Text)
+
+class _Spelled(FunctionElement[Any]):
+    """An expression by its two spellings, in which `{0}` stands for its first argument.
+
+    SQLAlchemy keeps the statement of a class only where the class itself says `inherit_cache`.
+    """
+
+    inherit_cache = True
+    on_sqlite: ClassVar[str]
+    on_postgresql: ClassVar[str]
 
 
-class SqlNow(FunctionElement[Any]):
+class _Part:
+    """An argument, compiled where a spelling has it: another one would bind values for nothing."""
+
+    def __init__(self, compile_: Callable[[], str]) -> None:
+        self._compile = compile_
+
+    def __format__(self, _: str) -> str:
+        return self._compile()
+
+
+def _spell(template: str, element: _Spelled, compiler: SQLCompiler, options: dict[str, Any]) -> str:
+    parts = (_Part(partial(compiler.process, it, **options)) for it in element.clauses)
+    return template.format(*parts)
+
+
+@compiles(_Spelled)
+def _(element: _Spelled, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    return _spell(element.on_sqlite, element, compiler, options)
+
+
+@compiles(_Spelled, POSTGRESQL)
+def _(element: _Spelled, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    return _spell(element.on_postgresql, element, compiler, options)
+
+
+class SqlNow(_Spelled):
     """The present time in whole seconds."""
 
     inherit_cache = True
     name = "sql_now"
     type = TEXT
-
-
-@compiles(SqlNow)
-def _(_: SqlNow, __: SQLCompiler, **___: object) -> str:
-    return "datetime('now')"
-
-
-@compiles(SqlNow, POSTGRESQL)
-def _(_: SqlNow, __: SQLCompiler, **___: object) -> str:
-    return "date_trunc('second', now())"
+    on_sqlite = "datetime('now')"
+    on_postgresql = "date_trunc('second', now())"
 
 
 class AsStored(TypeDecorator[Any]):
@@ -108,10 +135,12 @@ class ComparableTime(TypeDecorator[datetime]):
         return f"{whole}.{fraction}" if fraction else whole
 
 
-class _Comparable(FunctionElement[Any]):
+class _Comparable(_Spelled):
     inherit_cache = True
     name = "comparable"
     type = ComparableTime()
+    on_sqlite = "rtrim(replace({0}, ' ', 'T'), 'Z')"
+    on_postgresql = "{0}"
 
 
 def comparable(column: Column) -> FunctionElement[Any]:
@@ -123,21 +152,7 @@ def comparable(column: Column) -> FunctionElement[Any]:
     return _Comparable(column)
 
 
-@compiles(_Comparable)
-def _(element: _Comparable, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    (column,) = element.clauses
-    text = sa.type_coerce(column, sa.Text)
-    replaced = sa.func.rtrim(sa.func.replace(text, _BLANK, _T), _Z, type_=sa.Text)
-    return compiler.process(replaced, **options)
-
-
-@compiles(_Comparable, POSTGRESQL)
-def _(element: _Comparable, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    (column,) = element.clauses
-    return compiler.process(column, **options)
-
-
-class _Condition(FunctionElement[bool]):
+class _Condition(_Spelled):
     inherit_cache = True
     type = sa.Boolean()
 
@@ -150,6 +165,8 @@ class _Condition(FunctionElement[bool]):
 class _Searched(_Condition):
     inherit_cache = True
     name = "searched"
+    on_sqlite = "{0}"
+    on_postgresql = "TRUE"
 
 
 def searched(condition: sa.ColumnElement[bool]) -> FunctionElement[bool]:
@@ -157,19 +174,11 @@ def searched(condition: sa.ColumnElement[bool]) -> FunctionElement[bool]:
     return _Searched(condition)
 
 
-@compiles(_Searched)
-def _(element: _Searched, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    return compiler.process(element.clause_expr.element, **options)
-
-
-@compiles(_Searched, POSTGRESQL)
-def _(_: _Searched, __: SQLCompiler, **___: object) -> str:
-    return "TRUE"
-
-
 class _Either(_Condition):
     inherit_cache = True
     name = "either"
+    on_sqlite = "({0} OR {1})"
+    on_postgresql = "{1}"
 
 
 def by_day_or(
@@ -182,21 +191,12 @@ def by_day_or(
     return _Either(by_day, exact)
 
 
-@compiles(_Either)
-def _(element: _Either, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    return compiler.process(sa.or_(*element.clauses).self_group(), **options)
-
-
-@compiles(_Either, POSTGRESQL)
-def _(element: _Either, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    _, exact = element.clauses
-    return compiler.process(exact, **options)
-
-
-class _WithoutCase(FunctionElement[str]):
+class _WithoutCase(_Spelled):
     inherit_cache = True
     name = "without_case"
     type = TEXT
+    on_sqlite = "{0} COLLATE NOCASE"
+    on_postgresql = 'lower({0} COLLATE "C")'
 
 
 def without_case(column: Column | Bound) -> FunctionElement[str]:
@@ -204,21 +204,11 @@ def without_case(column: Column | Bound) -> FunctionElement[str]:
     return _WithoutCase(column)
 
 
-@compiles(_WithoutCase)
-def _(element: _WithoutCase, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    (column,) = element.clauses
-    return f"{compiler.process(column, **options)} COLLATE NOCASE"
-
-
-@compiles(_WithoutCase, POSTGRESQL)
-def _(element: _WithoutCase, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    (column,) = element.clauses
-    return f'lower({compiler.process(column, **options)} COLLATE "C")'
-
-
 class _BeyondAscii(_Condition):
     inherit_cache = True
     name = "beyond_ascii"
+    on_sqlite = "{0} GLOB '*[^!-~]*'"
+    on_postgresql = """{0} COLLATE "C" ~ '[^!-~]'"""
 
 
 def beyond_ascii(column: Column) -> FunctionElement[bool]:
@@ -226,22 +216,12 @@ def beyond_ascii(column: Column) -> FunctionElement[bool]:
     return _BeyondAscii(column)
 
 
-@compiles(_BeyondAscii)
-def _(element: _BeyondAscii, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    (column,) = element.clauses
-    return f"{compiler.process(column, **options)} GLOB '*[^!-~]*'"
-
-
-@compiles(_BeyondAscii, POSTGRESQL)
-def _(element: _BeyondAscii, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    (column,) = element.clauses
-    return f"""{compiler.process(column, **options)} COLLATE "C" ~ '[^!-~]'"""
-
-
-class _Utf8(FunctionElement[bytes]):
+class _Utf8(_Spelled):
     inherit_cache = True
     name = "utf8"
     type = sa.LargeBinary()
+    on_sqlite = "CAST({0} AS BLOB)"
+    on_postgresql = "convert_to({0}, 'UTF8')"
 
 
 def utf8(column: Column) -> FunctionElement[bytes]:
@@ -249,22 +229,15 @@ def utf8(column: Column) -> FunctionElement[bytes]:
     return _Utf8(column)
 
 
-@compiles(_Utf8)
-def _(element: _Utf8, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    (column,) = element.clauses
-    return f"CAST({compiler.process(column, **options)} AS BLOB)"
-
-
-@compiles(_Utf8, POSTGRESQL)
-def _(element: _Utf8, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    (column,) = element.clauses
-    return f"convert_to({compiler.process(column, **options)}, 'UTF8')"
-
-
-class _JsonMember(FunctionElement[str]):
+class _JsonMember(_Spelled):
     inherit_cache = True
     name = "json_member"
     type = TEXT
+    on_sqlite = (
+        """CASE WHEN instr({0}, '"{1}"') AND json_valid({0}) """
+        "THEN json_extract({0}, '$.{1}') END"
+    )
+    on_postgresql = "({0} ->> '{1}')"
 
 
 def json_member(column: Column, key: str) -> FunctionElement[str]:
@@ -272,46 +245,21 @@ def json_member(column: Column, key: str) -> FunctionElement[str]:
 
     On SQLite the text of the column is looked at for the word before it is parsed.
     """
-    return _JsonMember(column, sa.literal_column(f"'{key}'", TEXT))
+    return _JsonMember(column, sa.literal_column(key, TEXT))
 
 
-@compiles(_JsonMember)
-def _(element: _JsonMember, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    column, key = (compiler.process(it, **options) for it in element.clauses)
-    word = key.strip("'")
-    return (
-        f"CASE WHEN instr({column}, '\"{word}\"') AND json_valid({column}) "
-        f"THEN json_extract({column}, '$.{word}') END"
-    )
-
-
-@compiles(_JsonMember, POSTGRESQL)
-def _(element: _JsonMember, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    column, key = (compiler.process(it, **options) for it in element.clauses)
-    return f"({column} ->> {key})"
-
-
-class _ColumnNames(FunctionElement[str]):
+class _ColumnNames(_Spelled):
     inherit_cache = True
     name = "column_names"
     type = TEXT
+    on_sqlite = "pragma_table_info('{0}')"
+    # By the catalogue: the view of information_schema takes a millisecond.
+    on_postgresql = """(SELECT attname::text AS name FROM pg_attribute
+        WHERE attrelid = to_regclass(quote_ident(current_schema()) || '.' || '{0}')
+          AND attnum > 0 AND NOT attisdropped)"""
 
 
 def column_names(table: str) -> sa.Select[str]:
     """Return the statement that lists the columns of a table; none where there is none."""
-    names = _ColumnNames(sa.literal_column(f"'{table}'", TEXT)).table_valued("name")
+    names = _ColumnNames(sa.literal_column(table, TEXT)).table_valued("name")
     return sa.select(sa.column("name", TEXT)).select_from(names)
-
-
-@compiles(_ColumnNames)
-def _(element: _ColumnNames, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    return f"pragma_table_info({compiler.process(element.clause_expr.element, **options)})"
-
-
-@compiles(_ColumnNames, POSTGRESQL)
-def _(element: _ColumnNames, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    table = compiler.process(element.clause_expr.element, **options)
-    # By the catalogue: the view of information_schema takes a millisecond.
-    place = f"to_regclass(quote_ident(current_schema()) || '.' || {table})"
-    return f"""(SELECT attname::text AS name FROM pg_attribute
-                WHERE attrelid = {place} AND attnum > 0 AND NOT attisdropped)"""  # noqa: S608
